@@ -1,0 +1,1 @@
+"""Assembly: settings, names to objects, commands. The only place that knows everyone."""

@@ -1,0 +1,1 @@
+"""Rules: inflammation, metastasis, physiologic or indeterminate, with the evidence kept."""

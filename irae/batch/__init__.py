@@ -1,0 +1,1 @@
+"""Engines: the ledger decides what is to do, engines only run it."""

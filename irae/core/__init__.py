@@ -1,0 +1,1 @@
+"""Values: what passes between the rooms. Frozen, checked when made, no framework."""

@@ -1,0 +1,48 @@
+"""The response by one criterion, seen one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+
+
+class View(Enum):
+    """Two ways to count: inflammation set aside as equivocal, or every new focus counted as tumour."""
+
+    ATTRIBUTED = "attributed"
+    AS_SEEN = "as_seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """One criterion's answer at one exam, in one view.
+
+    Attributes:
+        criterion: Named rule set, e.g. ``irecist``.
+        view: attributed or as_seen.
+        category: The criterion's own word, e.g. ``iUPD``.
+        sum_mm, baseline_mm, nadir_mm: Sums of target diameters in mm (SUL sums in g/mL live in ``sum_sul``).
+        confirm_between: First and last date on which a confirming scan counts; None where nothing is to confirm.
+        reasons: (rule id, sentence) pairs, in the order they were applied.
+    """
+
+    criterion: str
+    view: View
+    category: str
+    sum_mm: float | None = None
+    baseline_mm: float | None = None
+    nadir_mm: float | None = None
+    sum_sul: float | None = None
+    baseline_sul: float | None = None
+    confirm_between: tuple[date, date] | None = None
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hinge:
+    """A single attribution on which categories turn: were the focus of this nature, these would be the categories."""
+
+    focus: int
+    if_nature: str
+    categories: tuple[tuple[str, str], ...]  # (criterion, category)

@@ -1,0 +1,1 @@
+"""Rules: how well models and rules do, with intervals."""

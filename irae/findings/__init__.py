@@ -1,0 +1,1 @@
+"""Rules: cited cut-offs per irAE, change against the own baseline, severity, fusion, episodes."""

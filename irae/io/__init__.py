@@ -1,0 +1,1 @@
+"""Doors: archives, NIfTI, annotations, results; the only place that knows DICOM."""

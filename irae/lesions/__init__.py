@@ -1,0 +1,1 @@
+"""Rules: foci found, measured and followed over exams."""

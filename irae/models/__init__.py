@@ -1,0 +1,1 @@
+"""Torch: networks, tensors, segmenters, classifiers, packages."""

@@ -1,0 +1,1 @@
+"""Numbers: pure measurements on arrays and geometry."""

@@ -1,0 +1,1 @@
+"""Pictures: figures, exam and course pages."""

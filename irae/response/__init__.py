@@ -1,0 +1,1 @@
+"""Rules: published response criteria, exact, with reasons."""

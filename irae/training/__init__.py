@@ -1,0 +1,1 @@
+"""Loops: data, augmentation, training, tracking, retraining."""

@@ -1,0 +1,1 @@
+"""Rules: what should be read first, and why."""

@@ -1,0 +1,1 @@
+"""Service: the triage page of one output folder."""
