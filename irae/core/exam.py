@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from types import MappingProxyType
 
 from irae.core.context import PatientContext
+from irae.core.mapping import FrozenMapping
 from irae.core.notice import Notice
 from irae.core.volume import Quantity, Volume
 
@@ -89,8 +89,8 @@ class Exam:
                 raise ValueError(
                     f"exam {self.key}: {role.value} must be {ROLE_QUANTITY[role].value}, got {volume.quantity.value}"
                 )
-        object.__setattr__(self, "volumes", MappingProxyType(dict(self.volumes)))
-        object.__setattr__(self, "origins", MappingProxyType(dict(self.origins)))
+        object.__setattr__(self, "volumes", FrozenMapping(self.volumes))
+        object.__setattr__(self, "origins", FrozenMapping(self.origins))
 
     @property
     def key(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
 from irae.core.anatomy import Irae
+from irae.core.mapping import FrozenMapping
 
 
 class Decision(Enum):
@@ -49,7 +49,7 @@ class Quantities:
     values: Mapping[str, Measured] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "values", FrozenMapping(self.values))
 
     def get(self, name: str) -> float | None:
         """The number; None where it was not measured."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
+
+from irae.core.mapping import FrozenMapping
 
 
 class Nature(Enum):
@@ -77,7 +78,7 @@ class Focus:
             raise ValueError(
                 f"focus {self.id}: need id >= 1, volume >= 0 and short {self.short_mm} <= longest {self.longest_mm} mm"
             )
-        object.__setattr__(self, "features", MappingProxyType(dict(self.features)))
+        object.__setattr__(self, "features", FrozenMapping(self.features))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,4 +120,4 @@ class AttributedFocus:
             raise ValueError(f"focus {self.focus.id}: probabilities must sum to 1, got {self.probabilities}")
         if not self.reasons:
             raise ValueError(f"focus {self.focus.id}: a nature needs a reason")
-        object.__setattr__(self, "probabilities", MappingProxyType(dict(self.probabilities)))
+        object.__setattr__(self, "probabilities", FrozenMapping(self.probabilities))

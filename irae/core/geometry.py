@@ -67,12 +67,14 @@ class Geometry:
 
     def to_world(self, ijk: ArrayLike) -> NDArray[np.float64]:
         """Voxel indices (..., 3), fractional allowed, to RAS+ mm (..., 3)."""
-        return np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        world: NDArray[np.float64] = np.asarray(ijk, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return world
 
     def to_index(self, ras_mm: ArrayLike) -> NDArray[np.float64]:
         """RAS+ mm (..., 3) to fractional voxel indices (..., 3)."""
         inverse = np.linalg.inv(self.affine)
-        return np.asarray(ras_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        index: NDArray[np.float64] = np.asarray(ras_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]
+        return index
 
     def corners_mm(self) -> NDArray[np.float64]:
         """The eight outer corners (8, 3) of the grid in RAS+ mm, half a voxel outside the centres."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.anatomy import BY_NAME
 from irae.core.geometry import Geometry
+from irae.core.mapping import FrozenMapping
 
 
 class Quantity(Enum):
@@ -98,9 +98,9 @@ class LabelMap:
         if without:
             raise ValueError(f"coverage missing for {without}")
         object.__setattr__(self, "array", _frozen(array))
-        object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
-        object.__setattr__(self, "coverage", MappingProxyType(dict(self.coverage)))
-        object.__setattr__(self, "rejected", MappingProxyType(dict(self.rejected)))
+        object.__setattr__(self, "labels", FrozenMapping(self.labels))
+        object.__setattr__(self, "coverage", FrozenMapping(self.coverage))
+        object.__setattr__(self, "rejected", FrozenMapping(self.rejected))
 
     def seen(self, organ: str) -> bool:
         """Whether some of the organ was found and believed."""

@@ -1,0 +1,178 @@
+"""The output folder: exam folders, course pages, worklist and quarantine. Everything appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from irae.batch.ledger import Ledger
+from irae.core.assessment import View
+from irae.core.course import Course
+from irae.core.finding import Decision, EpisodeState
+from irae.core.focus import FocusStatus, Nature
+from irae.core.result import ExamResult
+from irae.io.atomic import write_text
+from irae.io.nifti import write_labels
+from irae.io.result_json import write_course, write_result
+from irae.pipeline import AssessedExam
+from irae.report import ExamImages, write_course_page, write_exam_page
+
+ASIDE = ".aside-"
+PRIORITY_ORDER = {"stat": 0, "urgent": 1, "routine": 2}
+
+
+def clear_half_written(out: Path) -> None:
+    """Removes what a killed run left aside; finished folders are untouched."""
+    for folder in out.glob(f"*/{ASIDE}*"):
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+
+
+def write_exam_folder(
+    out: Path,
+    assessed: AssessedExam,
+    images: ExamImages,
+    *,
+    baseline: tuple[ExamResult, ExamImages] | None,
+) -> Path:
+    """Writes one exam's folder aside and puts it in place with one rename; an older folder of that date is replaced."""
+    result = assessed.result
+    final = out / result.patient / result.acquired_on.isoformat()
+    aside = out / result.patient / f"{ASIDE}{final.name}-{os.getpid()}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    if assessed.organs is not None:
+        organs = assessed.organs
+        write_labels(aside / "organs.nii.gz", organs.array, organs.geometry, organs.labels)
+    if assessed.pituitary is not None:
+        mr = assessed.pituitary
+        name = "organs_mr.nii.gz" if assessed.organs is not None else "organs.nii.gz"
+        write_labels(aside / name, mr.array, mr.geometry, mr.labels)
+    if assessed.foci_labels is not None and assessed.foci_geometry is not None:
+        names = {f"{a.focus.id}": a.focus.id for a in result.foci if a.focus.status is not FocusStatus.GONE}
+        write_labels(aside / "foci.nii.gz", assessed.foci_labels, assessed.foci_geometry, names)
+    write_exam_page(aside / "report.html", result, images, baseline=baseline)
+    write_result(aside / "result.json", result)
+    return aside
+
+
+def put_in_place(aside: Path, final: Path) -> None:
+    """Renames a finished folder onto its name; an older one steps aside first and is then removed."""
+    if final.exists():
+        old = final.with_name(f"{ASIDE}old-{final.name}-{os.getpid()}")
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(final, old)
+        os.rename(aside, final)
+        shutil.rmtree(old)
+    else:
+        os.rename(aside, final)
+
+
+def write_course_files(out: Path, course: Course) -> None:
+    """Writes course.json and course.html of one patient."""
+    folder = out / course.patient
+    write_course(folder / "course.json", course)
+    write_course_page(folder / "course.html", course)
+
+
+def worklist_row(result: ExamResult) -> dict[str, Any]:
+    """One exam's row of the worklist."""
+    responses: dict[str, dict[str, str]] = {}
+    for a in result.assessments:
+        responses.setdefault(a.criterion, {})[a.view.value] = a.category
+    return {
+        "exam": result.key,
+        "patient": result.patient,
+        "date": result.acquired_on.isoformat(),
+        "state": "done",
+        "modalities": list(result.modalities),
+        "priority": result.triage.priority.value,
+        "score": round(result.triage.score, 4),
+        "acr_category": result.triage.acr_category,
+        "reasons": list(result.triage.reasons),
+        "suspected": [
+            {"irae": f.irae.value, "probability": f.probability, "threshold": f.threshold, "severity": f.severity,
+             "state": f.state.value}
+            for f in result.findings if f.decision is Decision.SUSPECTED
+        ],
+        "not_assessable": [f.irae.value for f in result.findings if f.decision is Decision.NOT_ASSESSABLE],
+        "new_episode": any(f.state in (EpisodeState.NEW, EpisodeState.RECURRENT) for f in result.findings),
+        "new_metastasis": any(
+            a.nature is Nature.METASTASIS and a.focus.status is FocusStatus.NEW for a in result.foci
+        ),
+        "views_differ": any(len(set(views.values())) > 1 for views in responses.values()),
+        "responses": responses,
+        "qc": "limited" if result.notices else "ok",
+        "notices": sorted({n.code for n in result.notices}),
+        "report": f"{result.key}/report.html",
+        "course": f"{result.patient}/course.html",
+        "versions": {"irae": result.versions.irae, "models": dict(result.versions.models)},
+    }
+
+
+def quarantine_row(exam: str, *, code: str, reason: str) -> dict[str, Any]:
+    """The worklist row of an exam that could not be assessed: shown as not analysed, never as a quiet no."""
+    patient, _, date = exam.rpartition("/")
+    return {
+        "exam": exam, "patient": patient, "date": date, "state": "quarantined", "modalities": [],
+        "priority": "routine", "score": 0.0, "acr_category": None, "reasons": [f"Not analysed ({code}): {reason}"],
+        "suspected": [], "not_assessable": ["colitis", "pneumonitis", "thyroiditis", "hepatitis", "hypophysitis"],
+        "new_episode": False, "new_metastasis": False, "views_differ": False, "responses": {}, "qc": "rejected",
+        "notices": [code], "report": None, "course": None, "versions": {},
+    }
+
+
+def write_worklist(out: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes worklist.json and worklist.csv, most urgent first.
+
+    Order: priority, ACR category, score, then exams that were not analysed before quiet ones, then the newest first.
+    """
+    ordered = sorted(rows, key=lambda r: r["exam"])
+    ordered.sort(key=lambda r: r["date"], reverse=True)
+    ordered.sort(
+        key=lambda r: (
+            PRIORITY_ORDER[r["priority"]], r["acr_category"] or 9, -r["score"], r["state"] != "quarantined"
+        )
+    )
+    write_text(
+        out / "worklist.json",
+        json.dumps({"schema": "irae.worklist/1", "research_use_only": True, "exams": ordered}, indent=1) + "\n",
+    )
+    table = io.StringIO()
+    columns = ["priority", "acr_category", "score", "exam", "patient", "date", "state", "modalities", "suspected",
+               "not_assessable", "new_metastasis", "views_differ", "qc", "report"]
+    writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in ordered:
+        suspected = "; ".join(f"{s['irae']} p={s['probability']:.2f} ({s['state']})" for s in row["suspected"])
+        writer.writerow(
+            {**row, "modalities": "+".join(row["modalities"]), "suspected": suspected,
+             "not_assessable": "; ".join(row["not_assessable"])}
+        )
+    write_text(out / "worklist.csv", table.getvalue())
+
+
+def write_quarantine(out: Path, ledger: Ledger) -> None:
+    """Writes quarantine.csv: what was not used and why, in words."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, ["path", "series_uid", "exam", "code", "reason"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: _cell(v) for k, v in row.items()} for row in ledger.quarantined())
+    write_text(out / "quarantine.csv", table.getvalue())
+
+
+def _cell(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula (names of files come from outside)."""
+    return "'" + text if text[:1] in "=+-@\t\r" else text
+
+
+def differing_views(result: ExamResult) -> list[str]:
+    """Criteria whose category is not the same in both views."""
+    by = {(a.criterion, a.view): a.category for a in result.assessments}
+    names = dict.fromkeys(a.criterion for a in result.assessments)
+    return [n for n in names if by.get((n, View.ATTRIBUTED)) != by.get((n, View.AS_SEEN))]

@@ -1,0 +1,259 @@
+"""The path of one exam, and of one patient's course, in the order a person would tell it.
+
+Stages that can be exchanged (segmenter, classifier) come in as arguments; nothing here knows torch or DICOM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.attribution import attribute
+from irae.core.context import ContextKind
+from irae.core.course import Course
+from irae.core.exam import DICOM_MODALITY, Exam, Role
+from irae.core.finding import Measured, Quantities
+from irae.core.geometry import Geometry
+from irae.core.notice import Notice
+from irae.core.ports import Classifier, Segmenter
+from irae.core.result import ExamResult, OrganSeen, Versions
+from irae.core.volume import LabelMap
+from irae.findings import assess_findings, measure
+from irae.lesions import EarlierExam, find_foci, match_foci
+from irae.quant.uptake import UptakeReference, uptake_reference
+from irae.response import DEFAULT_CRITERIA, ExamLesions, assess_course, due, patterns
+from irae.triage import triage_exam
+
+# A scan up to this long after the first dose still counts as baseline (RECIST 1.1 asks for at most 4 weeks before;
+# a scan in the first week of treatment cannot yet show a response). Design value.
+BASELINE_GRACE = timedelta(days=7)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Stages:
+    """What can be exchanged: who finds organs, who scores irAEs, which criteria are asked."""
+
+    segmenter: Segmenter
+    classifier: Classifier | None
+    criteria: Sequence[str] = DEFAULT_CRITERIA
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class AssessedExam:
+    """The result of one exam and the images that belong to it.
+
+    Attributes:
+        result: Every answer.
+        organs: Organs on the CT grid; None without a CT.
+        pituitary: The pituitary on the MR grid; None without an MR.
+        foci_labels: (i, j, k) uint16, values are focus ids; None where nothing could be searched.
+        foci_geometry: The grid of foci_labels.
+    """
+
+    result: ExamResult
+    organs: LabelMap | None
+    pituitary: LabelMap | None
+    foci_labels: NDArray[np.uint16] | None
+    foci_geometry: Geometry | None
+
+
+def assess_exam(
+    exam: Exam, *, history: Sequence[ExamResult], images: Sequence[EarlierExam], stages: Stages, versions: Versions
+) -> AssessedExam:
+    """Everything that can be said about one exam.
+
+    Args:
+        exam: The exam.
+        history: Results of all the patient's earlier exams, oldest first.
+        images: Those earlier exams whose images are at hand (the baseline and the one before, as a rule).
+        stages: Who does what.
+        versions: What produces the result, for the record.
+
+    Raises:
+        ValueError: If the history is not older than the exam or not in order.
+    """
+    dates = [past.acquired_on for past in history]
+    if dates != sorted(dates) or (dates and dates[-1] >= exam.acquired_on):
+        raise ValueError(f"exam {exam.key}: history must be older and oldest first, got {[str(d) for d in dates]}")
+
+    organs = stages.segmenter.segment_ct(exam.ct) if exam.ct is not None else None
+    pituitary = stages.segmenter.segment_mr(exam.mr) if exam.mr is not None else None
+    reference = uptake_reference(exam.pet, organs) if exam.pet is not None else None
+
+    measured = measure(exam, organs, pituitary, reference)
+    quantities = Quantities({**measured.values, **acquisition_quantities(exam, reference)})
+    learned = stages.classifier.score(exam, organs, pituitary) if stages.classifier is not None else {}
+    findings = assess_findings(
+        exam, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history
+    )
+
+    searched = exam.ct is not None or exam.pet is not None
+    found = find_foci(exam, organs=organs, reference=reference) if searched else None
+    foci = match_foci(found, exam, organs=organs, earlier=images) if found is not None else ()
+    attributed = attribute(
+        foci, findings=findings, quantities=quantities, context=exam.context, on=exam.acquired_on,
+        reference=reference, earlier=history,
+    )
+
+    notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
+    notices += expected_gaps(exam, history, organs, pituitary)
+    result = ExamResult(
+        patient=exam.patient,
+        acquired_on=exam.acquired_on,
+        modalities=tuple(sorted(DICOM_MODALITY[role] for role in exam.volumes)),
+        organs=organs_seen(organs, pituitary),
+        quantities=quantities,
+        findings=findings,
+        foci=attributed,
+        assessments=(),
+        hinges_on=(),
+        triage=triage_exam(
+            findings=findings, foci=attributed, assessments=(), notices=notices, context=exam.context,
+            on=exam.acquired_on,
+        ),
+        notices=tuple(notices),
+        versions=versions,
+        series={role: origin.series_uid for role, origin in exam.origins.items()},
+    )
+    result = with_response(result, history=history, exam=exam, criteria=stages.criteria)
+    return AssessedExam(
+        result=result, organs=organs, pituitary=pituitary,
+        foci_labels=found.labels if found else None, foci_geometry=found.geometry if found else None,
+    )
+
+
+def with_response(
+    result: ExamResult, *, history: Sequence[ExamResult], exam: Exam, criteria: Sequence[str]
+) -> ExamResult:
+    """The result with the response of the course so far, in both views, and the triage that follows from it."""
+    course = scorable_course([*history, result], exam)
+    if not course or course[-1].acquired_on != result.acquired_on:
+        gap = Notice("response_not_scored", "Response is not scored: this exam has neither CT nor PET of the body.")
+        return replace(result, notices=(*result.notices, gap))
+    assessments, hinges = assess_course(course, criteria=criteria)
+    return replace(
+        result,
+        assessments=assessments,
+        hinges_on=hinges,
+        triage=triage_exam(
+            findings=result.findings, foci=result.foci, assessments=assessments, notices=result.notices,
+            context=exam.context, on=exam.acquired_on,
+        ),
+    )
+
+
+def assess_whole_course(exams: Sequence[ExamResult], *, exam: Exam | None, on: date | None = None) -> Course:
+    """One patient's exams together: patterns and what is due.
+
+    Args:
+        exams: All results of the patient, oldest first; at least one.
+        exam: Any exam of the patient, for its context; None where only results are at hand.
+        on: The day "overdue" is judged on; None: the day of the last exam.
+    """
+    if not exams:
+        raise ValueError("a course needs at least one exam")
+    lesions = scorable_course(exams, exam)
+    return Course(
+        patient=exams[0].patient,
+        exams=tuple(exams),
+        patterns=patterns(lesions) if len(lesions) > 1 else (),
+        due=due(lesions, on=on) if lesions else (),
+    )
+
+
+def scorable_course(results: Sequence[ExamResult], exam: Exam | None) -> tuple[ExamLesions, ...]:
+    """What response criteria see: from the baseline on, the exams with CT or PET of the body.
+
+    The baseline is the last exam before (or within a week of) the first checkpoint-inhibitor dose where that is
+    known, else the first exam.
+    """
+    body = [r for r in results if {"CT", "PT"} & set(r.modalities)]
+    start = _immunotherapy_start(exam)
+    if start is not None:
+        before = [i for i, r in enumerate(body) if r.acquired_on <= start + BASELINE_GRACE]
+        body = body[before[-1]:] if before else body
+    return tuple(_lesions_of(r, exam) for r in body)
+
+
+def _immunotherapy_start(exam: Exam | None) -> date | None:
+    if exam is None:
+        return None
+    weeks = exam.context.weeks_since_immunotherapy(exam.acquired_on)
+    return None if weeks is None else exam.acquired_on - timedelta(days=round(7 * weeks))
+
+
+def _lesions_of(result: ExamResult, exam: Exam | None) -> ExamLesions:
+    q = result.quantities
+    status = exam.context.latest(ContextKind.CLINICAL_STATUS, result.acquired_on) if exam is not None else None
+    return ExamLesions(
+        acquired_on=result.acquired_on,
+        foci=result.foci,
+        has_ct="CT" in result.modalities,
+        has_pet="PT" in result.modalities,
+        slice_thickness_mm=q.get("ct.slice_mm"),
+        suv_to_sul=q.get("pet.suv_to_sul"),
+        liver_mean_suv=q.get("pet.liver_mean"),
+        liver_sd_suv=q.get("pet.liver_sd"),
+        blood_pool_mean_suv=q.get("pet.blood_pool_mean"),
+        blood_pool_sd_suv=q.get("pet.blood_pool_sd"),
+        uptake_minutes=q.get("pet.uptake_minutes"),
+        clinical_deterioration=status == "deteriorating",
+    )
+
+
+def acquisition_quantities(exam: Exam, reference: UptakeReference | None) -> Mapping[str, Measured]:
+    """What response criteria of later exams need to know of this exam's acquisition."""
+    values: dict[str, Measured] = {}
+    if exam.ct is not None:
+        axis = exam.ct.geometry.axis_of(2)
+        values["ct.slice_mm"] = Measured(value=round(exam.ct.geometry.spacing_mm[axis], 3), unit="mm")
+    if exam.pet is not None and reference is not None:
+        origin = exam.origins.get(Role.PET)
+        values["pet.suv_to_sul"] = Measured(
+            value=exam.suv_to_sul, unit="1", why="" if exam.suv_to_sul else "sex, weight or height unknown"
+        )
+        values["pet.uptake_minutes"] = Measured(value=origin.uptake_minutes if origin else None, unit="min")
+        for name in ("liver_mean", "liver_sd", "blood_pool_mean", "blood_pool_sd"):
+            values[f"pet.{name}"] = Measured(value=getattr(reference, name), unit="g/mL")
+    return values
+
+
+def organs_seen(*maps: LabelMap | None) -> dict[str, OrganSeen]:
+    """What was found of each organ, over all label maps of the exam."""
+    seen: dict[str, OrganSeen] = {}
+    for labels in maps:
+        if labels is None:
+            continue
+        counts = np.bincount(labels.array.reshape(-1), minlength=256)
+        for organ, coverage in labels.coverage.items():
+            label = labels.labels.get(organ, 0)
+            seen[organ] = OrganSeen(
+                label=label,
+                volume_ml=float(counts[label]) * labels.geometry.voxel_volume_ml if label else 0.0,
+                coverage=coverage,
+                rejected=labels.rejected.get(organ, ""),
+            )
+    return seen
+
+
+def expected_gaps(
+    exam: Exam, history: Sequence[ExamResult], organs: LabelMap | None, pituitary: LabelMap | None
+) -> list[Notice]:
+    """Gaps that a reader must know of: no PET, no CT, no baseline, masks that were not believed."""
+    notices = []
+    if exam.ct is None:
+        notices.append(Notice("no_ct", "No usable CT: organs of the body and lesion sizes cannot be assessed."))
+    if exam.pet is None:
+        notices.append(Notice("no_pet", "No PET with usable SUV: uptake cannot be assessed."))
+    if exam.mr is None:
+        notices.append(Notice("no_head_mr", "No contrast-enhanced T1 head MR: the pituitary cannot be assessed."))
+    if not history:
+        notices.append(Notice("no_baseline", "No earlier exam: change against the patient's own baseline is unknown."))
+    for labels in (organs, pituitary):
+        if labels is not None:
+            notices += [Notice("organ_mask_rejected", f"{o}: {why}") for o, why in sorted(labels.rejected.items())]
+    return notices
