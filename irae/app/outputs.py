@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from irae.batch.ledger import Ledger
-from irae.core.assessment import View
 from irae.core.course import Course
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
@@ -40,7 +39,11 @@ def write_exam_folder(
     *,
     baseline: tuple[ExamResult, ExamImages] | None,
 ) -> Path:
-    """Writes one exam's folder aside and puts it in place with one rename; an older folder of that date is replaced."""
+    """Writes one exam's folder aside; ``put_in_place`` then gives it its name.
+
+    Returns:
+        The folder aside, complete.
+    """
     result = assessed.result
     final = out / result.patient / result.acquired_on.isoformat()
     aside = out / result.patient / f"{ASIDE}{final.name}-{os.getpid()}"
@@ -169,10 +172,3 @@ def write_quarantine(out: Path, ledger: Ledger) -> None:
 def _cell(text: str) -> str:
     """Text that a spreadsheet does not take for a formula (names of files come from outside)."""
     return "'" + text if text[:1] in "=+-@\t\r" else text
-
-
-def differing_views(result: ExamResult) -> list[str]:
-    """Criteria whose category is not the same in both views."""
-    by = {(a.criterion, a.view): a.category for a in result.assessments}
-    names = dict.fromkeys(a.criterion for a in result.assessments)
-    return [n for n in names if by.get((n, View.ATTRIBUTED)) != by.get((n, View.AS_SEEN))]

@@ -27,11 +27,12 @@ _VERSION = "1"
 
 
 class ExamState(Enum):
-    """Where an exam stands."""
+    """Where an exam stands. FAILED is this program's or machine's fault (a full disk): it is tried again."""
 
     RUNNING = "running"
     DONE = "done"
     QUARANTINED = "quarantined"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +103,11 @@ class Ledger:
                 ((r.path, r.series_uid, r.outcome, r.code, r.text) for r in rows),
             )
 
-    def is_done(self, exam: str, key: WorkKey) -> bool:
-        """Whether this exam was finished with exactly this input, these models and these settings."""
+    def is_settled(self, exam: str, key: WorkKey) -> bool:
+        """Whether this exam was done, or quarantined, with exactly this input, these models and these settings."""
         row = self._db.execute(
-            "SELECT 1 FROM exams WHERE exam = ? AND state = 'done' AND input_hash = ? AND model_hash = ?"
-            " AND settings_hash = ?",
+            "SELECT 1 FROM exams WHERE exam = ? AND state IN ('done', 'quarantined') AND input_hash = ?"
+            " AND model_hash = ? AND settings_hash = ?",
             (exam, key.input_hash, key.model_hash, key.settings_hash),
         ).fetchone()
         return row is not None
@@ -128,8 +129,12 @@ class Ledger:
         self._end(exam, ExamState.DONE, "", "", seconds, worklist_row)
 
     def quarantine(self, exam: str, *, code: str, reason: str, worklist_row: Mapping[str, Any]) -> None:
-        """Notes that an exam could not be assessed, and why."""
+        """Notes that an exam cannot be assessed, and why; it is not tried again until it changes."""
         self._end(exam, ExamState.QUARANTINED, code, reason, None, worklist_row)
+
+    def fail(self, exam: str, *, code: str, reason: str, worklist_row: Mapping[str, Any]) -> None:
+        """Notes that assessing an exam broke through no fault of its own; the next run tries again."""
+        self._end(exam, ExamState.FAILED, code, reason, None, worklist_row)
 
     def _end(
         self, exam: str, state: ExamState, code: str, reason: str, seconds: float | None, row: Mapping[str, Any]
@@ -156,7 +161,7 @@ class Ledger:
         ]
         rows += [
             {"path": "", "series_uid": "", "exam": r["exam"], "code": r["code"], "reason": r["reason"]}
-            for r in self._db.execute("SELECT * FROM exams WHERE state = 'quarantined' ORDER BY exam")
+            for r in self._db.execute("SELECT * FROM exams WHERE state IN ('quarantined', 'failed') ORDER BY exam")
         ]
         return rows
 
