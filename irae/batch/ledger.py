@@ -17,8 +17,8 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, series_uid TEXT NOT NULL, outcome TEXT NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS exams (
-    exam TEXT PRIMARY KEY, patient TEXT NOT NULL, date TEXT NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL DEFAULT '',
-    reason TEXT NOT NULL DEFAULT '', input_hash TEXT NOT NULL, model_hash TEXT NOT NULL, settings_hash TEXT NOT NULL,
+    exam TEXT PRIMARY KEY, patient TEXT NOT NULL, date TEXT NOT NULL, state TEXT NOT NULL,
+    code TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', input_hash TEXT NOT NULL, model_hash TEXT NOT NULL, settings_hash TEXT NOT NULL,
     started_at TEXT, finished_at TEXT, seconds REAL, attempts INTEGER NOT NULL DEFAULT 0, worklist_row TEXT);
 CREATE TABLE IF NOT EXISTS courses (patient TEXT PRIMARY KEY, key TEXT NOT NULL, written_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS exams_by_patient ON exams (patient, date);
@@ -116,9 +116,10 @@ class Ledger:
         """Notes that work on an exam begins."""
         with self._transaction():
             self._db.execute(
-                "INSERT INTO exams (exam, patient, date, state, input_hash, model_hash, settings_hash, started_at, attempts)"
-                " VALUES (?, ?, ?, 'running', ?, ?, ?, ?, 1) ON CONFLICT (exam) DO UPDATE SET state = 'running', code = '',"
-                " reason = '', input_hash = excluded.input_hash, model_hash = excluded.model_hash,"
+                "INSERT INTO exams (exam, patient, date, state, input_hash, model_hash, settings_hash, started_at,"
+                " attempts) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, 1)"
+                " ON CONFLICT (exam) DO UPDATE SET state = 'running', code = '', reason = '',"
+                " input_hash = excluded.input_hash, model_hash = excluded.model_hash,"
                 " settings_hash = excluded.settings_hash, started_at = excluded.started_at, finished_at = NULL,"
                 " seconds = NULL, attempts = attempts + 1",
                 (exam, patient, date, key.input_hash, key.model_hash, key.settings_hash, _now()),

@@ -48,7 +48,7 @@ class LocalEngine:
 
     def __post_init__(self) -> None:
         if self.readers < 0 or self.writers < 1 or self.ahead < 1 or self.read_timeout_s <= 0:
-            raise ValueError(f"local engine: need readers >= 0, writers >= 1, ahead >= 1, read_timeout_s > 0; got {self}")
+            raise ValueError(f"need readers >= 0, writers >= 1, ahead >= 1 and read_timeout_s > 0, got {self}")
 
     def run(
         self,

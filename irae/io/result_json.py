@@ -91,7 +91,8 @@ def _focus_to_json(a: AttributedFocus) -> dict[str, Any]:
     f = a.focus
     return {
         "id": f.id, "centroid_ras_mm": [_number(x, 2) for x in f.centroid_ras_mm],
-        "volume_ml": _number(f.volume_ml, 3), "longest_mm": _number(f.longest_mm, 1), "short_mm": _number(f.short_mm, 1),
+        "volume_ml": _number(f.volume_ml, 3), "longest_mm": _number(f.longest_mm, 1),
+        "short_mm": _number(f.short_mm, 1),
         "suv_max": _number(f.suv_max, 3), "suv_peak": _number(f.suv_peak, 3), "suv_mean": _number(f.suv_mean, 3),
         "tlg": _number(f.tlg, 3), "organ": f.organ, "organ_fraction": _number(f.organ_fraction, 3),
         "source": f.source.value, "is_node": f.is_node, "nature": a.nature.value,

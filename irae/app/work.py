@@ -1,0 +1,270 @@
+"""The work of one run: which exams, in which order, and what happens to each. Exams of a patient follow by date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+
+from irae import __version__
+from irae.app.outputs import (
+    put_in_place,
+    quarantine_row,
+    worklist_row,
+    write_course_files,
+    write_exam_folder,
+)
+from irae.batch.ledger import FileRow, Ledger, WorkKey
+from irae.batch.local import Ended
+from irae.core.context import PatientContext
+from irae.core.errors import StudyError
+from irae.core.exam import Exam
+from irae.core.result import ExamResult, Versions
+from irae.core.volume import LabelMap
+from irae.io.archive import ArchiveIndex, ExamPlan, ReadExam, read_exam
+from irae.io.dicom_results import write_dicom_results
+from irae.io.nifti import read_organs
+from irae.io.result_json import read_result
+from irae.lesions import EarlierExam
+from irae.pipeline import AssessedExam, Stages, assess_exam, assess_whole_course
+from irae.report import ExamImages
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class ExamWork:
+    """One exam on the list: to assess, or (done before) only to look back at."""
+
+    plan: ExamPlan
+    context: PatientContext
+    key: WorkKey
+    assess: bool
+
+    @property
+    def exam(self) -> str:
+        """patient/date."""
+        return self.plan.key
+
+
+def read_work(item: ExamWork) -> ReadExam:
+    """Reads one exam's images. Runs in a reader process."""
+    return read_exam(item.plan, item.context)
+
+
+def input_digest(plan: ExamPlan, context: PatientContext, earlier: str) -> str:
+    """``sha256:...`` over what an exam's result depends on: its files, the patient's context, the exams before it.
+
+    Files count by name, size and time of change, not by content: reading every pixel to find that nothing changed
+    would cost as much as the work itself.
+    """
+    digest = hashlib.sha256(earlier.encode())
+    for series in plan.series:
+        digest.update(f"{series.key}|{series.role}|{series.code}".encode())
+        for file in series.files:
+            digest.update(f"{file.name}|{file.size}|{file.modified_ns}".encode())
+    for entry in context.entries:
+        digest.update(f"{entry.kind.value}|{entry.value}|{entry.start}|{entry.end}".encode())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def models_digest(models: Mapping[str, str]) -> str:
+    """``sha256:...`` over the digests of all models in use."""
+    return "sha256:" + hashlib.sha256(json.dumps(dict(models), sort_keys=True).encode()).hexdigest()
+
+
+def list_work(
+    index: ArchiveIndex,
+    contexts: Mapping[str, PatientContext],
+    *,
+    ledger: Ledger,
+    key_of: Callable[[str], WorkKey],
+) -> list[ExamWork]:
+    """What is to do, patient by patient, oldest exam first.
+
+    A changed exam makes the patient's later exams change too. Done exams are read again only where a later exam of
+    the patient needs their images: the baseline and the exam before.
+    """
+    work: list[ExamWork] = []
+    by_patient = sorted(index.exams, key=lambda plan: (plan.patient, plan.acquired_on))
+    for patient, plans in groupby(by_patient, key=lambda plan: plan.patient):
+        context = contexts.get(patient, PatientContext())
+        chain = ""
+        listed: list[ExamWork] = []
+        for plan in plans:
+            chain = input_digest(plan, context, chain)
+            key = key_of(chain)
+            listed.append(
+                ExamWork(plan=plan, context=context, key=key, assess=not ledger.is_settled(plan.key, key))
+            )
+        first = next((i for i, item in enumerate(listed) if item.assess), len(listed))
+        work += [item for i, item in enumerate(listed) if item.assess or (first < len(listed) and i in (0, first - 1))]
+    return work
+
+
+def record_unusable(index: ArchiveIndex, ledger: Ledger) -> None:
+    """Exams without a usable series: quarantined by name, so that they are on the worklist as not analysed."""
+    for plan in index.unusable:
+        reasons = sorted({series.text for series in plan.series if series.text})
+        code = plan.series[0].code if plan.series else "nothing_usable"
+        reason = " ".join(reasons) or "No series of this exam can be used."
+        key = WorkKey(input_hash=input_digest(plan, PatientContext(), ""), model_hash="", settings_hash="")
+        ledger.start(plan.key, plan.patient, plan.acquired_on.isoformat(), key)
+        ledger.quarantine(plan.key, code=code, reason=reason,
+                          worklist_row=quarantine_row(plan.key, code=code, reason=reason))
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Looked:
+    """An assessed exam with its images, for the exams after it."""
+
+    assessed: AssessedExam
+    exam: Exam
+
+    @property
+    def images(self) -> ExamImages:
+        """What a report draws."""
+        a = self.assessed
+        return ExamImages(
+            exam=self.exam, organs=a.organs, pituitary=a.pituitary, foci_labels=a.foci_labels,
+            foci_geometry=a.foci_geometry,
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Made:
+    """What was made of one item: an assessed exam and what its report compares with; None for a look back."""
+
+    now: Looked | None
+    baseline: Looked | None
+    started: float
+    read: ReadExam
+
+
+class CourseDesk:
+    """Assesses the exams of a run, keeping per patient what later exams need."""
+
+    def __init__(
+        self, *, out: Path, ledger: Ledger, stages: Stages, models: Mapping[str, str], settings: str, seg_sr: bool,
+        device: str = "cpu",
+    ) -> None:
+        self.out = out
+        self.ledger = ledger
+        self.stages = stages
+        self.models = dict(models)
+        self.settings = settings
+        self.seg_sr = seg_sr
+        self.device = device
+        self._patient = ""
+        self._history: dict[date, ExamResult] = {}
+        self._baseline: Looked | None = None
+        self._previous: Looked | None = None
+        self._context: dict[str, PatientContext] = {}
+
+    def key_of(self, input_hash: str) -> WorkKey:
+        """What a result made by this desk from this input depends on."""
+        return WorkKey(input_hash=input_hash, model_hash=models_digest(self.models), settings_hash=self.settings)
+
+    def compute(self, item: ExamWork, read: ReadExam) -> Made:
+        """Assesses one exam after those before it; runs in order, in one thread."""
+        self._turn_to(item.plan.patient)
+        self._context[item.plan.patient] = item.context
+        if not item.assess:
+            self._remember(self._look_back(item, read))
+            return Made(now=None, baseline=None, started=time.monotonic(), read=read)
+        started = time.monotonic()
+        self.ledger.start(item.exam, item.plan.patient, item.plan.acquired_on.isoformat(), item.key)
+        versions = Versions(
+            irae=__version__, models=self.models, settings=self.settings, input=item.key.input_hash
+        )
+        images = [
+            EarlierExam(result=looked.assessed.result, exam=looked.exam, organs=looked.assessed.organs)
+            for looked in dict.fromkeys((self._baseline, self._previous)) if looked is not None
+        ]
+        history = [self._history[day] for day in sorted(self._history) if day < item.plan.acquired_on]
+        assessed = assess_exam(read.exam, history=history, images=images, stages=self.stages, versions=versions)
+        now = Looked(assessed=assessed, exam=read.exam)
+        made = Made(now=now, baseline=self._baseline, started=started, read=read)
+        self._history[item.plan.acquired_on] = assessed.result
+        self._remember(now)
+        return made
+
+    def write(self, item: ExamWork, made: Made) -> None:
+        """Writes one exam's folder; runs in a writer thread."""
+        if made.now is None:
+            return
+        baseline = (made.baseline.assessed.result, made.baseline.images) if made.baseline is not None else None
+        aside = write_exam_folder(self.out, made.now.assessed, made.now.images, baseline=baseline)
+        if self.seg_sr:
+            write_dicom_results(aside, item.plan, made.now.assessed)
+        put_in_place(aside, self.out / item.exam)
+
+    def ended(self, ended: Ended[ExamWork, Made]) -> None:
+        """Enters what became of an exam in the ledger."""
+        item = ended.item
+        if ended.made is not None:
+            self.ledger.record_files(FileRow.of(outcome) for outcome in ended.made.read.outcomes)
+            if ended.made.now is not None:
+                result = ended.made.now.assessed.result
+                self.ledger.finish(
+                    item.exam, seconds=time.monotonic() - ended.made.started, worklist_row=worklist_row(result)
+                )
+            return
+        self.ledger.start(item.exam, item.plan.patient, item.plan.acquired_on.isoformat(), item.key)
+        self._history.pop(item.plan.acquired_on, None)
+        if isinstance(ended.error, StudyError):
+            row = quarantine_row(item.exam, code=ended.error.code, reason=ended.error.text)
+            self.ledger.quarantine(item.exam, code=ended.error.code, reason=ended.error.text, worklist_row=row)
+        else:
+            # The text of an unexpected error may hold anything from a header; its type and place do not.
+            reason = _where(ended.error)
+            row = quarantine_row(item.exam, code="internal_error", reason=reason)
+            self.ledger.fail(item.exam, code="internal_error", reason=reason, worklist_row=row)
+
+    def write_courses(self) -> None:
+        """Writes the course of every patient whose exams changed since it was last written."""
+        for folder in sorted(p for p in self.out.iterdir() if p.is_dir()):
+            results = sorted(folder.glob("*/result.json"))
+            if not results:
+                continue
+            exams = [read_result(path) for path in results]
+            key = models_digest({e.key: e.versions.input + e.versions.settings for e in exams})
+            if self.ledger.course_is_written(folder.name, key) and (folder / "course.html").exists():
+                continue
+            context = self._context.get(folder.name, PatientContext())
+            write_course_files(self.out, assess_whole_course(exams, context=context), context)
+            self.ledger.course_written(folder.name, key)
+
+    def _turn_to(self, patient: str) -> None:
+        if patient == self._patient:
+            return
+        self._patient, self._baseline, self._previous = patient, None, None
+        results = (read_result(path) for path in (self.out / patient).glob("*/result.json"))
+        self._history = {result.acquired_on: result for result in results}
+
+    def _remember(self, looked: Looked) -> None:
+        if looked.exam.ct is not None or looked.exam.pet is not None:
+            self._baseline = self._baseline or looked
+            self._previous = looked
+
+    def _look_back(self, item: ExamWork, read: ReadExam) -> Looked:
+        folder = self.out / item.exam
+        result = read_result(folder / "result.json")
+        organs = read_organs(folder / "organs.nii.gz", result) if read.exam.ct is not None else None
+        return Looked(
+            assessed=AssessedExam(result=result, organs=organs, pituitary=None, foci_labels=None, foci_geometry=None),
+            exam=read.exam,
+        )
+
+
+def _where(error: Exception | None) -> str:
+    if error is None:
+        return "unknown"
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame is not None else "?"
+    return f"{type(error).__name__} at {place}"
