@@ -15,7 +15,9 @@ PEAK_DIAMETER_MM = 12.0
 _SUBVOXELS = 6  # per axis: weights of voxels that the sphere's surface cuts, to about 1 %
 
 
-def sphere_weights(spacing_mm: tuple[float, float, float], diameter_mm: float = PEAK_DIAMETER_MM) -> NDArray[np.float32]:
+def sphere_weights(
+    spacing_mm: tuple[float, float, float], diameter_mm: float = PEAK_DIAMETER_MM
+) -> NDArray[np.float32]:
     """The share of every voxel that lies in a sphere around the central voxel's centre.
 
     Args:
@@ -42,7 +44,8 @@ def _sphere_weights(spacing_mm: tuple[float, ...], diameter_mm: float) -> NDArra
         squared.append((offsets * step) ** 2)
     inside = (squared[0][:, None, None] + squared[1][None, :, None] + squared[2][None, None, :]) <= radius**2
     a, b, c = (n // _SUBVOXELS for n in inside.shape)
-    weights = inside.reshape(a, _SUBVOXELS, b, _SUBVOXELS, c, _SUBVOXELS).mean(axis=(1, 3, 5)).astype(np.float32)
+    shares = inside.reshape(a, _SUBVOXELS, b, _SUBVOXELS, c, _SUBVOXELS).mean(axis=(1, 3, 5))
+    weights: NDArray[np.float32] = shares.astype(np.float32)
     weights.flags.writeable = False
     return weights
 

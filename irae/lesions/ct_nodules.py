@@ -1,0 +1,141 @@
+"""Solid lesions that a CT shows by itself: nodules in the lungs, and dark lesions in the liver where there is no PET.
+
+What this cannot find: nodules that touch the chest wall or the mediastinum outside the lung mask, ground-glass nodules
+(they are measured as lung opacity in ``findings``), nodes, bone lesions, and liver lesions of the liver's own
+attenuation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from irae.core.geometry import Geometry
+from irae.core.volume import LabelMap, Volume
+from irae.lesions.rules import LUNGS, FociRules
+from irae.lesions.sizing import crop_around
+from irae.quant.resample import onto_grid
+from irae.quant.shape import shape_of
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CtLesion:
+    """A lesion on a crop of a CT-derived grid."""
+
+    mask: NDArray[np.bool_]
+    geometry: Geometry
+    organ: str
+
+
+def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesion]:
+    """Solid, compact nodules inside the lungs, largest first.
+
+    Args:
+        ct: HU.
+        organs: On any grid; the lungs are taken from it.
+        rules: Limits: smallest diameter, vessel calibre, elongation.
+    """
+    found = []
+    for lung in LUNGS:
+        if not organs.seen(lung):
+            continue
+        grid = _working_grid(ct.geometry, organs, lung, margin_mm=6.0, spacing_mm=1.5)
+        if grid is None:
+            continue
+        hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+        field = onto_grid(organs.array, organs.geometry, grid, order=0) == organs.labels[lung]
+        spacing = np.array(grid.spacing_mm)
+        field = _closed(field, spacing, 8.0)
+        solid = (ndimage.gaussian_filter(hu, 0.7 / spacing) >= rules.nodule_in_lung_hu) & field
+        thickness = ndimage.distance_transform_edt(solid, sampling=spacing)
+        core = thickness > rules.ct_nodule_vessel_mm / 2.0
+        parts = cc3d.connected_components(core, connectivity=18)
+        for part, box in enumerate(ndimage.find_objects(parts), start=1):
+            if box is None:
+                continue
+            pad = [int(np.ceil(6.0 / s)) for s in spacing]
+            crop = tuple(slice(max(0, s.start - p), s.stop + p) for s, p in zip(box, pad, strict=True))
+            own = parts[crop] == part
+            reach = ndimage.distance_transform_edt(~own, sampling=spacing)
+            nodule = solid[crop] & (reach <= rules.ct_nodule_vessel_mm / 2.0 + 0.1)
+            start = (crop[0].start, crop[1].start, crop[2].start)
+            stop = (start[0] + nodule.shape[0], start[1] + nodule.shape[1], start[2] + nodule.shape[2])
+            sub = grid.cropped(start, stop)
+            shape = shape_of(nodule, sub)
+            least_ml = np.pi / 6.0 * rules.ct_nodule_least_mm**3 / 1000.0
+            volume_ml = np.count_nonzero(nodule) * sub.voxel_volume_ml
+            edge = np.count_nonzero(nodule & ~ndimage.binary_erosion(field[crop], iterations=1))
+            if (
+                volume_ml < least_ml or shape.elongation > rules.ct_nodule_elongation
+                or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < 0.55
+            ):
+                continue
+            found.append(CtLesion(nodule, sub, lung))
+    return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask) * lesion.geometry.voxel_volume_ml)
+
+
+def dark_liver_lesions(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesion]:
+    """Compact regions darker than the liver around them, largest first; for CT without PET."""
+    if not organs.seen("liver"):
+        return []
+    grid = _working_grid(ct.geometry, organs, "liver", margin_mm=2.0, spacing_mm=2.0)
+    if grid is None:
+        return []
+    hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0)
+    spacing = np.array(grid.spacing_mm)
+    liver = _closed(onto_grid(organs.array, organs.geometry, grid, order=0) == organs.labels["liver"], spacing, 6.0)
+    inner = ndimage.distance_transform_edt(liver, sampling=spacing) > 5.0
+    if np.count_nonzero(inner) < 500:
+        return []
+    smooth = ndimage.gaussian_filter(hu, 2.0 / spacing)
+    typical = float(np.median(smooth[inner]))
+    spread = 1.4826 * float(np.median(np.abs(smooth[inner] - typical)))
+    dark = inner & (smooth <= typical - max(rules.ct_liver_contrast_hu, rules.ct_liver_sd * spread)) & (smooth > 15.0)
+    parts = cc3d.connected_components(dark, connectivity=18)
+    found = []
+    for part, box in enumerate(ndimage.find_objects(parts), start=1):
+        if box is None:
+            continue
+        own = np.pad(parts[box] == part, 1)
+        start = (box[0].start - 1, box[1].start - 1, box[2].start - 1)
+        sub = grid.cropped(start, (start[0] + own.shape[0], start[1] + own.shape[1], start[2] + own.shape[2]))
+        shape = shape_of(own, sub)
+        volume_ml = np.count_nonzero(own) * sub.voxel_volume_ml
+        if volume_ml < np.pi / 6.0 * rules.ct_liver_least_mm**3 / 1000.0:
+            continue
+        if shape.elongation <= rules.ct_nodule_elongation and shape.sphericity >= 0.6:
+            found.append(CtLesion(own, sub, "liver"))
+    return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask))
+
+
+def _closed(mask: NDArray[np.bool_], spacing: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:
+    """Morphological closing by a ball: takes in nodules and vessels that a segmenter left out."""
+    pad = [int(np.ceil(radius_mm / s)) + 1 for s in spacing]
+    padded = np.pad(mask, [(p, p) for p in pad])
+    grown = ndimage.distance_transform_edt(~padded, sampling=spacing) <= radius_mm
+    closed = ndimage.distance_transform_edt(grown, sampling=spacing) > radius_mm
+    inner = tuple(slice(p, -p) for p in pad)
+    result: NDArray[np.bool_] = closed[inner] | mask
+    return result
+
+
+def _working_grid(
+    ct_grid: Geometry, organs: LabelMap, organ: str, *, margin_mm: float, spacing_mm: float
+) -> Geometry | None:
+    """The CT's box around an organ with voxels no finer than needed; never finer than the CT's own."""
+    box = ndimage.find_objects((organs.array == organs.labels[organ]).astype(np.uint8), max_label=1)[0]
+    if box is None:
+        return None
+    corners = organs.geometry.to_world(
+        np.stack(np.meshgrid(*[(s.start - 0.5, s.stop - 0.5) for s in box], indexing="ij"), axis=-1).reshape(-1, 3)
+    )
+    crop = crop_around(ct_grid, corners.min(axis=0) - margin_mm, corners.max(axis=0) + margin_mm)
+    if crop is None:
+        return None
+    grid = ct_grid.cropped(*crop)
+    i, j, k = (max(s, spacing_mm) for s in grid.spacing_mm)
+    return grid.with_spacing((i, j, k))

@@ -1,0 +1,119 @@
+"""What is measured on a focus besides its size, for attribution (docs/reference/attribution.md lists the names)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from irae.core.anatomy import site_of
+from irae.core.focus import Focus
+from irae.core.geometry import Geometry
+from irae.lesions.rules import FociRules
+
+# Mirror partners are looked for within this distance of the mirrored place.
+PARTNER_REACH_MM = 35.0
+# Foci whose centre is this near the midline, or that reach across it, are compared with themselves.
+MIDLINE_MM = 12.0
+
+
+def ct_features(
+    hu: NDArray[np.float32], mask: NDArray[np.bool_], geometry: Geometry, rules: FociRules
+) -> dict[str, float]:
+    """Tissue fractions of a region and its rim on a CT crop (1), and its mean HU.
+
+    Args:
+        hu: (i, j, k) HU.
+        mask: The region.
+        geometry: Their grid.
+        rules: HU ranges.
+    """
+    inside = hu[mask]
+    spacing = geometry.spacing_mm
+    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    rim = hu[(distance > 1.0) & (distance <= 8.0)]
+    if inside.size == 0 or rim.size == 0:
+        return {}
+
+    def share(values: NDArray[np.float32], low: float, high: float) -> float:
+        return float(np.mean((values >= low) & (values <= high)))
+
+    return {
+        "ct_hu_mean": float(inside.mean()),
+        "ct_hu_sd": float(inside.std()),
+        "fat_fraction": share(inside, *rules.fat_hu),
+        "bone_fraction": share(inside, rules.bone_hu, 3000.0),
+        "rim_bone_fraction": share(rim, rules.bone_hu, 3000.0),
+        "lytic_fraction": share(inside, -20.0, 110.0),
+        "ground_glass_fraction": share(inside, *rules.ground_glass_hu),
+        "consolidation_fraction": share(inside, *rules.consolidation_hu),
+        "air_fraction": share(inside, -1100.0, -700.0),
+        "rim_lung_fraction": share(rim, -1100.0, -700.0),
+        "rim_ground_glass_fraction": share(rim, *rules.ground_glass_hu),
+        "rim_fat_fraction": share(rim, *rules.fat_hu),
+        "rim_soft_fraction": share(rim, 0.0, 150.0),
+    }
+
+
+def with_symmetry(foci: Sequence[Focus], midline_ras_mm: float | None) -> tuple[Focus, ...]:
+    """Adds left-right symmetry: 1 - |L - R| / (L + R) of SUVpeak x volume (F4), and the distance off the midline.
+
+    A focus beside the midline is compared with the most equal focus of the same site near its mirror place: 0 where
+    there is none. A focus across the midline keeps the symmetry of its own halves (``own_symmetry``, measured on its
+    voxels). Without a midline nothing is added.
+    """
+    if midline_ras_mm is None:
+        return tuple(foci)
+    weighed = []
+    for focus in foci:
+        off = focus.centroid_ras_mm[0] - midline_ras_mm
+        features = dict(focus.features) | {"off_midline_mm": off}
+        own = features.get("own_symmetry")
+        if own is not None and (abs(off) < MIDLINE_MM or own > 0.3):
+            features["symmetry"] = own
+        elif abs(off) >= MIDLINE_MM:
+            mirrored = np.array(focus.centroid_ras_mm)
+            mirrored[0] = 2.0 * midline_ras_mm - mirrored[0]
+            burden = _burden(focus)
+            best = 0.0
+            for other in foci:
+                near = np.linalg.norm(np.array(other.centroid_ras_mm) - mirrored) <= PARTNER_REACH_MM
+                opposite = (other.centroid_ras_mm[0] - midline_ras_mm) * off < 0
+                if other.id != focus.id and near and opposite and site_of(other.organ) == site_of(focus.organ):
+                    theirs = _burden(other)
+                    best = max(best, 1.0 - abs(burden - theirs) / max(burden + theirs, 1e-9))
+            features["symmetry"] = best
+        weighed.append(replace(focus, features=features))
+    return tuple(weighed)
+
+
+def _burden(focus: Focus) -> float:
+    return (focus.suv_peak if focus.suv_peak is not None else 1.0) * focus.volume_ml
+
+
+def own_symmetry(weights: NDArray[np.float64], x_mm: NDArray[np.float64], midline_ras_mm: float) -> float | None:
+    """Symmetry of one region's own halves; None where it does not reach both sides."""
+    left, right = float(weights[x_mm < midline_ras_mm].sum()), float(weights[x_mm >= midline_ras_mm].sum())
+    if min(left, right) <= 0.0:
+        return None
+    return 1.0 - abs(left - right) / (left + right)
+
+
+def with_neighbours(foci: Sequence[Focus]) -> tuple[Focus, ...]:
+    """Adds the distance from centre to the nearest other focus of the same site, and how many lie within 60 mm."""
+    if len(foci) < 2:
+        return tuple(foci)
+    places = np.array([f.centroid_ras_mm for f in foci])
+    distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    sites = np.array([site_of(f.organ) for f in foci])
+    linked = []
+    for at, focus in enumerate(foci):
+        same = (sites == sites[at]) & (np.arange(len(foci)) != at)
+        features = dict(focus.features) | {"foci_within_60_mm": float(np.count_nonzero(distance[at][same] <= 60.0))}
+        if same.any():
+            features["nearest_focus_mm"] = float(distance[at][same].min())
+        linked.append(replace(focus, features=features))
+    return tuple(linked)

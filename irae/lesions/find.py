@@ -1,0 +1,332 @@
+"""Every hot region of an exam, and what its CT shows without uptake."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from irae.core.exam import Exam
+from irae.core.focus import Focus, FocusSource
+from irae.core.geometry import Geometry
+from irae.core.notice import Notice
+from irae.core.volume import LabelMap, Volume
+from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
+from irae.lesions.features import ct_features, own_symmetry, with_neighbours, with_symmetry
+from irae.lesions.hosts import host_organ, midline_ras_mm
+from irae.lesions.regions import HotRegions, hot_regions
+from irae.lesions.rules import FOCI_RULES, FociRules
+from irae.lesions.sizing import crop_around, focus_extent
+from irae.lesions.threshold import HotThreshold, hot_threshold
+from irae.lesions.values import FociFound
+from irae.quant.diameter import axial_diameters
+from irae.quant.peak import suv_peak
+from irae.quant.resample import labels_onto, onto_grid
+from irae.quant.shape import shape_of
+from irae.quant.uptake import UptakeReference
+
+MOST_FOCI = np.iinfo(np.uint16).max
+# PET finer than this is searched on a grid of this spacing; sizes and SUV still come from the full resolution.
+_SEARCH_SPACING_MM = 2.5
+_MEASURE_SPACING_MM = (1.2, 1.6)
+
+
+def find_foci(
+    exam: Exam,
+    *,
+    organs: LabelMap | None,
+    reference: UptakeReference | None,
+    rules: FociRules = FOCI_RULES,
+) -> FociFound:
+    """Finds and measures every hot region of the PET and every solid lesion that the CT shows by itself.
+
+    Physiologic uptake is found too (one focus for a brain, a bladder, a diffusely hot colon): what it is, is decided
+    later, by ``attribution``. A focus that stands out of such an organ, or lies beside it, is its own focus.
+
+    Args:
+        exam: One exam.
+        organs: Its organs, on any grid; None where no segmentation was possible.
+        reference: Liver and blood pool of its PET; None without PET.
+        rules: Thresholds and limits.
+
+    Returns:
+        Foci with ids from 1, and their labels on the CT's grid (the PET's where there is no CT).
+    """
+    pet, ct = exam.pet, exam.ct
+    base = ct or pet
+    if base is None:
+        text = "No CT and no usable PET: foci were not searched for."
+        shape = next(iter(exam.volumes.values())).geometry
+        return FociFound(foci=(), labels=np.zeros(shape.shape, np.uint16), geometry=shape,
+                         notices=(Notice("foci_not_searched", text),))
+    finder = _Finder(pet=pet, ct=ct, organs=organs, reference=reference, grid=base.geometry, rules=rules)
+    notices = []
+    if pet is not None:
+        notices.append(finder.add_hot_regions().notice)
+    else:
+        notices.append(Notice("foci_ct_only", "No usable PET: only lung nodules and dark liver lesions that the CT "
+                              "shows were searched for; nodes, bone and soft tissue were not."))
+    if organs is None:
+        notices.append(Notice("foci_without_organs", "No organ segmentation: organs of foci are guessed from the CT, "
+                              "and lesions on CT alone were not searched for."))
+    if ct is not None and organs is not None:
+        finder.add_ct_lesions(pet is None)
+    foci = with_neighbours(with_symmetry(finder.foci, finder.midline))
+    return FociFound(foci=foci, labels=finder.labels, geometry=base.geometry, notices=tuple(notices))
+
+
+class _Finder:
+    """Collects foci and paints their labels; one per call of ``find_foci``."""
+
+    def __init__(
+        self, *, pet: Volume | None, ct: Volume | None, organs: LabelMap | None, reference: UptakeReference | None,
+        grid: Geometry, rules: FociRules,
+    ) -> None:
+        self.pet, self.ct, self.organs, self.reference = pet, ct, organs, reference
+        self.grid, self.rules = grid, rules
+        self.names = {label: name for name, label in organs.labels.items() if organs.seen(name)} if organs else {}
+        self.midline = midline_ras_mm(organs, ct, pet)
+        self.labels = np.zeros(grid.shape, np.uint16)
+        self.foci: list[Focus] = []
+        self.organ_background: dict[str, float] = {}
+        self.organ_voxels: dict[str, int] = {}
+
+    def add_hot_regions(self) -> HotThreshold:
+        """Finds, measures and paints the hot regions of the PET; organ pictures first, so that foci lie on top."""
+        assert self.pet is not None
+        threshold = hot_threshold(self.reference, self.rules)
+        fine = self.pet.geometry
+        search = fine.with_spacing(_at_least(fine.spacing_mm, _SEARCH_SPACING_MM))
+        search = fine if search.same_grid(fine) else search
+        suv = onto_grid(self.pet.array, fine, search, order=1)
+        organs = None if self.organs is None else labels_onto(self.organs, search)
+        liver = None
+        if self.reference is not None and self.reference.liver_mean is not None:
+            liver = (self.reference.liver_mean, self.reference.liver_sd or 0.1 * self.reference.liver_mean)
+        regions = hot_regions(suv, search, organs, threshold, liver, self.rules)
+        if organs is not None:
+            self._know_organs(suv, organs, regions)
+        boxes = ndimage.find_objects(regions.labels)
+        for region in sorted(regions.peaks, key=lambda r: (r not in regions.pictures, r)):
+            box = boxes[region - 1]
+            if region in regions.pictures:
+                self._add_picture(region, box, regions, suv, search, organs)
+            elif len(self.foci) < MOST_FOCI:
+                self._add_focal(region, box, regions, suv, search, threshold)
+        return threshold
+
+    def _know_organs(self, suv: NDArray[np.float32], organs: LabelMap, regions: HotRegions) -> None:
+        """Uptake of every organ outside hot regions, and its size in voxels of the search grid."""
+        for organ in self.names.values():
+            mask = organs.mask(organ)
+            self.organ_voxels[organ] = int(np.count_nonzero(mask))
+            quiet = suv[mask & (regions.labels == 0)]
+            if quiet.size >= 10:
+                self.organ_background[organ] = float(np.median(quiet))
+            elif self.organ_voxels[organ]:
+                self.organ_background[organ] = float(np.percentile(suv[mask], 25))
+
+    def _add_picture(
+        self, region: int, box: tuple[slice, ...], regions: HotRegions, suv: NDArray[np.float32],
+        search: Geometry, organs: LabelMap | None,
+    ) -> None:
+        """The whole uptake of one organ as one focus, measured on the PET's grid."""
+        assert organs is not None
+        organ = regions.pictures[region]
+        mask, grid = regions.labels[box] == region, search.cropped(*_bounds(box))
+        values = suv[box]
+        inside = mask & (organs.array[box] == organs.labels[organ])
+        read, shape = axial_diameters(mask, grid), shape_of(mask, grid)
+        volume_ml = float(np.count_nonzero(mask)) * grid.voxel_volume_ml
+        features = {
+            "picture": 1.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
+            "length_mm": shape.length_mm, "short_long_ratio": read.short_mm / read.longest_mm, "size_from_ct": 0.0,
+            "organ_share": np.count_nonzero(inside) / max(1, self.organ_voxels.get(organ, 0)),
+        }
+        places = grid.to_world(np.argwhere(mask))
+        if self.midline is not None:
+            halves = own_symmetry(values[mask].astype(float), places[:, 0], self.midline)
+            if halves is not None:
+                features["own_symmetry"] = halves
+        peak = suv_peak(values, grid, mask)
+        features |= self._uptake_ratios(peak, organ, None)
+        if self.ct is not None:
+            hu = onto_grid(self.ct.array, self.ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+            features |= ct_features(hu, mask, grid, self.rules)
+        self._keep(
+            mask, grid, places.mean(axis=0), volume_ml, read.longest_mm, read.short_mm, features, over=False,
+            suv=(float(values[mask].max()), peak, float(values[mask].mean())), organ=organ,
+            organ_fraction=np.count_nonzero(inside) / np.count_nonzero(mask), source=FocusSource.PET,
+        )
+
+    def _add_focal(
+        self, region: int, box: tuple[slice, ...], regions: HotRegions, suv: NDArray[np.float32],
+        search: Geometry, threshold: HotThreshold,
+    ) -> None:
+        """One focal region: its extent from CT or PET contour, on a fine crop."""
+        pad = [int(np.ceil((self.rules.contour_reach_mm + 3.0) / s)) for s in search.spacing_mm]
+        crop = tuple(slice(max(0, s.start - p), min(n, s.stop + p))
+                     for s, p, n in zip(box, pad, regions.labels.shape, strict=True))
+        coarse = search.cropped(*_bounds(crop))
+        corners = coarse.corners_mm()
+        bounds = crop_around(self.grid, corners.min(axis=0), corners.max(axis=0))
+        if bounds is None:
+            return
+        fine = self.grid.cropped(*bounds)
+        fine = fine.with_spacing(_within(fine.spacing_mm, _MEASURE_SPACING_MM))
+        hu = None
+        if self.ct is not None:
+            inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
+            hu = onto_grid(self.ct.array[inner], self.grid.cropped(*bounds), fine, order=1, outside=-1024.0)
+        basin, others = regions.labels[crop] == region, regions.labels[crop] > 0
+        pictured = np.isin(regions.labels[crop], list(regions.pictures))
+        extent = focus_extent(basin, (others & ~basin), suv[crop], coarse, hu, fine, self.rules)
+        volume_ml = float(np.count_nonzero(extent.mask)) * fine.voxel_volume_ml
+        if volume_ml < self.rules.least_volume_ml:
+            return
+        native = self._native_uptake(extent.mask, fine, regions.peaks[region][0], search, pictured, coarse)
+        peak_value, background = native[0], extent.background_suv
+        if peak_value < threshold.suv and peak_value < 1.3 * max(background, 0.1):
+            return
+        read_mask = extent.mask
+        shape = shape_of(read_mask, fine)
+        features = {
+            "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
+            "length_mm": shape.length_mm, "short_long_ratio": extent.short_mm / extent.longest_mm,
+            "size_from_ct": float(extent.from_ct), "background_suv": background,
+        }
+        tissue = {} if hu is None else ct_features(hu, read_mask, fine, self.rules)
+        features |= tissue
+        if extent.from_ct:
+            features["ct_nodule_mm"] = extent.longest_mm
+        organ_crop = self._organs_on(fine)
+        organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules)
+        features |= self._uptake_ratios(native[1], organ, background)
+        if organ in self.organ_voxels:
+            voxels = volume_ml / search.voxel_volume_ml * fraction
+            features["organ_share"] = min(1.0, voxels / max(1, self.organ_voxels[organ]))
+        centre = fine.to_world(np.argwhere(read_mask)).mean(axis=0)
+        self._keep(
+            read_mask, fine, centre, volume_ml, extent.longest_mm, extent.short_mm, features, over=True, suv=native,
+            organ=organ, organ_fraction=fraction, source=FocusSource.PET,
+        )
+
+    def _native_uptake(
+        self, mask: NDArray[np.bool_], grid: Geometry, hottest: tuple[int, int, int], search: Geometry,
+        pictured: NDArray[np.bool_], coarse: Geometry,
+    ) -> tuple[float, float, float]:
+        """SUVmax, SUVpeak and SUVmean of a region at the PET's own resolution."""
+        assert self.pet is not None
+        corners = grid.corners_mm()
+        bounds = crop_around(self.pet.geometry, corners.min(axis=0), corners.max(axis=0))
+        assert bounds is not None
+        inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
+        native = self.pet.geometry.cropped(*bounds)
+        region = onto_grid(mask.astype(np.float32), grid, native, order=1, antialias=False) >= 0.5
+        place = np.round(native.to_index(search.to_world(hottest))).astype(int)
+        i, j, k = np.clip(place, 0, np.array(native.shape) - 1)
+        region[i, j, k] = True
+        # A focus beside a hot organ must not take its numbers from that organ.
+        region &= ~(onto_grid(pictured.astype(np.float32), coarse, native, order=1, antialias=False) >= 0.5)
+        region[i, j, k] = True
+        values = self.pet.array[inner]
+        return float(values[region].max()), suv_peak(values, native, region), float(values[region].mean())
+
+    def _uptake_ratios(self, peak: float, organ: str | None, background: float | None) -> dict[str, float]:
+        host = self.organ_background.get(organ or "", background if background is not None else float("nan"))
+        ratios = {}
+        if np.isfinite(host):
+            ratios["contrast"] = peak / max(host, 0.1)
+        if self.reference is not None and self.reference.liver_mean:
+            ratios["liver_ratio"] = peak / self.reference.liver_mean
+        if self.reference is not None and self.reference.blood_pool_mean:
+            ratios["blood_pool_ratio"] = peak / self.reference.blood_pool_mean
+        return ratios
+
+    def _organs_on(self, grid: Geometry) -> NDArray[np.uint8]:
+        if self.organs is None:
+            return np.zeros(grid.shape, np.uint8)
+        sampled: NDArray[np.uint8] = onto_grid(self.organs.array, self.organs.geometry, grid, order=0)
+        return sampled
+
+    def add_ct_lesions(self, without_pet: bool) -> None:
+        """Solid lesions that the CT shows and no hot region covers."""
+        assert self.ct is not None
+        assert self.organs is not None
+        lesions = lung_nodules(self.ct, self.organs, self.rules)
+        if without_pet:
+            lesions += dark_liver_lesions(self.ct, self.organs, self.rules)
+        for lesion in lesions:
+            taken = onto_grid(self.labels, self.grid, lesion.geometry, order=0)[lesion.mask]
+            if np.mean(taken > 0) < 0.3 and len(self.foci) < MOST_FOCI:
+                self._add_ct_lesion(lesion)
+
+    def _add_ct_lesion(self, lesion: CtLesion) -> None:
+        assert self.ct is not None
+        mask, grid = lesion.mask, lesion.geometry
+        read, shape = axial_diameters(mask, grid), shape_of(mask, grid)
+        volume_ml = float(np.count_nonzero(mask)) * grid.voxel_volume_ml
+        hu = onto_grid(self.ct.array, self.ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+        features = {
+            "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
+            "length_mm": shape.length_mm, "short_long_ratio": read.short_mm / read.longest_mm, "size_from_ct": 1.0,
+            "ct_nodule_mm": read.longest_mm,
+        } | ct_features(hu, mask, grid, self.rules)
+        uptake = None
+        if self.pet is not None:
+            suv = onto_grid(self.pet.array, self.pet.geometry, grid, order=1, antialias=False)
+            uptake = (float(suv[mask].max()), suv_peak(suv, grid, mask), float(suv[mask].mean()))
+            features |= self._uptake_ratios(uptake[1], lesion.organ, None)
+        self._keep(
+            mask, grid, grid.to_world(np.argwhere(mask)).mean(axis=0), volume_ml, read.longest_mm, read.short_mm,
+            features, over=False, suv=uptake, organ=lesion.organ, organ_fraction=1.0, source=FocusSource.CT,
+        )
+
+    def _keep(
+        self, mask: NDArray[np.bool_], grid: Geometry, centre: NDArray[np.float64], volume_ml: float,
+        longest_mm: float, short_mm: float, features: dict[str, float], *, over: bool,
+        suv: tuple[float, float, float] | None, organ: str | None, organ_fraction: float, source: FocusSource,
+    ) -> None:
+        """Gives the focus its id, paints it, and keeps it."""
+        focus_id = len(self.foci) + 1
+        self._paint(focus_id, mask, grid, centre, over=over)
+        x, y, z = (float(c) for c in centre)
+        self.foci.append(Focus(
+            id=focus_id, centroid_ras_mm=(x, y, z), volume_ml=volume_ml, longest_mm=longest_mm,
+            short_mm=min(short_mm, longest_mm), suv_max=suv and suv[0], suv_peak=suv and suv[1],
+            suv_mean=suv and suv[2], tlg=suv and suv[2] * volume_ml, organ=organ, organ_fraction=organ_fraction,
+            source=source, is_node=organ == "lymph_node",
+            features={name: float(value) for name, value in features.items() if np.isfinite(value)},
+        ))
+
+    def _paint(
+        self, focus_id: int, mask: NDArray[np.bool_], grid: Geometry, centre: NDArray[np.float64], *, over: bool
+    ) -> None:
+        corners = grid.corners_mm()
+        bounds = crop_around(self.grid, corners.min(axis=0), corners.max(axis=0))
+        if bounds is None:
+            return
+        target = self.grid.cropped(*bounds)
+        painted = onto_grid(mask.astype(np.float32), grid, target, order=1, antialias=False) >= 0.5
+        if not painted.any():
+            i, j, k = np.clip(np.round(target.to_index(centre)).astype(int), 0, np.array(target.shape) - 1)
+            painted[i, j, k] = True
+        view = self.labels[tuple(slice(a, b) for a, b in zip(*bounds, strict=True))]
+        free = view == 0
+        if over:
+            free |= np.isin(view, [f.id for f in self.foci if f.features["picture"]])
+        view[painted & free] = focus_id
+
+
+def _bounds(box: tuple[slice, ...]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    return (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
+
+
+def _at_least(spacing_mm: tuple[float, float, float], least: float) -> tuple[float, float, float]:
+    i, j, k = (max(s, least) for s in spacing_mm)
+    return i, j, k
+
+
+def _within(spacing_mm: tuple[float, float, float], limits: tuple[float, float]) -> tuple[float, float, float]:
+    i, j, k = (min(max(s, limits[0]), limits[1]) for s in spacing_mm)
+    return i, j, k

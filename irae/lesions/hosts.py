@@ -1,0 +1,103 @@
+"""Which organ a focus belongs to, and where the body's midline is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from irae.core.geometry import Geometry
+from irae.core.volume import LabelMap, Volume
+from irae.lesions.rules import BONE, LUNGS, NODE, FociRules
+
+# Nodes lie against these; a focus that is only partly inside one of them is beside it.
+_NODES_LIE_AGAINST = frozenset({"aorta", "heart", *LUNGS})
+
+
+def host_organ(
+    mask: NDArray[np.bool_],
+    organ_labels: NDArray[np.uint8],
+    names: Mapping[int, str],
+    geometry: Geometry,
+    tissue: Mapping[str, float],
+    longest_mm: float,
+    rules: FociRules,
+) -> tuple[str | None, float]:
+    """The organ of a focus and the share of the focus inside that organ's mask.
+
+    In order: the organ that holds most of it; an organ that it touches within the margin, unless fat lies between;
+    bone, by its HU; a lymph node: soft tissue of a node's size in fat or against lung and vessels. Else None.
+
+    Args:
+        mask: The focus on a crop.
+        organ_labels: Organ labels on the same crop; all 0 where there are none.
+        names: Label to organ.
+        geometry: The crop.
+        tissue: ``ct_features`` of the focus; empty without CT.
+        longest_mm: Its longest diameter.
+        rules: Margins.
+    """
+    size = int(np.count_nonzero(mask))
+    counts = np.bincount(organ_labels[mask], minlength=256)
+    counts[0] = 0
+    best = int(counts.argmax())
+    share = float(counts[best]) / size if best in names else 0.0
+    organ = names.get(best) if share > 0 else None
+    in_bone = tissue.get("bone_fraction", 0.0) + 0.5 * tissue.get("rim_bone_fraction", 0.0) >= 0.3
+    in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
+    if organ is not None and share >= (0.6 if organ in _NODES_LIE_AGAINST and not in_lung else 0.3):
+        return organ, share
+    if in_lung and organ is None:
+        organ = _nearest(mask, organ_labels, names, geometry, 2.0 * rules.organ_margin_mm, only=LUNGS)
+    if in_lung and organ in LUNGS:
+        return organ, share
+    if in_bone:
+        near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=("vertebrae",))
+        return (near, share if near == organ else 0.0) if near else (BONE, 0.0)
+    fatty_rim = tissue.get("rim_fat_fraction", 0.0) >= 0.35
+    if not fatty_rim:
+        solid = tuple(o for o in names.values() if o not in _NODES_LIE_AGAINST and o != "vertebrae")
+        near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=solid)
+        if near is not None:
+            return near, share if near == organ else 0.0
+    soft = -60.0 <= tissue.get("ct_hu_mean", -1000.0) <= 180.0
+    if tissue and soft and longest_mm <= rules.node_longest_mm:
+        return NODE, 0.0
+    return None, 0.0
+
+
+def _nearest(
+    mask: NDArray[np.bool_],
+    organ_labels: NDArray[np.uint8],
+    names: Mapping[int, str],
+    geometry: Geometry,
+    within_mm: float,
+    *,
+    only: tuple[str, ...],
+) -> str | None:
+    distance = ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_mm)
+    near = organ_labels[(distance <= within_mm) & (organ_labels > 0)]
+    where = distance[(distance <= within_mm) & (organ_labels > 0)]
+    best: tuple[float, str] | None = None
+    for label, name in names.items():
+        if name in only and (near == label).any():
+            candidate = (float(where[near == label].min()), name)
+            best = candidate if best is None else min(best, candidate)
+    return None if best is None else best[1]
+
+
+def midline_ras_mm(organs: LabelMap | None, ct: Volume | None, pet: Volume | None) -> float | None:
+    """The x of the body's midline: of the spine, else the middle of the body on CT, else of the uptake; or None."""
+    if organs is not None:
+        for organ in ("vertebrae", "brain"):
+            mask = organs.mask(organ)
+            if np.count_nonzero(mask) * organs.geometry.voxel_volume_ml > 50.0:
+                return float(organs.geometry.to_world(np.argwhere(mask)[::7]).mean(axis=0)[0])
+    for volume, limit in ((ct, -300.0), (pet, 0.3)):
+        if volume is not None:
+            places = np.argwhere(volume.array[::4, ::4, ::4] > limit) * 4.0
+            if len(places) > 100:
+                return float(np.median(volume.geometry.to_world(places)[:, 0]))
+    return None

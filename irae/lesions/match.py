@@ -1,0 +1,233 @@
+"""The same lesion over time: earlier foci found again, new ones, and those that are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from irae.core.anatomy import site_of
+from irae.core.exam import Exam
+from irae.core.focus import Focus, FocusStatus
+from irae.core.geometry import Geometry
+from irae.core.notice import Notice
+from irae.core.volume import LabelMap
+from irae.lesions.register import register
+from irae.lesions.values import EarlierExam, FociFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchRules:
+    """When two foci of two exams may be one lesion. Design values, except where a source is named."""
+
+    # Registration and breathing leave about 10 mm; a large lesion's centre moves with its shape.
+    gate_mm: float = 20.0
+    gate_per_radius: float = 0.6
+    # Cost in mm of a difference that speaks against identity.
+    other_site_mm: float = 8.0
+    size_ratio_mm: float = 4.0  # per factor e of volume
+    # A second earlier lesion (merged) or a second focus now (split) lies inside the other's extent.
+    inside_share: float = 0.8
+
+
+MATCH_RULES = MatchRules()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Known:
+    """A track as last seen: where it would lie now."""
+
+    focus: Focus
+    place: NDArray[np.float64]
+
+
+def match_foci(
+    found: FociFound,
+    exam: Exam,
+    *,
+    organs: LabelMap | None,
+    earlier: Sequence[EarlierExam],
+    rules: MatchRules = MATCH_RULES,
+) -> tuple[Focus, ...]:
+    """Gives every focus its identity over the patient's exams.
+
+    Every track is looked for where the newest exam that listed it (present, not gone) saw it, mapped through the
+    registration of that exam to this one. One global assignment (least total cost) over distance, size and site within
+    a gate decides which focus is which track. What remains:
+
+    - an unmatched focus whose centre lies inside a matched lesion's earlier extent is a part of it (split): it gets
+      its own track, and ``features["split_of"]`` holds the number of the parent's track;
+    - an unmatched track whose place lies inside a focus that carries another track has merged into it:
+      ``features["merged"]`` of that focus counts them; it is not called gone;
+    - an unmatched track whose place was imaged is appended as GONE (0 mm, 0 mL, new ids after the others, organ and
+      place as known); one that was not imaged is not listed.
+
+    Tracks are ``L01``, ``L02`` ... in the order of their first appearance. A track once gone that is found again keeps
+    its name.
+
+    Args:
+        found: The foci of this exam.
+        exam: This exam.
+        organs: Its organs (kept for callers; identity does not need them).
+        earlier: The earlier exams with their results, in any order.
+        rules: Gates and costs.
+
+    Returns:
+        The foci in their order, track and status set, then the gone ones.
+    """
+    foci, _ = match_with_notices(found, exam, organs=organs, earlier=earlier, rules=rules)
+    return foci
+
+
+def match_with_notices(
+    found: FociFound,
+    exam: Exam,
+    *,
+    organs: LabelMap | None,
+    earlier: Sequence[EarlierExam],
+    rules: MatchRules = MATCH_RULES,
+) -> tuple[tuple[Focus, ...], tuple[Notice, ...]]:
+    """As ``match_foci``, with the notices of registrations that failed."""
+    past = sorted((e for e in earlier if e.exam is not exam), key=lambda e: e.exam.acquired_on)
+    known, notices = _known_tracks(past, exam)
+    tracks = {a.focus.track for e in past for a in e.result.foci if a.focus.track}
+    following = 1 + max((int(t[1:]) for t in tracks if t[1:].isdigit()), default=0)
+    foci = list(found.foci)
+    pairs = _assigned(foci, known, rules)
+    matched: list[Focus] = []
+    for at, focus in enumerate(foci):
+        if at in pairs:
+            matched.append(_again(focus, known[pairs[at]].focus))
+            continue
+        features = dict(focus.features)
+        parent = _parent(focus, [known[k] for k in pairs.values()], rules)
+        if parent is not None:
+            features["split_of"] = float(parent.focus.track[1:])
+        matched.append(replace(focus, track=f"L{following:02d}", status=FocusStatus.NEW, features=features))
+        following += 1
+    return (*_with_gone(matched, known, set(pairs.values()), found, exam, rules),), notices
+
+
+def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[_Known], tuple[Notice, ...]]:
+    """Every track where its newest listing saw it, mapped to this exam."""
+    newest: dict[str, tuple[int, Focus]] = {}
+    for at, exam in enumerate(past):
+        for attributed in exam.result.foci:
+            focus = attributed.focus
+            if focus.track and focus.status is not FocusStatus.GONE:
+                newest[focus.track] = (at, focus)
+    known, notices = [], []
+    for at, exam in enumerate(past):
+        here = [focus for which, focus in newest.values() if which == at]
+        if here:
+            mapping = register(exam.exam, now)
+            if mapping.notice is not None:
+                notices.append(mapping.notice)
+            places = mapping.to_now(np.array([f.centroid_ras_mm for f in here]))
+            known += [_Known(focus, place) for focus, place in zip(here, places, strict=True)]
+    return sorted(known, key=lambda k: k.focus.track), tuple(notices)
+
+
+def _radius_mm(focus: Focus) -> float:
+    return max(focus.longest_mm / 2.0, float(np.cbrt(3.0 * focus.volume_ml * 1000.0 / (4.0 * np.pi))))
+
+
+def _gate_mm(now: Focus, before: Focus, rules: MatchRules) -> float:
+    return rules.gate_mm + rules.gate_per_radius * max(_radius_mm(now), _radius_mm(before))
+
+
+def _assigned(foci: Sequence[Focus], known: Sequence[_Known], rules: MatchRules) -> dict[int, int]:
+    """Index of focus to index of track: the assignment of least total cost within the gates."""
+    if not foci or not known:
+        return {}
+    forbidden = 1e6
+    cost = np.full((len(foci), len(known)), forbidden)
+    for i, focus in enumerate(foci):
+        for k, track in enumerate(known):
+            before = track.focus
+            picture = focus.features.get("picture", 0.0) > 0, before.features.get("picture", 0.0) > 0
+            if all(picture) and focus.organ == before.organ:
+                cost[i, k] = -100.0  # an organ's whole uptake is itself wherever its centre lies
+                continue
+            distance = float(np.linalg.norm(np.array(focus.centroid_ras_mm) - track.place))
+            if distance > _gate_mm(focus, before, rules) or any(picture):
+                continue
+            size = abs(np.log(max(focus.volume_ml, 0.05) / max(before.volume_ml, 0.05)))
+            other = site_of(focus.organ) != site_of(before.organ)
+            cost[i, k] = distance + rules.size_ratio_mm * size + rules.other_site_mm * other
+    # Leaving a pair unmatched costs more than any permitted pair, so that as many lesions as possible are known again.
+    rows, columns = linear_sum_assignment(cost)
+    return {int(i): int(k) for i, k in zip(rows, columns, strict=True) if cost[i, k] < forbidden}
+
+
+def _again(focus: Focus, before: Focus) -> Focus:
+    """A known lesion: its track, and how it changed since it was last seen."""
+    features = dict(focus.features)
+    features["longest_change_mm"] = focus.longest_mm - before.longest_mm
+    if before.volume_ml > 0:
+        features["volume_ratio"] = focus.volume_ml / before.volume_ml
+    if focus.suv_peak is not None and before.suv_peak:
+        features["suv_peak_ratio"] = focus.suv_peak / before.suv_peak
+    is_node = before.is_node if before.organ == focus.organ or focus.organ is None else focus.is_node
+    return replace(focus, track=before.track, status=FocusStatus.KNOWN, features=features, is_node=is_node)
+
+
+def _parent(focus: Focus, matched: Sequence[_Known], rules: MatchRules) -> _Known | None:
+    place = np.array(focus.centroid_ras_mm)
+    inside = [
+        k for k in matched
+        if not k.focus.features.get("picture")
+        and np.linalg.norm(place - k.place) <= rules.inside_share * _radius_mm(k.focus)
+    ]
+    return min(inside, key=lambda k: float(np.linalg.norm(place - k.place)), default=None)
+
+
+def _with_gone(
+    matched: list[Focus], known: Sequence[_Known], again: set[int], found: FociFound, exam: Exam, rules: MatchRules
+) -> list[Focus]:
+    """Adds the lost tracks: merged into another focus, gone, or (not imaged) left out."""
+    foci = list(matched)
+    following = 1 + max((f.id for f in foci), default=0)
+    for k, track in enumerate(known):
+        if k in again:
+            continue
+        within = _focus_at(track.place, found)
+        host = next((i for i, f in enumerate(foci) if f.id == within), None)
+        if host is not None and foci[host].status is FocusStatus.KNOWN and not foci[host].features.get("picture"):
+            features = dict(foci[host].features)
+            features["merged"] = features.get("merged", 0.0) + 1.0
+            foci[host] = replace(foci[host], features=features)
+            continue
+        if not _imaged(track, exam):
+            continue
+        x, y, z = (float(c) for c in track.place)
+        foci.append(replace(
+            track.focus, id=following, centroid_ras_mm=(x, y, z), volume_ml=0.0, longest_mm=0.0, short_mm=0.0,
+            suv_max=None, suv_peak=None, suv_mean=None, tlg=None, status=FocusStatus.GONE,
+            features={"picture": track.focus.features.get("picture", 0.0)},
+        ))
+        following += 1
+    return foci
+
+
+def _focus_at(place: NDArray[np.float64], found: FociFound) -> int:
+    index = np.round(found.geometry.to_index(place)).astype(int)
+    if (index < 0).any() or (index >= np.array(found.geometry.shape)).any():
+        return 0
+    return int(found.labels[tuple(index)])
+
+
+def _imaged(track: _Known, exam: Exam) -> bool:
+    """Whether the place of a track lies in the field of view of an image of the kind it was seen on."""
+    volume = exam.pet if track.focus.suv_max is not None and exam.pet is not None else exam.ct
+    if track.focus.suv_max is not None and exam.pet is None and not track.focus.features.get("size_from_ct"):
+        return False  # seen by its uptake only: a CT alone cannot say that it is gone
+    return volume is not None and _inside(track.place, volume.geometry)
+
+
+def _inside(place: NDArray[np.float64], grid: Geometry, margin_voxels: float = 1.0) -> bool:
+    index = grid.to_index(place)
+    return bool((index >= margin_voxels).all() and (index <= np.array(grid.shape) - 1 - margin_voxels).all())

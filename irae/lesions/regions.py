@@ -1,0 +1,221 @@
+"""Hot regions of a PET: maxima, their basins, and which basins are one focus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+from irae.core.anatomy import BY_NAME, Uptake
+from irae.core.geometry import Geometry
+from irae.core.volume import LabelMap
+from irae.lesions.rules import LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.threshold import HotThreshold
+
+FWHM_PER_SIGMA = 2.3548
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class HotRegions:
+    """Hot regions on the PET's grid.
+
+    Attributes:
+        labels: (i, j, k) int32, 0 = not hot, else the region.
+        peaks: Region to (voxel index of its hottest smoothed voxel, that value).
+        pictures: Region to the organ whose whole uptake it is (brain, bladder, diffuse colon ...).
+        smooth: The smoothed SUV it was found on.
+    """
+
+    labels: NDArray[np.int32]
+    peaks: Mapping[int, tuple[tuple[int, int, int], float]]
+    pictures: Mapping[int, str]
+    smooth: NDArray[np.float32]
+
+
+def hot_regions(
+    suv: NDArray[np.float32],
+    geometry: Geometry,
+    organs: LabelMap | None,
+    threshold: HotThreshold,
+    liver: tuple[float, float] | None,
+    rules: FociRules,
+) -> HotRegions:
+    """Every hot region of a PET, touching ones separated, hot organs kept as one region each.
+
+    Args:
+        suv: (i, j, k) g/mL.
+        geometry: Its grid.
+        organs: Organs on the same grid, or None.
+        threshold: The scan's general threshold.
+        liver: SUV mean and SD of normal liver, where known.
+        rules: The limits.
+    """
+    spacing = np.array(geometry.spacing_mm)
+    sigma = rules.smoothing_fwhm_mm / FWHM_PER_SIGMA / spacing
+    smooth = ndimage.gaussian_filter(suv, sigma, mode="nearest", truncate=3.0)
+    hot = smooth >= _thresholds(smooth, spacing, organs, threshold, liver, rules)
+    neighbourhood = tuple(int(2 * max(1, round(4.0 / s)) + 1) for s in spacing)
+    maxima = hot & (smooth >= ndimage.maximum_filter(smooth, size=neighbourhood, mode="nearest"))
+    markers = cc3d.connected_components(maxima, connectivity=26, out_dtype=np.uint32).astype(np.int32)
+    if not markers.any():
+        return HotRegions(np.zeros(suv.shape, np.int32), {}, {}, smooth)
+    box = ndimage.find_objects(hot.astype(np.uint8), max_label=1)[0]
+    basins = np.zeros(suv.shape, np.int32)
+    basins[box] = watershed(-smooth[box], markers[box], mask=hot[box])
+    home = _homes(basins, smooth, organs)
+    joined = _join_over_saddles(basins, smooth, home, rules)
+    basins = joined[basins]
+    pictures = _join_pictures(basins, suv, smooth, hot, organs, geometry, rules)
+    return _compact(basins, smooth, pictures)
+
+
+def _thresholds(
+    smooth: NDArray[np.float32],
+    spacing: NDArray[np.float64],
+    organs: LabelMap | None,
+    threshold: HotThreshold,
+    liver: tuple[float, float] | None,
+    rules: FociRules,
+) -> NDArray[np.float32]:
+    """The threshold of every voxel, by what tissue it is and how quiet its surroundings are."""
+    surroundings = ndimage.uniform_filter(smooth, size=[int(2 * (20.0 // s) + 1) for s in spacing], mode="nearest")
+    lowest = rules.contrasted_suv if threshold.method != "fixed" else rules.fixed_contrasted_suv
+    quiet = np.maximum(lowest, rules.contrasted_ratio * surroundings)
+    limit: NDArray[np.float32] = np.minimum(threshold.suv, quiet).astype(np.float32)
+    if organs is None:
+        return limit
+    own = {"colon": rules.bowel_suv, "small_bowel": rules.bowel_suv, "thyroid_gland": rules.thyroid_suv}
+    for organ, suv in own.items():
+        limit[organs.mask(organ)] = min(suv, threshold.suv)
+    for organ in ("liver", "spleen", "heart", "aorta", "stomach", *URINE, "brain"):
+        limit[organs.mask(organ)] = threshold.suv
+    if liver is not None:
+        mean, sd = liver
+        lesion = max(mean + rules.liver_lesion_sd * sd, rules.liver_lesion_ratio * mean)
+        limit[organs.mask("liver")] = min(threshold.suv, lesion)
+    lung = organs.mask(*LUNGS)
+    limit[lung] = np.minimum(rules.lung_suv, np.maximum(rules.lung_nodule_suv, 1.6 * surroundings[lung]))
+    return limit
+
+
+def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: LabelMap | None) -> NDArray[np.int32]:
+    """Label of the hot-by-nature organ that holds each basin's maximum; 0 for none. (basins + 1,)."""
+    count = int(basins.max())
+    home = np.zeros(count + 1, np.int32)
+    if organs is None:
+        return home
+    by_nature = [
+        organs.labels[o] for o in organs.labels if organs.seen(o) and BY_NAME[o].uptake is not Uptake.LOW
+    ]
+    places = ndimage.maximum_position(smooth, basins, np.arange(1, count + 1))
+    for basin, place in enumerate(places, start=1):
+        label = int(organs.array[place])
+        home[basin] = label if label in by_nature else 0
+    return home
+
+
+def _join_over_saddles(
+    basins: NDArray[np.int32], smooth: NDArray[np.float32], home: NDArray[np.int32], rules: FociRules
+) -> NDArray[np.int32]:
+    """Joins basins over high saddles, highest first. Returns the representative of every basin."""
+    count = int(basins.max())
+    peak = np.zeros(count + 1, np.float32)
+    peak[1:] = ndimage.maximum(smooth, basins, np.arange(1, count + 1))
+    pairs, values = [], []
+    for axis in range(3):
+        ahead, behind = (np.moveaxis(basins, axis, 0)[s] for s in (slice(1, None), slice(None, -1)))
+        touching = (ahead > 0) & (behind > 0) & (ahead != behind)
+        high, low = (np.moveaxis(smooth, axis, 0)[s][touching] for s in (slice(1, None), slice(None, -1)))
+        a, b = ahead[touching].astype(np.int64), behind[touching].astype(np.int64)
+        pairs.append(np.minimum(a, b) * (count + 1) + np.maximum(a, b))
+        values.append(np.minimum(high, low))
+    keys, inverse = np.unique(np.concatenate(pairs), return_inverse=True)
+    saddle = np.zeros(len(keys), np.float32)
+    np.maximum.at(saddle, inverse, np.concatenate(values))
+    root = np.arange(count + 1)
+
+    def find(basin: int) -> int:
+        while root[basin] != basin:
+            root[basin] = root[root[basin]]
+            basin = int(root[basin])
+        return basin
+
+    for at in np.argsort(-saddle, kind="stable"):
+        a, b = find(int(keys[at] // (count + 1))), find(int(keys[at] % (count + 1)))
+        ratio = rules.saddle_ratio if home[a] == home[b] else rules.saddle_ratio_at_organ
+        if a != b and saddle[at] >= ratio * min(peak[a], peak[b]):
+            lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
+            root[lower] = higher
+    return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)
+
+
+def _join_pictures(
+    basins: NDArray[np.int32],
+    suv: NDArray[np.float32],
+    smooth: NDArray[np.float32],
+    hot: NDArray[np.bool_],
+    organs: LabelMap | None,
+    geometry: Geometry,
+    rules: FociRules,
+) -> dict[int, str]:
+    """Joins (in place) what is one organ's picture; returns region to organ."""
+    pictures: dict[int, str] = {}
+    if organs is None:
+        return pictures
+    count = int(basins.max())
+    peak = np.zeros(count + 1, np.float32)
+    peak[1:] = ndimage.maximum(smooth, basins, np.arange(1, count + 1))
+    core = hot & (smooth >= 0.6 * peak[basins])
+    core_size = np.bincount(basins[core], minlength=count + 1)
+    for organ, label in organs.labels.items():
+        found = ndimage.find_objects((organs.array == label).astype(np.uint8), max_label=1)[0]
+        if found is None or not organs.seen(organ):
+            continue
+        box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in found)
+        mask, inside = organs.array[box] == label, basins[box]
+        share = float(np.count_nonzero(hot[box] & mask)) / float(np.count_nonzero(mask))
+        if organ not in ONE_PICTURE and share < rules.diffuse_organ_fraction:
+            continue
+        near = ndimage.binary_dilation(mask)
+        core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
+        members = []
+        for region in np.flatnonzero(2 * core_near >= np.maximum(core_size, 1)):
+            compact = core_size[region] * geometry.voxel_volume_ml <= rules.standout_volume_ml
+            if organ not in URINE and compact:
+                rest = suv[box][mask & ~ndimage.binary_dilation(inside == region, iterations=2)]
+                if rest.size >= 20 and peak[region] >= rules.standout_ratio * np.percentile(rest, 90):
+                    continue
+            members.append(int(region))
+        if members:
+            joined = np.arange(count + 1, dtype=np.int32)
+            joined[members] = members[0]
+            basins[...] = joined[basins]
+            core_size[members[0]] = core_size[members].sum()
+            core_size[members[1:]] = 0
+            peak[members[0]] = peak[members].max()
+            pictures[members[0]] = organ
+    return pictures
+
+
+def _compact(
+    basins: NDArray[np.int32], smooth: NDArray[np.float32], pictures: Mapping[int, str]
+) -> HotRegions:
+    """Regions renumbered from 1, hottest first."""
+    found = np.unique(basins[basins > 0])
+    maxima = ndimage.maximum(smooth, basins, found)
+    places = ndimage.maximum_position(smooth, basins, found)
+    order = np.argsort(-np.asarray(maxima), kind="stable")
+    renumber = np.zeros(int(basins.max()) + 1, np.int32)
+    peaks, kept = {}, {}
+    for new, at in enumerate(order, start=1):
+        renumber[found[at]] = new
+        i, j, k = (int(p) for p in places[at])
+        peaks[new] = ((i, j, k), float(maxima[at]))
+        if int(found[at]) in pictures:
+            kept[new] = pictures[int(found[at])]
+    return HotRegions(renumber[basins], peaks, kept, smooth)

@@ -1,0 +1,90 @@
+"""Thresholds for finding and measuring foci, each with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Organs whose uptake is one picture: what is hot in them and does not stand out is one focus, not forty.
+ONE_PICTURE = frozenset({
+    "brain", "kidney_left", "kidney_right", "urinary_bladder", "colon", "small_bowel", "stomach", "heart",
+    "thyroid_gland",
+})
+# Urine is arbitrarily hot: nothing inside these stands out by its uptake.
+URINE = frozenset({"kidney_left", "kidney_right", "urinary_bladder"})
+LUNGS = ("lung_left", "lung_right")
+NODE = "lymph_node"
+BONE = "bone"  # bone other than the spine, seen by its HU; site "bone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FociRules:
+    """Every number that decides what becomes a focus and how it is measured.
+
+    Uptake in SUVbw g/mL. Fields without a named source are design values of this project.
+    """
+
+    # PERCIST 1.0 (Wahl, J Nucl Med 2009;50 Suppl 1:122S): 1.5 x liver mean + 2 SD, and where the liver is diseased
+    # or absent 2.0 x blood pool mean + 2 SD.
+    liver_factor: float = 1.5
+    blood_pool_factor: float = 2.0
+    reference_sd: float = 2.0
+    # Fixed thresholds in wide use where a scan offers no reference: 4.0 (Boellaard, EJNMMI 2015;42:328 discusses it for
+    # large VOIs); 2.5, the older one, is the lower limit for small, contrasted foci.
+    fixed_suv: float = 4.0
+    fixed_contrasted_suv: float = 2.5
+    # A reference outside these is not believed (mean +- 4 SD of Boktor, J Nucl Med 2013;54:677).
+    liver_range_suv: tuple[float, float] = (0.8, 4.0)
+    blood_pool_range_suv: tuple[float, float] = (0.6, 3.2)
+    # Organs with a published inflammation cut-off are searched down to it (Hribernik, EJNMMI 2022,
+    # 10.1007/s00259-021-05650-3: bowel SUV95 2.7, lung SUV95 1.7, thyroid SUV75 2.1).
+    bowel_suv: float = 2.7
+    lung_suv: float = 1.7
+    thyroid_suv: float = 2.1
+    # Where the surroundings are quiet a focus shows below the general threshold: at least this, and this many times
+    # the mean of the surrounding 40 mm.
+    contrasted_suv: float = 2.0
+    contrasted_ratio: float = 2.0
+    # In lung, small nodules lose most of their uptake to partial volume (EARL recovery 0.34-0.57 at 10 mm).
+    lung_nodule_suv: float = 1.1
+    # In the liver a metastasis is seen against the liver itself.
+    liver_lesion_sd: float = 4.0
+    liver_lesion_ratio: float = 1.35
+
+    smoothing_fwhm_mm: float = 4.0  # before looking for maxima
+    saddle_ratio: float = 0.7  # two maxima are one focus if the saddle reaches this share of the lower
+    saddle_ratio_at_organ: float = 0.9  # ... if one of them is an organ that is hot by nature
+    standout_ratio: float = 1.7  # a compact focus this many times the organ's own 90th percentile is its own focus
+    standout_volume_ml: float = 20.0
+    diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
+    # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").
+    contour: float = 0.5
+    contour_leaks: tuple[float, ...] = (0.6, 0.7, 0.8)  # tried where 50 % runs into the surroundings
+    contour_reach_mm: float = 15.0
+    least_volume_ml: float = 0.10  # a sphere of 5.8 mm; smaller hot spots are noise on any PET
+    # The point spread assumed when a small focus is sized from PET alone (EARL-1 recovery fits 7-8 mm, modern
+    # scanners 4-6 mm).
+    psf_fwhm_mm: float = 6.5
+
+    # Soft tissue against lung: half-way between -800 and +40 HU. Against fat: half-way between -100 and +40 HU.
+    nodule_in_lung_hu: float = -380.0
+    nodule_in_fat_hu: float = -30.0
+    bone_hu: float = 180.0
+    ground_glass_hu: tuple[float, float] = (-700.0, -300.0)
+    consolidation_hu: tuple[float, float] = (-300.0, 80.0)
+    # Brown fat's HU range (-190..-10; Ouellet, J Clin Invest 2012, as used by Iran J Radiol 2018 review series).
+    fat_hu: tuple[float, float] = (-190.0, -10.0)
+
+    # Lung nodules on CT alone. Fleischner 2017: solid nodules under 6 mm need no follow-up.
+    ct_nodule_least_mm: float = 6.0
+    ct_nodule_vessel_mm: float = 4.0  # thinner solid structures are taken for vessels
+    ct_nodule_elongation: float = 2.2
+    # Liver lesions on CT without PET: darker than the liver by this much and this many SD of smoothed liver.
+    ct_liver_contrast_hu: float = 18.0
+    ct_liver_sd: float = 3.0
+    ct_liver_least_mm: float = 10.0
+
+    node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
+    organ_margin_mm: float = 8.0  # a focus this near an organ that it does not touch is assigned to it
+
+
+FOCI_RULES = FociRules()

@@ -1,0 +1,48 @@
+"""What passes out of and into this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.exam import Exam
+from irae.core.focus import Focus
+from irae.core.geometry import Geometry
+from irae.core.notice import Notice
+from irae.core.result import ExamResult
+from irae.core.volume import LabelMap
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class FociFound:
+    """The foci of one exam and where they lie.
+
+    Attributes:
+        foci: Hottest first, then those seen on CT only; not yet matched to earlier exams.
+        labels: (i, j, k) uint16, 0 = none, else ``Focus.id``; on the CT's grid, or the PET's where there is no CT.
+        geometry: The grid of ``labels``.
+        notices: Which threshold was used and why; what could not be searched.
+    """
+
+    foci: tuple[Focus, ...]
+    labels: NDArray[np.uint16]
+    geometry: Geometry
+    notices: tuple[Notice, ...]
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != self.geometry.shape:
+            raise ValueError(f"foci labels {self.labels.shape} do not fit geometry {self.geometry.shape}")
+        view = np.asarray(self.labels, dtype=np.uint16).view()
+        view.flags.writeable = False
+        object.__setattr__(self, "labels", view)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EarlierExam:
+    """An earlier exam of the same patient: what was said, and the images it was said of."""
+
+    result: ExamResult
+    exam: Exam
+    organs: LabelMap | None
