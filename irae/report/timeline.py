@@ -1,0 +1,256 @@
+"""The patient's course on one time axis: treatment, scans, irAE episodes, tumour burden, organ uptake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+
+from irae.core.anatomy import Irae
+from irae.core.assessment import Assessment, View
+from irae.core.context import ContextEntry, ContextKind, PatientContext
+from irae.core.course import Course, DueState
+from irae.core.finding import Decision, EpisodeState
+from irae.report import palette, words
+from irae.report.canvas import compact_png
+
+# Rows of context on the timeline, and their colours.
+PERIODS: dict[ContextKind, tuple[str, str]] = {
+    ContextKind.THERAPY: ("therapy", palette.BLUE), ContextKind.STEROID: ("steroid", palette.ORANGE),
+    ContextKind.RADIOTHERAPY: ("radiotherapy", palette.PURPLE), ContextKind.GCSF: ("G-CSF", palette.GREY),
+    ContextKind.METFORMIN: ("metformin", palette.GREY), ContextKind.INFECTION: ("infection", palette.GREY),
+    ContextKind.VACCINATION: ("vaccination", palette.GREY), ContextKind.SURGERY: ("surgery", palette.GREY),
+}
+EPISODE_MARK = {
+    EpisodeState.NEW: "new", EpisodeState.ONGOING: "ongoing", EpisodeState.IMPROVING: "improving",
+    EpisodeState.RESOLVED: "resolved", EpisodeState.RECURRENT: "recurrent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """An organ uptake followed over exams. ``noise`` is the test-retest band around the first value, g/mL."""
+
+    quantity: str
+    label: str
+    colour: str
+    marker: str
+    noise: float | None = None
+
+
+# Liver +-1.0 and blood pool +-0.85 SUV: within-patient variation, Boktor et al., J Nucl Med 2013;54:677.
+TRENDS: tuple[Trend, ...] = (
+    Trend("liver.suv_mean", "liver mean", palette.GREEN, "o", 1.0),
+    Trend("aorta.suv_mean", "blood pool mean", palette.GREY, "s", 0.85),
+    Trend("colon.suv95", "colon SUV95", palette.ORANGE, "^"),
+    Trend("lung.suv95", "lung SUV95", palette.SKY, "v"),
+    Trend("thyroid_gland.suv95", "thyroid SUV95", palette.VERMILLION, "D"),
+    Trend("pituitary.suv_max", "pituitary SUVmax", palette.PURPLE, "P"),
+)
+WIDTH_IN, DPI = 11.8, 100
+
+
+def course_timeline(course: Course, context: PatientContext | None) -> bytes:
+    """The timeline as PNG; panels without anything to show are left out."""
+    panels: list[tuple[float, Callable[[Axes], None]]] = []
+    entries = [e for e in (context.entries if context is not None else ()) if e.kind in PERIODS and e.start is not None]
+    if entries:
+        kinds = [k for k in PERIODS if any(e.kind is k for e in entries)]
+        panels.append((0.3 + 0.27 * len(kinds), lambda axes: _treatment(axes, entries, kinds, _last_day(course))))
+    panels.append((0.85, lambda axes: _scans(axes, course)))
+    panels.append((2.0, lambda axes: _episodes(axes, course)))
+    sums = _sum_criterion(course)
+    if sums is not None:
+        panels.append((2.3, lambda axes: _sums(axes, course, sums)))
+    if any(_series(course, trend)[0] for trend in TRENDS):
+        panels.append((2.3, lambda axes: _uptake(axes, course)))
+    height = sum(h for h, _ in panels) + 0.35 * len(panels) + 0.5
+    figure = Figure(figsize=(WIDTH_IN, height), dpi=DPI, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(len(panels), 1, height_ratios=[h for h, _ in panels], hspace=0.32,
+                               left=0.105, right=0.985, top=1 - 0.22 / height, bottom=0.42 / height)
+    first_day, last_day = _first_day(course, entries), _last_day(course)
+    margin = max(7.0, (last_day - first_day).days * 0.05)
+    for row, (_, draw) in enumerate(panels):
+        axes = figure.add_subplot(grid[row])
+        draw(axes)
+        axes.set_xlim(date2num(first_day) - margin, date2num(last_day) + margin)
+        locator = AutoDateLocator(minticks=4, maxticks=10)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.tick_params(labelsize=8, labelbottom=row == len(panels) - 1)
+        for exam in course.exams:
+            axes.axvline(float(date2num(exam.acquired_on)), color="#C9CFD6", linewidth=0.8, zorder=0)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    canvas.draw()
+    return compact_png(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _first_day(course: Course, entries: Sequence[ContextEntry]) -> date:
+    first = course.exams[0].acquired_on
+    # Years of earlier treatment would squeeze the scans together: half a year before the first scan is enough.
+    earliest = first - timedelta(days=183)
+    starts = [max(e.start, earliest) for e in entries if e.start is not None and (e.end is None or e.end >= earliest)]
+    return min([first, *starts])
+
+
+def _last_day(course: Course) -> date:
+    open_ends = [d.latest for d in course.due if d.state in (DueState.DUE, DueState.OVERDUE)]
+    return max([course.exams[-1].acquired_on, *open_ends])
+
+
+def _day(value: date) -> float:
+    return float(date2num(value))
+
+
+def _heading(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=9, weight="bold", pad=3)
+
+
+def _treatment(axes: Axes, entries: Sequence[ContextEntry], kinds: Sequence[ContextKind], last_day: date) -> None:
+    _heading(axes, "Treatment and confounders")
+    axes.set_ylim(len(kinds) - 0.4, -0.6)
+    axes.set_yticks(range(len(kinds)), [PERIODS[k][0] for k in kinds])
+    for row, kind in enumerate(kinds):
+        said: set[str] = set()
+        for entry in entries:
+            if entry.kind is not kind or entry.start is None:
+                continue
+            colour = PERIODS[kind][1]
+            if entry.end is None and kind in (ContextKind.SURGERY, ContextKind.VACCINATION, ContextKind.INFECTION):
+                axes.plot(_day(entry.start), row, "D", color=colour, markersize=5)
+            else:
+                end = entry.end or last_day
+                axes.barh(row, max(1.0, _day(end) - _day(entry.start)), left=_day(entry.start), height=0.55,
+                          color=colour, alpha=0.85, hatch=None if entry.end is not None else "//", edgecolor="white")
+            if entry.value not in said:
+                axes.text(_day(entry.start) + 2, row, entry.value, fontsize=8, va="center", clip_on=True,
+                          bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
+                said.add(entry.value)
+
+
+def _scans(axes: Axes, course: Course) -> None:
+    _heading(axes, "Scans and what is due")
+    axes.set_ylim(-0.9, 1.2)
+    axes.set_yticks([])
+    for exam in course.exams:
+        day = _day(exam.acquired_on)
+        axes.plot(day, 0, "o", color=palette.BLACK, markersize=7)
+        kinds = "+".join(words.MODALITY.get(m, m) for m in exam.modalities)
+        axes.text(day, 0.35, f"{exam.acquired_on:%d %b %Y}\n{kinds}", ha="center", va="bottom", fontsize=7.5)
+    for due in course.due:
+        if due.state not in (DueState.DUE, DueState.OVERDUE):
+            continue
+        colour = palette.VERMILLION if due.state is DueState.OVERDUE else palette.BLUE
+        width = max(1.0, _day(due.latest) - _day(due.earliest))
+        axes.barh(-0.4, width, left=_day(due.earliest), height=0.5, color=colour, alpha=0.25, edgecolor=colour)
+        axes.text(_day(due.earliest) + width / 2, -0.4, f"{due.state.value}: {due.what}", ha="center", va="center",
+                  fontsize=7.5)
+
+
+def _episodes(axes: Axes, course: Course) -> None:
+    """One row per irAE: a bar from exam to exam while suspected, hatched where it could not be assessed."""
+    _heading(axes, "Immune-related adverse events")
+    rows = list(Irae)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)), [i.value for i in rows])
+    days = [_day(e.acquired_on) for e in course.exams]
+    half = max(2.5, (days[-1] - days[0]) * 0.012)
+    for row, irae in enumerate(rows):
+        found = [next((f for f in e.findings if f.irae is irae), None) for e in course.exams]
+        for n, finding in enumerate(found):
+            if finding is None:
+                continue
+            after = found[n + 1] if n + 1 < len(found) else None
+            if finding.decision is Decision.SUSPECTED:
+                colour = palette.EPISODE[finding.state]
+                if after is not None and after.decision is not Decision.NOT_ASSESSABLE:
+                    axes.barh(row, days[n + 1] - days[n], left=days[n], height=0.22, color=colour, alpha=0.45)
+                axes.plot(days[n], row, "s", markersize=11, color=colour)
+                axes.text(days[n] + half * 1.1, row, f"{EPISODE_MARK.get(finding.state, 'suspected')}, severity "
+                          f"{finding.severity}", fontsize=7.5, va="center",
+                          bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
+            elif finding.decision is Decision.NOT_ASSESSABLE:
+                axes.plot(days[n], row, "s", markersize=10, markerfacecolor="white", markeredgecolor="black")
+                axes.text(days[n], row, "×", ha="center", va="center", fontsize=9)
+                axes.text(days[n] + half * 1.1, row, "not assessable", fontsize=7.5, va="center")
+            else:
+                axes.plot(days[n], row, "o", markersize=6, markerfacecolor="white", markeredgecolor=palette.GREEN)
+                if finding.state is EpisodeState.RESOLVED:
+                    axes.text(days[n] + half * 1.1, row, "resolved", fontsize=7.5, va="center")
+
+
+def _sum_criterion(course: Course) -> str | None:
+    """The criterion whose diameters are drawn: RECIST 1.1 where it was scored, else the first with a sum."""
+    scored = list(dict.fromkeys(a.criterion for e in course.exams for a in e.assessments if a.sum_mm is not None))
+    preferred = [c for c in ("recist_1_1", "recist11", "irecist") if c in scored]
+    return (preferred or scored or [None])[0]
+
+
+def _points(course: Course, criterion: str, view: View) -> list[tuple[date, Assessment]]:
+    return [
+        (e.acquired_on, a) for e in course.exams for a in e.assessments
+        if a.criterion == criterion and a.view is view and a.sum_mm is not None
+    ]
+
+
+def _sums(axes: Axes, course: Course, criterion: str) -> None:
+    _heading(axes, f"Sum of target diameters, mm, and category ({words.criterion(criterion)})")
+    tallest = 0.0
+    attributed_points = _points(course, criterion, View.ATTRIBUTED)
+    for view, colour, style in ((View.AS_SEEN, palette.VERMILLION, "--"), (View.ATTRIBUTED, palette.BLUE, "-")):
+        points = _points(course, criterion, view)
+        if not points:
+            continue
+        values = [a.sum_mm or 0.0 for _, a in points]
+        days = [d for d, _ in points]
+        first = points[0][1]
+        if first.baseline_mm is not None and course.exams[0].acquired_on < days[0]:
+            days, values = [course.exams[0].acquired_on, *days], [first.baseline_mm, *values]
+        tallest = max([tallest, *values])
+        axes.plot([_day(d) for d in days], values, style, marker="o", markersize=5, color=colour, linewidth=1.8,
+                  label=words.VIEW[view], markerfacecolor="white" if style == "--" else colour)
+        same = {d: a.category for d, a in attributed_points}
+        for day, assessment in points:
+            if view is View.AS_SEEN and same.get(day) == assessment.category:
+                continue  # the attributed label says it
+            below = view is View.AS_SEEN
+            axes.annotate(assessment.category, (_day(day), assessment.sum_mm or 0.0), fontsize=9, weight="bold",
+                          xytext=(0, -9 if below else 8), textcoords="offset points", ha="center", color=colour,
+                          va="top" if below else "bottom")
+    axes.set_ylim(-0.12 * max(tallest, 1.0), max(tallest, 1.0) * 1.3)
+    axes.legend(fontsize=7.5, loc="upper right", frameon=False, ncols=2)
+
+
+def _series(course: Course, trend: Trend) -> tuple[list[date], list[float]]:
+    days, values = [], []
+    for exam in course.exams:
+        value = exam.quantities.get(trend.quantity)
+        if value is not None:
+            days.append(exam.acquired_on)
+            values.append(value)
+    return days, values
+
+
+def _uptake(axes: Axes, course: Course) -> None:
+    _heading(axes, "Organ uptake, SUVbw g/mL; bands: test-retest noise around the patient's first value (Boktor 2013)")
+    first, last = _day(course.exams[0].acquired_on), _day(course.exams[-1].acquired_on)
+    for trend in TRENDS:
+        days, values = _series(course, trend)
+        if not days:
+            continue
+        if trend.noise is not None and last > first:
+            axes.fill_between([first, last], values[0] - trend.noise, values[0] + trend.noise, color=trend.colour,
+                              alpha=0.13, linewidth=0)
+        axes.plot([_day(d) for d in days], values, marker=trend.marker, markersize=5, color=trend.colour,
+                  linewidth=1.6, label=trend.label)
+    axes.set_ylim(bottom=0)
+    axes.margins(y=0.15)
+    axes.legend(fontsize=7.5, loc="upper right", frameon=False, ncols=3)

@@ -1,0 +1,171 @@
+"""Human names for what the results say. Anything not listed is shown as it is, never dropped."""
+
+from __future__ import annotations
+
+from irae.core.anatomy import BY_NAME, Irae
+from irae.core.assessment import View
+from irae.core.exam import Role
+from irae.core.finding import Decision, EpisodeState
+from irae.core.focus import AttributedFocus, FocusStatus, Nature
+from irae.core.triage import Priority
+
+MISSING = "–"
+
+CRITERION: dict[str, str] = {
+    "recist_1_1": "RECIST 1.1", "recist11": "RECIST 1.1", "irecist": "iRECIST", "irrc": "irRC",
+    "irrecist": "irRECIST", "imrecist": "imRECIST", "itrecist": "itRECIST", "lyric": "LYRIC",
+    "percist_1_0": "PERCIST 1.0", "percist": "PERCIST 1.0", "impercist5": "imPERCIST5", "ipercist": "iPERCIST",
+    "percimt": "PERCIMT", "pecrit": "PECRIT",
+}
+# Whole-body and metabolic criteria sum SUL, the others diameters.
+CATEGORY: dict[str, str] = {
+    "CR": "complete response", "PR": "partial response", "SD": "stable disease", "PD": "progressive disease",
+    "NE": "not evaluable", "NED": "no evidence of disease", "NON-CR/NON-PD": "neither complete response nor progression",
+    "iCR": "complete response", "iPR": "partial response", "iSD": "stable disease",
+    "iUPD": "progression, unconfirmed", "iCPD": "progression, confirmed", "NON-iCR/NON-iUPD": "neither response nor "
+    "progression", "CMR": "complete metabolic response", "PMR": "partial metabolic response",
+    "SMD": "stable metabolic disease", "PMD": "progressive metabolic disease", "UPMD": "metabolic progression, "
+    "unconfirmed", "CPMD": "metabolic progression, confirmed", "uPMD": "metabolic progression, unconfirmed",
+    "cPMD": "metabolic progression, confirmed", "irCR": "complete response", "irPR": "partial response",
+    "irSD": "stable disease", "irPD": "progressive disease", "BASELINE": "baseline exam",
+}
+# NCI Thesaurus codes of the criteria that have one (CDISC controlled terminology, RSCAT, 2025-03-25).
+CRITERION_NCIT: dict[str, str] = {
+    "recist_1_1": "C124415", "recist11": "C124415", "irecist": "C136711", "percist_1_0": "C126039", "percist": "C126039",
+}
+# SNOMED CT concepts of the irAEs (Global Patient Set 2020-09); hypophysitis has none there, its parent is used.
+IRAE_SNOMED: dict[Irae, str] = {
+    Irae.COLITIS: "64226004", Irae.PNEUMONITIS: "205237003", Irae.THYROIDITIS: "82119001",
+    Irae.HEPATITIS: "128241005", Irae.HYPOPHYSITIS: "399244003 (disorder of pituitary gland)",
+}
+VIEW: dict[View, str] = {View.ATTRIBUTED: "inflammation set aside", View.AS_SEEN: "every focus counted as tumour"}
+DECISION: dict[Decision, str] = {
+    Decision.SUSPECTED: "suspected", Decision.NOT_SUSPECTED: "not suspected", Decision.NOT_ASSESSABLE: "not assessable",
+}
+STATE: dict[EpisodeState, str] = {state: state.value for state in EpisodeState} | {EpisodeState.NONE: "no episode"}
+SEVERITY = ("none", "mild", "moderate", "severe")
+PRIORITY: dict[Priority, str] = {Priority.STAT: "STAT", Priority.URGENT: "Urgent", Priority.ROUTINE: "Routine"}
+# ACR Actionable Reporting Work Group: the time in which a finding should be communicated.
+ACR: dict[int, str] = {1: "within minutes", 2: "within hours", 3: "within days"}
+ROLE: dict[Role, str] = {Role.CT: "CT", Role.PET: "PET", Role.MR: "MR, T1 after contrast"}
+MODALITY: dict[str, str] = {"PT": "PET", "CT": "CT", "MR": "MR"}
+
+# What settles each suspicion; for the clinician, not a finding of the software. Follows the ASCO guideline on
+# irAE management (Schneider et al., J Clin Oncol 2021) and the next steps of report readers.
+NEXT_STEP: dict[Irae, str] = {
+    Irae.COLITIS: "stool tests for infection, calprotectin; endoscopy with biopsy",
+    Irae.PNEUMONITIS: "oxygen saturation, infection work-up; bronchoscopy where in doubt",
+    Irae.THYROIDITIS: "TSH, free T4; ultrasound for a focal lesion",
+    Irae.HEPATITIS: "ALT, AST, bilirubin, viral serology",
+    Irae.HYPOPHYSITIS: "morning cortisol, ACTH, TSH, free T4; dedicated MR of the sella",
+}
+
+# What no exam of this kind can show, whatever the software says (sources in docs/reference/report.md).
+LIMITS: tuple[str, ...] = (
+    "Mild hepatitis changes neither CT nor PET; liver enzymes decide.",
+    "Up to a third of hypophysitis has a normal MR, and enlargement lasts weeks only; hormones decide.",
+    "Thyroiditis without FDG uptake is not visible on CT; TSH and free T4 decide.",
+    "A static bowel uptake value separates colitis poorly (AUROC 0.53 in the prospective study of Hribernik 2024); "
+    "metformin, bowel preparation and faeces change it.",
+    "Infection and pneumonitis look alike; the picture cannot tell them apart.",
+    "Nephritis, myocarditis, arthritis, adrenalitis and pancreatitis are not looked for.",
+    "Radiological severity is not a CTCAE grade: grading needs symptoms and laboratory values.",
+)
+TRAINED_ON = (
+    "The packaged models were trained on synthetic patients and have not been validated on real ones "
+    "(external cases: 0). Probabilities are not calibrated for any hospital."
+)
+
+
+def criterion(name: str) -> str:
+    """The criterion as people write it.
+
+    >>> criterion("irecist"), criterion("something_new")
+    ('iRECIST', 'something new')
+    """
+    return CRITERION.get(name, name.replace("_", " "))
+
+
+def organ(name: str | None) -> str:
+    """An organ for people.
+
+    >>> organ("thyroid_gland"), organ("lymph_node"), organ(None)
+    ('thyroid', 'lymph node', 'outside the outlined organs')
+    """
+    if name is None:
+        return "outside the outlined organs"
+    return BY_NAME[name].display if name in BY_NAME else name.replace("_", " ")
+
+
+def number(value: float | None, unit: str = "", *, digits: int | None = None) -> str:
+    """A measured number with its unit, as precise as it is meant; a dash where there is none.
+
+    >>> number(4.127, "g/mL"), number(-712.4, "HU"), number(None, "mm"), number(0.42, "1")
+    ('4.13 g/mL', '-712 HU', '–', '0.42')
+    """
+    if value is None:
+        return MISSING
+    if digits is None:
+        digits = {"mm": 1, "mL": 1, "HU": 0, "%": 0, "g": 0, "g/mL": 2}.get(unit, 2)
+        if unit == "mL" and abs(value) >= 100:
+            digits = 0
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text if unit in ("", "1") else f"{text} {unit}"
+
+
+def percent(change: float | None) -> str:
+    """A relative change.
+
+    >>> percent(0.204), percent(-0.3), percent(None)
+    ('+20 %', '−30 %', '–')
+    """
+    if change is None:
+        return MISSING
+    rounded = round(change * 100)
+    return f"{'+' if rounded > 0 else '−' if rounded < 0 else '±'}{abs(rounded)} %"
+
+
+def probability(value: float | None) -> str:
+    """A probability, never rounded to certainty.
+
+    >>> probability(0.914), probability(0.999), probability(0.001)
+    ('0.91', '> 0.99', '< 0.01')
+    """
+    if value is None:
+        return MISSING
+    if value > 0.99:
+        return "> 0.99"
+    return "< 0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def measure_name(name: str) -> str:
+    """The name of a measured quantity for people.
+
+    >>> measure_name("thyroid_gland.volume_ml"), measure_name("colon.suv95")
+    ('thyroid: volume', 'colon: SUV95')
+    """
+    owner, _, measure = name.rpartition(".")
+    for unit in ("_ml", "_mm", "_hu", "_g_ml", "_percent"):
+        measure = measure.removesuffix(unit)
+    words = [word.upper() if word.startswith(("suv", "sul", "tlg", "hu", "ct")) and not word.startswith("suv_")
+             else word for word in measure.split("_")]
+    text = " ".join(words)
+    return f"{organ(owner)}: {text}" if owner else text
+
+
+def suggestion(focus: AttributedFocus) -> str:
+    """What a reader may enter for NEW LESION (CDISC NEWLPROG knows EQUIVOCAL and UNEQUIVOCAL); the reader decides."""
+    if focus.focus.status is FocusStatus.GONE:
+        return "no longer seen"
+    if focus.nature is Nature.PHYSIOLOGIC:
+        return "not a lesion"
+    if focus.focus.status is not FocusStatus.NEW:
+        return "known"
+    return "new: unequivocal" if focus.nature is Nature.METASTASIS else "new: equivocal"
+
+
+def short_hash(digest: str) -> str:
+    """The first twelve signs of a digest."""
+    return digest.removeprefix("sha256:")[:12] or MISSING
