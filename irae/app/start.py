@@ -49,8 +49,6 @@ def start(task: Callable[[Any], int], *, schema: type, config_name: str, config_
         started = True
         exit_codes.append(task(OmegaConf.to_object(settings)))
 
-    quiet = ["hydra.output_subdir=null", "hydra.run.dir=.", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    sys.argv[1:] = [*sys.argv[1:], *quiet] if not {"--help", "-h", "--hydra-help"} & set(sys.argv[1:]) else sys.argv[1:]
     try:
         run()
     except SystemExit as stop:
