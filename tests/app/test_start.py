@@ -9,13 +9,16 @@ from irae.app.config import InferConfig, check_infer, settings_digest
 from irae.app.start import refuse_unknown_keys
 
 
-@pytest.mark.parametrize(("argument", "says"), [
-    ("archiv=x", "did you mean archive"),
-    ("segmenter=nnunet", "the choices are packaged, monai_bundle, totalsegmentator, masks"),
-    ("models=mine", "the choices are packaged, registry, rules"),
-    ("+evil=1", "unknown setting 'evil'"),
-    ("registry.alia=x", "did you mean registry.alias"),
-])
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("archiv=x", "did you mean archive"),
+        ("segmenter=nnunet", "the choices are packaged, monai_bundle, totalsegmentator, masks"),
+        ("models=mine", "the choices are packaged, registry, rules"),
+        ("+evil=1", "unknown setting 'evil'"),
+        ("registry.alia=x", "did you mean registry.alias"),
+    ],
+)
 def test_an_unknown_key_or_choice_is_refused_with_the_choices(argument, says, project):
     assert says in refuse_unknown_keys(["archive=a", argument], InferConfig, project / "configs")
 
@@ -25,11 +28,14 @@ def test_known_keys_pass(project):
     assert refuse_unknown_keys(known, InferConfig, project / "configs") == ""
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({"archive": "/no/such/folder"}, "no such folder"),
-    ({"segmenter": "masks"}, "segmenters.masks"),
-    ({"context": "/no/such/table.csv"}, "context="),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"archive": "/no/such/folder"}, "no such folder"),
+        ({"segmenter": "masks"}, "segmenters.masks"),
+        ({"context": "/no/such/table.csv"}, "context="),
+    ],
+)
 def test_settings_that_cannot_work_are_refused(change, says, tmp_path):
     from irae.app.config import SegmenterName
 
@@ -57,16 +63,23 @@ def test_only_settings_that_can_change_an_answer_make_work_new():
 
 def infer(project, *arguments):
     return subprocess.run(
-        [sys.executable, str(project / "infer.py"), *arguments], capture_output=True, text=True, cwd=project, check=False,
+        [sys.executable, str(project / "infer.py"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=project,
+        check=False,
     )
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    (("archive=x", "out=y", "device=tpu"), "the choices are auto, cpu, cuda"),
-    (("archive=x", "out=y", "run.readers=many"), "run.readers"),
-    (("archive=x",), "needs out=..."),
-    (("archive=/no/such", "out=y"), "no such folder"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("archive=x", "out=y", "device=tpu"), "the choices are auto, cpu, cuda"),
+        (("archive=x", "out=y", "run.readers=many"), "run.readers"),
+        (("archive=x",), "needs out=..."),
+        (("archive=/no/such", "out=y"), "no such folder"),
+    ],
+)
 def test_a_wrong_call_ends_with_2_and_one_clear_message(project, arguments, says):
     done = infer(project, *arguments)
     assert done.returncode == 2, done.stderr
