@@ -1,0 +1,269 @@
+"""Is a found mask believable? What is not is rejected with a sentence, never passed on quietly.
+
+A segmentation network always answers, also on an image unlike anything it was trained on. These gates are what stands
+between such an answer and a measurement: size, attenuation, connectedness and the order of organs in the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.anatomy import BY_NAME
+from irae.core.geometry import Geometry
+from irae.core.volume import Coverage, LabelMap, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class HuGate:
+    """An organ's median HU must lie in low..high, and at least ``share`` of its voxels in ``within``."""
+
+    low: float
+    high: float
+    within: tuple[float, float] = (-1100.0, 3100.0)
+    share: float = 0.0
+
+
+# Design values. They contain the native to late-arterial attenuation of each organ (and its disease: fatty liver,
+# consolidated lung, oedema) with room for scanner offset and low-dose noise; sources of the tissue values are listed
+# in the phantom's tissue table.
+_SOLID = (-200.0, 450.0)
+HU_GATES: dict[str, HuGate] = {
+    "lung_left": HuGate(-990.0, -150.0),
+    "lung_right": HuGate(-990.0, -150.0),
+    "colon": HuGate(-1010.0, 500.0),
+    "small_bowel": HuGate(-300.0, 500.0, (-1100.0, 900.0), 0.9),
+    "liver": HuGate(-30.0, 220.0, _SOLID, 0.9),
+    "spleen": HuGate(0.0, 300.0, _SOLID, 0.85),
+    "thyroid_gland": HuGate(20.0, 350.0, (-250.0, 900.0), 0.8),
+    "kidney_left": HuGate(0.0, 350.0, (-250.0, 900.0), 0.8),
+    "kidney_right": HuGate(0.0, 350.0, (-250.0, 900.0), 0.8),
+    "heart": HuGate(0.0, 450.0, (-250.0, 900.0), 0.85),
+    "aorta": HuGate(10.0, 600.0, (-250.0, 900.0), 0.85),
+    "stomach": HuGate(-1010.0, 600.0),
+    "urinary_bladder": HuGate(-30.0, 800.0, (-250.0, 3100.0), 0.85),
+    "brain": HuGate(10.0, 110.0, (-250.0, 900.0), 0.85),
+    "pancreas": HuGate(-70.0, 250.0, (-250.0, 900.0), 0.85),
+    "vertebrae": HuGate(50.0, 800.0, (-250.0, 3100.0), 0.85),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An organ's centre must lie further along a world axis than another's; if not, ``reject`` is not believed."""
+
+    organ: str
+    axis: int  # 0: to the patient's right, 1: to the front, 2: towards the head
+    beyond: str
+    reject: tuple[str, ...]
+    text: str
+
+
+def _order(organ: str, axis: int, beyond: str, text: str, *reject: str) -> Order:
+    return Order(organ, axis, beyond, reject or (organ,), text)
+
+
+# Anatomical position. Situs inversus fails these rules; it is then said to be not assessable, which is right to review.
+ORDERS: tuple[Order, ...] = (
+    _order("lung_right", 0, "lung_left", "right lung lies left of the left lung", "lung_left", "lung_right"),
+    _order("kidney_right", 0, "kidney_left", "right kidney lies left of the left kidney", "kidney_left", "kidney_right"),
+    _order("lung_right", 2, "liver", "liver lies above the right lung", "liver"),
+    _order("lung_left", 2, "liver", "liver lies above the left lung", "liver"),
+    _order("liver", 0, "spleen", "spleen lies right of the liver", "spleen"),
+    _order("liver", 0, "stomach", "stomach lies right of the liver", "stomach"),
+    _order("lung_left", 2, "spleen", "spleen lies above the left lung", "spleen"),
+    _order("lung_left", 2, "kidney_left", "left kidney lies above the left lung", "kidney_left"),
+    _order("lung_right", 2, "kidney_right", "right kidney lies above the right lung", "kidney_right"),
+    _order("heart", 2, "liver", "heart lies below the liver", "heart"),
+    _order("lung_right", 2, "colon", "colon lies above the right lung", "colon"),
+    _order("lung_left", 2, "colon", "colon lies above the left lung", "colon"),
+    _order("lung_left", 2, "small_bowel", "small bowel lies above the left lung", "small_bowel"),
+    _order("liver", 2, "urinary_bladder", "bladder lies above the liver", "urinary_bladder"),
+    _order("heart", 2, "pancreas", "pancreas lies above the heart", "pancreas"),
+    _order("thyroid_gland", 2, "heart", "thyroid lies below the heart"),
+    _order("thyroid_gland", 2, "lung_right", "thyroid lies below the right lung's centre"),
+    _order("thyroid_gland", 2, "lung_left", "thyroid lies below the left lung's centre"),
+    _order("thyroid_gland", 2, "liver", "thyroid lies below the liver"),
+    _order("brain", 2, "lung_right", "brain lies below the lungs"),
+    _order("brain", 2, "liver", "brain lies below the liver"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plausibility:
+    """The gates' settings; all are design values.
+
+    Attributes:
+        hu, orders: Attenuation gates by organ, and position rules (later ones count believed organs only).
+        keep_share: A connected part smaller than this share of the organ's largest is cleaned away (1: largest only).
+        keep_share_of: The same for organs that are naturally in several parts in a slab of the body.
+        connected_share: The parts kept must hold this share of all voxels found, else the find is scattered.
+        partial_share: An organ cut by the border needs this share of its least whole volume to be measured at all.
+    """
+
+    hu: Mapping[str, HuGate] = field(default_factory=lambda: HU_GATES)
+    orders: tuple[Order, ...] = ORDERS
+    keep_share: float = 1.0
+    keep_share_of: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "colon": 0.03, "small_bowel": 0.05, "vertebrae": 0.05, "thyroid_gland": 0.2, "aorta": 0.1, "pancreas": 0.2,
+            "stomach": 0.3, "lung_left": 0.2, "lung_right": 0.2,
+        }
+    )
+    connected_share: float = 0.6
+    partial_share: float = 0.1
+
+
+PLAUSIBILITY = Plausibility()
+
+
+def cleaned(
+    labels: NDArray[np.uint8], organs: Mapping[str, int], rules: Plausibility = PLAUSIBILITY
+) -> tuple[NDArray[np.uint8], dict[str, float]]:
+    """Each organ without its small loose parts, in one pass over all organs.
+
+    Returns:
+        The cleaned labels, and for each organ found the share of its voxels that was kept.
+    """
+    result = labels.copy()
+    occupied = [np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not occupied[0].size:
+        return result, {}
+    box = tuple(slice(int(found[0]), int(found[-1]) + 1) for found in occupied)
+    part = np.ascontiguousarray(labels[box])
+    components, count = cc3d.connected_components(part, connectivity=26, return_N=True)
+    sizes = np.bincount(components.ravel(), minlength=count + 1)
+    owner = np.zeros(count + 1, dtype=np.uint8)
+    owner[components.ravel()] = part.ravel()
+    keep = np.zeros(count + 1, dtype=bool)
+    kept: dict[str, float] = {}
+    for organ, value in organs.items():
+        mine = np.flatnonzero(owner == value)
+        if not mine.size:
+            continue
+        largest = sizes[mine].max()
+        chosen = mine[sizes[mine] >= rules.keep_share_of.get(organ, rules.keep_share) * largest]
+        keep[chosen] = True
+        kept[organ] = float(sizes[chosen].sum() / sizes[mine].sum())
+    result[box] = np.where(keep[components], part, 0)
+    return result, kept
+
+
+def believed(
+    labels: NDArray[np.uint8],
+    image: Volume,
+    organs: Sequence[str],
+    *,
+    clean: bool,
+    rules: Plausibility = PLAUSIBILITY,
+) -> LabelMap:
+    """A label map of what can be believed of a raw segmentation.
+
+    Args:
+        labels: uint8 on the image's grid, values of ``core.anatomy``; other values are dropped.
+        image: The CT (or MR: attenuation gates do not apply) that was segmented.
+        organs: The organs that were looked for; those without voxels get coverage NONE.
+        clean: Whether small loose parts are removed first (a network's answer; a person's masks are left as drawn).
+    """
+    geometry = image.geometry
+    values = {organ: BY_NAME[organ].label for organ in organs}
+    array = np.where(np.isin(labels, np.array(sorted(values.values()), dtype=np.uint8)), labels, 0).astype(np.uint8)
+    kept: Mapping[str, float] = {}
+    if clean:
+        array, kept = cleaned(array, values, rules)
+    measured = _measure(array, image, values)
+    coverage: dict[str, Coverage] = {}
+    rejected: dict[str, str] = {}
+    for organ in organs:
+        found = measured.get(organ)
+        if found is None:
+            coverage[organ] = Coverage.NONE
+            continue
+        why = _why_not(organ, found, kept.get(organ, 1.0), image, rules)
+        if why:
+            rejected[organ] = why
+        coverage[organ] = Coverage.NONE if why else Coverage.PARTIAL if found.at_border else Coverage.WHOLE
+    for order in rules.orders:
+        if all(coverage.get(name, Coverage.NONE) is not Coverage.NONE for name in (order.organ, order.beyond)):
+            one, other = measured[order.organ].centre_mm, measured[order.beyond].centre_mm
+            if one[order.axis] <= other[order.axis]:
+                for organ in order.reject:
+                    rejected[organ] = f"{BY_NAME[organ].display} mask not believed: the {order.text}"
+                    coverage[organ] = Coverage.NONE
+    if rejected:
+        array = np.where(np.isin(array, [values[organ] for organ in rejected]), 0, array).astype(np.uint8)
+    return LabelMap(array=array, geometry=geometry, labels=values, coverage=coverage, rejected=rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    volume_ml: float
+    at_border: bool
+    centre_mm: tuple[float, float, float]
+    hu: NDArray[np.float32]
+
+
+def _measure(array: NDArray[np.uint8], image: Volume, values: Mapping[str, int]) -> dict[str, _Found]:
+    flat = np.flatnonzero(array)
+    owner = array.ravel()[flat]
+    order = np.argsort(owner, kind="stable")
+    flat, owner = flat[order], owner[order]
+    intensities = image.array.ravel()[flat]
+    found: dict[str, _Found] = {}
+    for organ, value in values.items():
+        start, stop = np.searchsorted(owner, [value, value + 1])
+        if stop == start:
+            continue
+        index = np.stack(np.unravel_index(flat[start:stop], array.shape), axis=-1)
+        at_border = bool((index == 0).any() or (index == np.array(array.shape) - 1).any())
+        x, y, z = image.geometry.to_world(index.mean(axis=0)).tolist()
+        volume = float(stop - start) * image.geometry.voxel_volume_ml
+        found[organ] = _Found(volume, at_border, (x, y, z), intensities[start:stop])
+    return found
+
+
+def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plausibility) -> str:
+    row = BY_NAME[organ]
+    least, most = row.volume_ml
+    said = f"{row.display} mask not believed: "
+    if found.volume_ml > most:
+        return said + f"{found.volume_ml:.0f} mL is more than the {most:g} mL of any adult"
+    if not found.at_border and found.volume_ml < least:
+        return said + f"{found.volume_ml:.2g} mL is less than the {least:g} mL of any adult"
+    if found.at_border and found.volume_ml < rules.partial_share * least:
+        return f"only {found.volume_ml:.2g} mL of the {row.display} lie in the field of view"
+    if kept < rules.connected_share:
+        return said + f"it is scattered, its main part holds only {100 * kept:.0f} % of it"
+    gate = rules.hu.get(organ) if image.quantity.value == "HU" else None
+    if gate is None:
+        return ""
+    median = float(np.median(found.hu))
+    if not gate.low <= median <= gate.high:
+        return said + f"median {median:.0f} HU is outside {gate.low:g} to {gate.high:g} HU"
+    inside = float(((found.hu >= gate.within[0]) & (found.hu <= gate.within[1])).mean())
+    if inside < gate.share:
+        low, high = gate.within
+        return said + f"only {100 * inside:.0f} % of it lie in {low:g} to {high:g} HU (at least {100 * gate.share:.0f} %)"
+    return ""
+
+
+def border_touched(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask reaches the outermost voxels of its grid."""
+    return any(bool(np.take(mask, end, axis=axis).any()) for axis in range(3) for end in (0, -1))
+
+
+def same_grid_or_error(labels: Geometry, image: Geometry, what: str) -> None:
+    """Refuses masks that lie on another grid than the image they are for.
+
+    Raises:
+        ValueError: If the grids differ.
+    """
+    if not labels.same_grid(image):
+        raise ValueError(
+            f"{what}: its grid {labels.shape} at {labels.spacing_mm} mm is not the image's {image.shape} at "
+            f"{image.spacing_mm} mm"
+        )

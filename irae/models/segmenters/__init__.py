@@ -1,0 +1,1 @@
+"""The segmenters behind the port ``core.ports.Segmenter``."""

@@ -1,0 +1,106 @@
+"""``packaged``: our own networks, from packages; runs anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from irae.core.anatomy import BY_NAME
+from irae.core.volume import LabelMap, Quantity, Volume
+from irae.models.package import Package, PackageError, find_packages, load_package
+from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
+from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
+from irae.models.sliding import class_probabilities, labels_on_grid
+from irae.models.tensors import Canonical, mr_normalised, network_grid, resample, scaled
+
+# Everything denser than this is body, table or clothes; air around them needs no network.
+BODY_HU = -500.0
+ORGANS_TASK, PITUITARY_TASK = "organs", "pituitary"
+
+
+class PackagedSegmenter:
+    """Organs of a CT and the pituitary of an MR, by the packages of the tasks ``organs`` and ``pituitary``.
+
+    Raises:
+        PackageError: If there is no package of either task, or weights do not fit their card.
+    """
+
+    name = "packaged"
+
+    def __init__(
+        self,
+        packages: Mapping[str, Package],
+        *,
+        device: Device = Device.AUTO,
+        precision: Precision = Precision.AUTO,
+        rules: Plausibility = PLAUSIBILITY,
+    ) -> None:
+        self._packages = {task: packages[task] for task in (ORGANS_TASK, PITUITARY_TASK) if task in packages}
+        if not self._packages:
+            raise PackageError(f"segmenter packaged: no package of task organs; there are {sorted(packages)}")
+        self._device = torch_device(device)
+        self._dtype = autocast_dtype(self._device, precision)
+        self._rules = rules
+        self._networks = {task: package.network(self._device) for task, package in self._packages.items()}
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path, *, device: Device = Device.AUTO, precision: Precision = Precision.AUTO
+    ) -> PackagedSegmenter:
+        """The segmenter of the packages in a folder (packages of other tasks are left alone)."""
+        packages = {package.card.task: package for package in map(load_package, find_packages(folder))}
+        return cls(packages, device=device, precision=precision)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Model name to package digest."""
+        return {package.card.name: package.digest for package in self._packages.values()}
+
+    def segment_ct(self, ct: Volume) -> LabelMap:
+        """Organs of a CT in HU, on its own grid; no organ where there is no such package."""
+        if ct.quantity is not Quantity.HU:
+            raise ValueError(f"segment_ct needs HU, got {ct.quantity.value}")
+        if ORGANS_TASK not in self._packages:
+            return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
+        return believed(
+            self._predict(ORGANS_TASK, ct), ct, self._packages[ORGANS_TASK].card.labels, clean=True, rules=self._rules
+        )
+
+    def segment_mr(self, mr: Volume) -> LabelMap:
+        """The pituitary of a T1c head MR, on its own grid; coverage NONE where there is no such package."""
+        if mr.quantity is not Quantity.MR_SIGNAL:
+            raise ValueError(f"segment_mr needs an MR signal, got {mr.quantity.value}")
+        if PITUITARY_TASK not in self._packages:
+            return believed(np.zeros(mr.geometry.shape, np.uint8), mr, ("pituitary",), clean=False)
+        labels = self._predict(PITUITARY_TASK, mr_normalised(mr))
+        return believed(labels, mr, self._packages[PITUITARY_TASK].card.labels, clean=True, rules=self._rules)
+
+    def _predict(self, task: str, volume: Volume) -> NDArray[np.uint8]:
+        """Raw organ labels (values of ``core.anatomy``) on the volume's own grid."""
+        card = self._packages[task].card
+        canonical = Canonical.of(volume.geometry)
+        source = canonical.apply(volume.array)
+        image = resample(source, network_grid(canonical.geometry, card.spacing_mm).shape)
+        box = _body_box(image) if volume.quantity is Quantity.HU else (slice(None),) * 3
+        channels = torch.stack([scaled(image[box], channel) for channel in card.channels])
+        found = class_probabilities(self._networks[task], channels, card.patch, dtype=self._dtype)
+        probabilities = torch.zeros((found.shape[0], *image.shape))
+        probabilities[0] = 1.0
+        probabilities[(slice(None), *box)] = found
+        classes = labels_on_grid(probabilities, source.shape)
+        values = np.array([0, *(BY_NAME[organ].label for organ in card.labels)], dtype=np.uint8)
+        return np.ascontiguousarray(canonical.undo(values[classes]))
+
+
+def _body_box(image: torch.Tensor) -> tuple[slice, slice, slice]:
+    body = image > BODY_HU
+    slices = []
+    for axis in range(3):
+        others = [other for other in range(3) if other != axis]
+        found = body.any(dim=others[1]).any(dim=others[0]).nonzero().flatten()
+        slices.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(None))
+    return slices[0], slices[1], slices[2]

@@ -1,0 +1,104 @@
+"""From an image to labels on the study's own grid: MONAI's sliding window, then a frugal way back up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+# Windows overlap by half and count less towards their border: instance normalisation wants the training patch, and
+# half-overlapping Gaussian windows were measured better than one pass over the whole volume.
+OVERLAP = 0.5
+BATCH_WINDOWS = 1
+
+
+def class_probabilities(
+    network: nn.Module, image: torch.Tensor, patch: Sequence[int], *, dtype: torch.dtype | None
+) -> torch.Tensor:
+    """Soft-max over classes of a whole image, window by window.
+
+    Args:
+        network: Takes (1, C, *patch), gives (1, classes, *patch); on the device to run on.
+        image: (C, I, J, K) float32; smaller than the patch is padded with 0.
+        patch: The training patch.
+        dtype: Of convolutions (autocast); None is float32.
+
+    Returns:
+        (classes, I, J, K) float32 on the CPU.
+    """
+    from monai.inferers import sliding_window_inference
+
+    device = next(network.parameters()).device
+    with torch.inference_mode(), torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+        logits = sliding_window_inference(
+            image[None].to(device), roi_size=tuple(patch), sw_batch_size=BATCH_WINDOWS,
+            predictor=lambda window: network(window).float(), overlap=OVERLAP, mode="gaussian",
+        )
+    return torch.softmax(torch.as_tensor(logits)[0].float(), dim=0).cpu()
+
+
+def labels_on_grid(probabilities: torch.Tensor, shape: Sequence[int]) -> NDArray[np.uint8]:
+    """The most probable class at every voxel of a finer (or coarser) grid over the same box.
+
+    Probabilities are interpolated linearly class by class, each only in the box where it occurs, and compared with
+    the best so far: smooth surfaces at the memory of two scalar volumes, whatever the number of classes.
+
+    Args:
+        probabilities: (classes, I, J, K), class 0 is background.
+        shape: Of the wanted grid.
+
+    Returns:
+        uint8 class numbers.
+    """
+    classes, *coarse = probabilities.shape
+    weights = [_linear(n, wanted) for n, wanted in zip(coarse, shape, strict=True)]
+    winner = probabilities.argmax(dim=0)
+    best = _upsampled(probabilities[0], weights)
+    labels = torch.zeros(tuple(shape), dtype=torch.uint8)
+    for index in range(1, classes):
+        found = (winner == index).nonzero()
+        if not len(found):
+            continue
+        low = (found.min(dim=0).values - 1).clamp(min=0).tolist()
+        high = [min(int(top) + 2, n) for top, n in zip(found.max(dim=0).values, coarse, strict=True)]
+        # Fine voxels that draw on the box, only.
+        fine = [_drawing_on(w, lo, hi) for w, lo, hi in zip(weights, low, high, strict=True)]
+        box = tuple(slice(lo, hi) for lo, hi in zip(low, high, strict=True))
+        part = [w[rows, columns] for w, rows, columns in zip(weights, fine, box, strict=True)]
+        mine = _upsampled(probabilities[(index, *box)], part)
+        here = tuple(fine)
+        wins = mine > best[here]
+        best[here] = torch.where(wins, mine, best[here])
+        labels[here].masked_fill_(wins, index)
+    result: NDArray[np.uint8] = labels.numpy()
+    return result
+
+
+def _linear(coarse: int, fine: int) -> torch.Tensor:
+    """(fine, coarse) weights of linear interpolation between voxel centres over the same box, ends held."""
+    position = ((torch.arange(fine, dtype=torch.float64) + 0.5) * coarse / fine - 0.5).clamp(0, coarse - 1)
+    low = position.floor().long()
+    high = (low + 1).clamp(max=coarse - 1)
+    share = (position - low).float()
+    weights = torch.zeros(fine, coarse)
+    rows = torch.arange(fine)
+    weights[rows, low] += 1.0 - share
+    weights[rows, high] += share
+    return weights
+
+
+def _upsampled(array: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Separable interpolation, the last axis at the end so that the large product is the cheap one."""
+    out = torch.tensordot(weights[0], array, dims=([1], [0]))
+    out = torch.einsum("bj,ajk->abk", weights[1], out)
+    return torch.matmul(out, weights[2].T)
+
+
+def _drawing_on(weights: torch.Tensor, low: int, high: int) -> slice:
+    rows = (weights[:, low:high].sum(dim=1) > 0.999).nonzero().flatten()
+    if not len(rows):
+        rows = (weights[:, low:high].sum(dim=1) > 0).nonzero().flatten()
+    return slice(int(rows[0]), int(rows[-1]) + 1)

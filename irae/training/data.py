@@ -1,0 +1,95 @@
+"""Where training cases come from. A source makes samples by seed; the same seed is the same patient, always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.anatomy import Irae
+from irae.core.geometry import Geometry
+from irae.core.volume import LabelMap, Quantity, Volume
+from irae.models.crops import Crops
+from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
+from irae.quant.resample import onto_grid
+from irae.training.segmentation import SegmentationCase
+from irae.training.settings import Target
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """An image with the true organs on its grid."""
+
+    image: Volume
+    truth: LabelMap
+
+    def __post_init__(self) -> None:
+        if not self.image.geometry.same_grid(self.truth.geometry):
+            raise ValueError("sample: image and truth lie on different grids")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LabelledCrops:
+    """Raw crops around one organ, with the truth.
+
+    Attributes:
+        crops: As ``models.crops.organ_crops`` gives them.
+        positive: Whether the irAE is there and leaves a sign on the images.
+        hidden: Whether the irAE is there without any sign; such a case is neither learnt from nor counted.
+    """
+
+    crops: Crops
+    positive: bool
+    hidden: bool = False
+
+
+class Source(Protocol):
+    """Synthetic patients, or in time a site's own annotated cases."""
+
+    @property
+    def name(self) -> str:
+        """For the card, e.g. ``phantom``."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """``sha256:...`` of what makes the samples."""
+        ...
+
+    def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:
+        """One sample per seed, in order; a seed without the organ's image is left out."""
+        ...
+
+    def classification(
+        self, irae: Irae, seeds: Sequence[int], *, patch: tuple[int, int, int], spacing_mm: float
+    ) -> Iterator[LabelledCrops]:
+        """Crops around the irAE's organ, one per seed, in order; about half are positive."""
+        ...
+
+
+def segmentation_case(sample: Sample, labels: Sequence[str], *, spacing_mm: float) -> SegmentationCase:
+    """A sample on the network's grid, prepared exactly as the segmenter prepares an image."""
+    image = mr_normalised(sample.image) if sample.image.quantity is Quantity.MR_SIGNAL else sample.image
+    canonical = Canonical.of(image.geometry)
+    grid = network_grid(canonical.geometry, spacing_mm)
+    return SegmentationCase(
+        image=resample(canonical.apply(image.array), grid.shape).numpy(),
+        labels=class_numbers(sample.truth, labels, canonical, grid),
+        quantity=image.quantity,
+    )
+
+
+def class_numbers(
+    truth: LabelMap, labels: Sequence[str], canonical: Canonical, grid: Geometry
+) -> NDArray[np.uint8]:
+    """Truth on a network's grid as class numbers: n is the n-th label, 0 everything else."""
+    number = np.zeros(256, dtype=np.uint8)
+    for position, organ in enumerate(labels, start=1):
+        if organ in truth.labels:
+            number[truth.labels[organ]] = position
+    ours = number[canonical.apply(truth.array)]
+    placed: NDArray[np.uint8] = onto_grid(ours, canonical.geometry, grid, order=0)
+    return placed

@@ -1,0 +1,191 @@
+"""From settings to a registered package: samples, training, measuring on patients never trained on, package, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from irae.core.anatomy import BY_NAME
+from irae.models.nets import dynunet_arguments, parameter_count
+from irae.models.package import Card, Channel, Metric, load_package, save_package
+from irae.models.plausibility import PLAUSIBILITY
+from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
+from irae.models.segmenters.packaged import PackagedSegmenter
+from irae.training.data import Source, segmentation_case
+from irae.training.loop import Budget, Optimiser
+from irae.training.metrics import dice, mean_with_interval
+from irae.training.segmentation import SegmentationPlan, train_segmenter
+from irae.training.settings import SegmentationSettings, Target, TaskSettings
+from irae.training.tracking import Run, Tracking, recorded_run
+
+LIMITATIONS = (
+    "Trained on synthetic patients only: the numbers here prove the plumbing, not clinical accuracy. Not validated on "
+    "patients. Research use only."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Where and how jobs run and are recorded.
+
+    Attributes:
+        out: Packages are written to ``out/<name>``.
+        tracking: MLflow, or None to record nothing (tests of the training alone).
+        prefix, alias: Registered as ``<prefix>-<name>`` with this alias.
+        seed: Of initial weights, crops and augmentation.
+        device, precision: Of the computation.
+        say: Gets a sentence at each step of a job.
+        advance: Gets the share of the training that is done, 0..1, and the loss.
+    """
+
+    out: Path
+    tracking: Tracking | None
+    prefix: str = "irae"
+    alias: str = "champion"
+    seed: int = 0
+    device: Device = Device.AUTO
+    precision: Precision = Precision.AUTO
+    say: Callable[[str], None] = print
+    advance: Callable[[float, float], None] = lambda share, loss: None
+
+    def record(self, name: str, settings: TaskSettings) -> Any:
+        """A recorded run as a context manager; gives None where nothing is recorded."""
+        if self.tracking is None:
+            return nullcontext(None)
+        return recorded_run(self.tracking, name=name, parameters=plain(settings) | {"seed": self.seed})
+
+    def reporter(self, run: Run | None) -> Callable[[int, dict[str, float]], None]:
+        """A listener of a training loop: to the tracker and to the progress bar."""
+
+        def report(step: int, numbers: dict[str, float]) -> None:
+            self.advance(numbers["share"], numbers["loss"])
+            if run is not None:
+                run.metrics(step, numbers)
+
+        return report
+
+    def publish(self, run: Run | None, folder: Path, name: str, metrics: Mapping[str, Metric], step: int) -> None:
+        """Final metrics and the package into the tracker and its registry."""
+        if run is None:
+            return
+        run.metrics(step, {key: m.value for key, m in metrics.items() if m.value is not None})
+        version = run.package(folder, registered_name=f"{self.prefix}-{name}", alias=self.alias)
+        self.say(f"{name}: registered as {self.prefix}-{name} version {version}, alias {self.alias}")
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """Settings as plain data, enums by name."""
+
+    def value(item: Any) -> Any:
+        if isinstance(item, Enum):
+            return item.name
+        if isinstance(item, list):
+            return [value(part) for part in item]
+        return item
+
+    return {key: value(item) for key, item in asdict(settings).items()}
+
+
+def seeds(first: int, count: int) -> range:
+    """The seeds of a number of patients."""
+    return range(first, first + count)
+
+
+def data_record(source: Source, **ranges: range) -> dict[str, Any]:
+    """The card's record of where the cases came from."""
+    spans = {f"{name}_seeds": [r.start, r.stop - 1] for name, r in ranges.items()}
+    return {"source": source.name, "generator": source.digest, **spans}
+
+
+def segmentation_job(settings: SegmentationSettings, source: Source, place: Workplace) -> Path:
+    """Trains, measures, packages and registers a segmentation network. Returns the package's folder.
+
+    Raises:
+        ValueError: If a label occurs in none of the training cases.
+    """
+    name = settings.target.value
+    modality = "mr" if settings.target is Target.pituitary else "ct"
+    channels = tuple(Channel(modality, window[0], window[1]) for window in settings.windows)
+    arguments = dynunet_arguments(
+        in_channels=len(channels), out_channels=len(settings.labels) + 1, filters=settings.filters
+    )
+    train, held_out = (
+        seeds(settings.train_seed, settings.train_cases), seeds(settings.held_out_seed, settings.held_out_cases)
+    )
+    device = torch_device(place.device)
+    dtype = autocast_dtype(device, place.precision)
+    patch = (settings.patch[0], settings.patch[1], settings.patch[2])
+    with place.record(name, settings) as run:
+        if run is not None:
+            run.dataset(source.name, source.digest, seeds=f"{train.start}..{train.stop - 1}")
+        place.say(f"{name}: making {len(train)} training cases")
+        cases = [
+            segmentation_case(sample, settings.labels, spacing_mm=settings.spacing_mm)
+            for sample in source.segmentation(settings.target, train, spacing_mm=settings.spacing_mm)
+        ]
+        plan = SegmentationPlan(
+            network="dynunet", arguments=arguments, patch=patch, channels=channels,
+            classes=len(settings.labels) + 1, seed=place.seed, batch=settings.batch,
+            budget=Budget(steps=settings.steps, cpu_minutes=settings.cpu_minutes),
+            optimiser=Optimiser(learning_rate=settings.learning_rate),
+        )
+        place.say(f"{name}: training")
+        network = train_segmenter(cases, plan, device=device, dtype=dtype, report=place.reporter(run))
+        card = Card(
+            name=name, task=name, network="dynunet", arguments=arguments, parameters=parameter_count(network),
+            spacing_mm=settings.spacing_mm, patch=patch, channels=channels, labels=tuple(settings.labels),
+            created_on=date.today().isoformat(),
+            intended_use=(
+                f"Finds {', '.join(BY_NAME[label].display for label in settings.labels)} on "
+                f"{'contrast-enhanced T1 head MR' if settings.target is Target.pituitary else 'CT of adults'}."
+            ),
+            limitations=LIMITATIONS, training=plain(settings) | {"seed": place.seed, "cases": len(cases)},
+            data=data_record(source, train=train, held_out=held_out),
+        )
+        folder = place.out / name
+        # Measured as it will be used: through the package just written, on images of another grid.
+        save_package(folder, card, network.state_dict())
+        place.say(f"{name}: measuring on {len(held_out)} patients never trained on")
+        metrics = measure_segmenter(folder, settings, source, held_out, place)
+        save_package(folder, replace(card, metrics=metrics), network.state_dict())
+        place.publish(run, folder, name, metrics, settings.steps)
+    for key, metric in metrics.items():
+        place.say(f"{name}: {key} {metric.value} ({metric.low} to {metric.high}, n {metric.n})")
+    return folder
+
+
+def measure_segmenter(
+    folder: Path, settings: SegmentationSettings, source: Source, held_out: Sequence[int], place: Workplace
+) -> dict[str, Metric]:
+    """Dice per organ over patients, gates included: a mask that is wrongly rejected counts as 0.
+
+    A sliver of an organ at the border of the field of view, too small to be measured, is not counted.
+    """
+    package = load_package(folder)
+    segmenter = PackagedSegmenter({package.card.task: package}, device=place.device, precision=place.precision)
+    on_mr = settings.target is Target.pituitary
+    scores: dict[str, list[float]] = {label: [] for label in settings.labels}
+    believed: dict[str, list[float]] = {label: [] for label in settings.labels}
+    for sample in source.segmentation(settings.target, held_out, spacing_mm=settings.held_out_spacing_mm):
+        found = segmenter.segment_mr(sample.image) if on_mr else segmenter.segment_ct(sample.image)
+        for label in settings.labels:
+            truth = sample.truth.mask(label)
+            least = PLAUSIBILITY.partial_share * BY_NAME[label].volume_ml[0]
+            if np.count_nonzero(truth) * sample.truth.geometry.voxel_volume_ml < least:
+                continue
+            score = dice(found.mask(label), truth)
+            if score is not None:
+                scores[label].append(score)
+                believed[label].append(float(found.seen(label)))
+    metrics = {f"dice/{label}": mean_with_interval(values) for label, values in scores.items()}
+    means = [metric.value for metric in metrics.values() if metric.value is not None]
+    metrics["dice/mean"] = Metric(round(float(np.mean(means)), 4) if means else None, None, None, len(held_out))
+    return metrics | {f"believed/{label}": mean_with_interval(values) for label, values in believed.items()}
+

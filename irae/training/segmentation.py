@@ -1,0 +1,154 @@
+"""Training of segmentation networks on class-balanced crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from irae.core.volume import Quantity
+from irae.models.nets import build_network
+from irae.models.package import Channel
+from irae.models.tensors import scaled
+from irae.quant.resample import OUTSIDE
+from irae.training.augment import Deform, HuChange, MrChange, changed_hu, changed_mr, crop_field, cut_axially, sample
+from irae.training.loop import REPORTS, Budget, Optimiser, Report
+
+# Voxels remembered per class and case as possible crop centres.
+CENTRES = 2000
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SegmentationCase:
+    """An image on the network's grid with its truth.
+
+    Attributes:
+        image: (I, J, K) float32: HU, or MR normalised by ``tensors.mr_normalised``.
+        labels: (I, J, K) uint8: 0 background, n the n-th label of the task.
+        quantity: HU or MR signal.
+    """
+
+    image: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    quantity: Quantity
+
+    def __post_init__(self) -> None:
+        if self.image.shape != self.labels.shape:
+            raise ValueError(f"image {self.image.shape} and labels {self.labels.shape} differ in shape")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationPlan:
+    """One training run. ``network`` and ``arguments``: a row of ``nets.NETWORKS`` and its arguments."""
+
+    network: str
+    arguments: dict[str, Any]
+    patch: tuple[int, int, int]
+    channels: tuple[Channel, ...]
+    classes: int
+    budget: Budget
+    seed: int = 0
+    batch: int = 2
+    background_share: float = 0.1
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    deform: Deform = field(default_factory=Deform)
+    hu: HuChange = field(default_factory=HuChange)
+    mr: MrChange = field(default_factory=MrChange)
+
+
+class BalancedCrops:
+    """Random augmented crops in which every class is at the centre equally often, however small its organ."""
+
+    def __init__(self, cases: Sequence[SegmentationCase], plan: SegmentationPlan) -> None:
+        if not cases:
+            raise ValueError("no cases to train on")
+        rng = np.random.default_rng([plan.seed, 1])
+        self._cases, self._plan = cases, plan
+        self._centres: list[dict[int, NDArray[np.int64]]] = []
+        self._holders: dict[int, list[int]] = {}
+        for number, case in enumerate(cases):
+            centres = {}
+            for value in np.unique(case.labels).tolist():
+                found = np.flatnonzero(case.labels == value)
+                centres[value] = rng.choice(found, CENTRES) if found.size > CENTRES else found
+                self._holders.setdefault(value, []).append(number)
+            self._centres.append(centres)
+        missing = sorted(set(range(1, plan.classes)) - set(self._holders))
+        if missing:
+            raise ValueError(f"classes {missing} occur in none of the {len(cases)} training cases")
+        self._organs = sorted(set(self._holders) - {0})
+
+    def draw(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """One crop: (channels, *patch) float32 in 0..1 and (1, *patch) class numbers."""
+        plan = self._plan
+        value = 0 if rng.random() < plan.background_share else int(rng.choice(self._organs))
+        number = int(rng.choice(self._holders[value]))
+        case = self._cases[number]
+        centre = np.unravel_index(int(rng.choice(self._centres[number][value])), case.labels.shape)
+        # The organ at the patch's centre only on average: it must be known at the edges of a window too.
+        jitter = rng.uniform(-0.35, 0.35, 3) * np.array(plan.patch)
+        spot = np.array(centre, dtype=np.float64) + jitter
+        crop = crop_field(rng, spot.tolist(), plan.patch, case.labels.shape, plan.deform)
+        outside = OUTSIDE[case.quantity]
+        image = sample(torch.from_numpy(case.image)[None], crop, outside=outside)
+        labels = sample(torch.from_numpy(case.labels)[None].float(), crop, outside=0.0, nearest=True)
+        if case.quantity is Quantity.HU:
+            image = changed_hu(rng, image, plan.hu)
+            if rng.random() < plan.hu.cut_share:
+                image, labels = cut_axially(rng, image, labels, outside=outside)
+        else:
+            image = changed_mr(rng, image, plan.mr)
+        return torch.cat([scaled(image, channel) for channel in plan.channels]), labels
+
+
+def train_segmenter(
+    cases: Sequence[SegmentationCase],
+    plan: SegmentationPlan,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    report: Report | None = None,
+) -> nn.Module:
+    """A trained network (on the device, in eval mode).
+
+    Args:
+        cases: What to learn from.
+        plan: How.
+        device: Where to compute. dtype: Of convolutions (autocast); None is float32.
+        report: Gets (step, {"loss", "learning_rate", "share"}) now and then.
+
+    Raises:
+        ValueError: If a class is in none of the cases.
+        FloatingPointError: If the loss diverges.
+    """
+    from monai.losses import DiceCELoss
+
+    crops = BalancedCrops(cases, plan)
+    torch.manual_seed(plan.seed)
+    rng = np.random.default_rng([plan.seed, 2])
+    network = build_network(plan.network, plan.arguments).to(device).train()
+    optimiser = plan.optimiser.build(network)
+    criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    clock = plan.budget.clock()
+    every = max(1, plan.budget.steps // REPORTS)
+    losses: list[float] = []
+    step, share = 0, 0.0
+    while share < 1.0:
+        drawn = [crops.draw(rng) for _ in range(plan.batch)]
+        images = torch.stack([image for image, _ in drawn]).to(device)
+        labels = torch.stack([label for _, label in drawn]).to(device)
+        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            logits = network(images)
+        loss = criterion(logits.float(), labels)
+        losses.append(plan.optimiser.step(optimiser, network, loss, share))
+        step += 1
+        share = clock.share(step)
+        if report is not None and (step % every == 0 or share >= 1.0):
+            report(step, {"loss": float(np.mean(losses)), "learning_rate": plan.optimiser.rate(share), "share": share})
+            losses.clear()
+    return network.eval()

@@ -1,0 +1,138 @@
+"""What a training run may be told. Values live in configs/task/; these classes check them before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from irae.core.anatomy import BY_NAME
+
+
+class Target(Enum):
+    """What a segmentation network finds: organs on CT, or the pituitary on T1c MR."""
+
+    organs = "organs"
+    pituitary = "pituitary"
+
+
+class IraeName(Enum):
+    """The irAEs a classifier can be trained for; names as in ``core.anatomy.Irae``."""
+
+    colitis = "colitis"
+    pneumonitis = "pneumonitis"
+    thyroiditis = "thyroiditis"
+    hepatitis = "hepatitis"
+    hypophysitis = "hypophysitis"
+
+
+@dataclass(kw_only=True)
+class TaskSettings:
+    """What every task has.
+
+    Attributes:
+        train_cases, held_out_cases: Synthetic patients to learn from, and to measure on afterwards.
+        train_seed, held_out_seed: First seed of each; the ranges must not overlap.
+        steps, cpu_minutes: The budget (see ``loop.Budget``).
+        batch, learning_rate: As usual.
+        filters: Channels of each level of the network.
+    """
+
+    train_cases: int = 200
+    held_out_cases: int = 24
+    train_seed: int = 0
+    held_out_seed: int = 1_000_000
+    steps: int = 1000
+    cpu_minutes: float = 0.0
+    batch: int = 2
+    learning_rate: float = 1e-3
+    filters: list[int] = field(default_factory=lambda: [16, 32, 64, 128])
+
+    def __post_init__(self) -> None:
+        for name in ("train_cases", "held_out_cases", "steps", "batch", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"task.{name} must be positive, got {getattr(self, name)}")
+        if self.cpu_minutes < 0:
+            raise ValueError(f"task.cpu_minutes must be 0 (no limit) or more, got {self.cpu_minutes}")
+        if len(self.filters) < 2 or min(self.filters) < 4:
+            raise ValueError(f"task.filters needs two levels or more of at least 4 channels, got {self.filters}")
+        _refuse_overlap(
+            ("train", self.train_seed, self.train_cases), ("held_out", self.held_out_seed, self.held_out_cases)
+        )
+
+
+@dataclass(kw_only=True)
+class SegmentationSettings(TaskSettings):
+    """Training of a segmentation network.
+
+    Attributes:
+        target: organs or pituitary.
+        labels: Organs to find, in the order of the network's outputs.
+        spacing_mm: The network's isotropic grid. patch: Its window, voxels.
+        windows: One input channel per (low, high): HU for CT, share of the bright end for MR.
+        held_out_spacing_mm: Grid of the images the result is measured on.
+    """
+
+    target: Target = Target.organs
+    labels: list[str] = field(default_factory=lambda: ["liver"])
+    spacing_mm: float = 6.0
+    patch: list[int] = field(default_factory=lambda: [48, 48, 48])
+    windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
+    held_out_spacing_mm: float = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = sorted(set(self.labels) - set(BY_NAME))
+        if unknown or not self.labels:
+            raise ValueError(f"task.labels: unknown organs {unknown}; known are {', '.join(sorted(BY_NAME))}")
+        multiple = 2 ** (len(self.filters) - 1)
+        if len(self.patch) != 3 or any(n % multiple or n < 2 * multiple for n in self.patch):
+            raise ValueError(
+                f"task.patch must be three multiples of {multiple} from {2 * multiple} on, for {len(self.filters)} "
+                f"levels; got {self.patch}"
+            )
+        if not self.windows or any(len(w) != 2 or w[0] >= w[1] for w in self.windows):
+            raise ValueError(f"task.windows must be pairs low < high, got {self.windows}")
+        for name in ("spacing_mm", "held_out_spacing_mm"):
+            if not 0.3 <= getattr(self, name) <= 12:
+                raise ValueError(f"task.{name} must be 0.3 to 12 mm, got {getattr(self, name)}")
+
+
+@dataclass(kw_only=True)
+class ClassificationSettings(TaskSettings):
+    """Training of one classifier per irAE.
+
+    Attributes:
+        iraes: Which; one package each.
+        calibration_cases, calibration_seed: Patients for calibration and operating point; a range of its own.
+        pet_dropped: Share of training crops whose PET is hidden, so that the network also reads CT alone.
+        specificity: The operating point's least specificity on the calibration patients.
+    """
+
+    iraes: list[IraeName] = field(default_factory=lambda: list(IraeName))
+    calibration_cases: int = 100
+    calibration_seed: int = 2_000_000
+    pet_dropped: float = 0.4
+    specificity: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.iraes or len(set(self.iraes)) != len(self.iraes):
+            raise ValueError(f"task.iraes must name each irAE once; the choices are {[e.name for e in IraeName]}")
+        if not 0.0 <= self.pet_dropped < 1.0:
+            raise ValueError(f"task.pet_dropped must be 0 to under 1, got {self.pet_dropped}")
+        if not 0.5 <= self.specificity < 1.0:
+            raise ValueError(f"task.specificity must be 0.5 to under 1, got {self.specificity}")
+        if self.calibration_cases < 4:
+            raise ValueError(f"task.calibration_cases must be at least 4, got {self.calibration_cases}")
+        calibration = ("calibration", self.calibration_seed, self.calibration_cases)
+        _refuse_overlap(calibration, ("train", self.train_seed, self.train_cases))
+        _refuse_overlap(calibration, ("held_out", self.held_out_seed, self.held_out_cases))
+
+
+def _refuse_overlap(one: tuple[str, int, int], other: tuple[str, int, int]) -> None:
+    (name, start, count), (its_name, its_start, its_count) = one, other
+    if start < its_start + its_count and its_start < start + count:
+        raise ValueError(
+            f"task: {name} seeds {start}..{start + count - 1} overlap {its_name} seeds "
+            f"{its_start}..{its_start + its_count - 1}; a patient trained on cannot measure the result"
+        )
