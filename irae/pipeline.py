@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irae.attribution import attribute
-from irae.core.context import ContextKind
+from irae.core.context import ContextKind, PatientContext
 from irae.core.course import Course
 from irae.core.exam import DICOM_MODALITY, Exam, Role
 from irae.core.finding import Measured, Quantities
@@ -119,7 +119,7 @@ def assess_exam(
         versions=versions,
         series={role: origin.series_uid for role, origin in exam.origins.items()},
     )
-    result = with_response(result, history=history, exam=exam, criteria=stages.criteria)
+    result = with_response(result, history=history, context=exam.context, criteria=stages.criteria)
     return AssessedExam(
         result=result, organs=organs, pituitary=pituitary,
         foci_labels=found.labels if found else None, foci_geometry=found.geometry if found else None,
@@ -127,10 +127,10 @@ def assess_exam(
 
 
 def with_response(
-    result: ExamResult, *, history: Sequence[ExamResult], exam: Exam, criteria: Sequence[str]
+    result: ExamResult, *, history: Sequence[ExamResult], context: PatientContext, criteria: Sequence[str]
 ) -> ExamResult:
     """The result with the response of the course so far, in both views, and the triage that follows from it."""
-    course = scorable_course([*history, result], exam)
+    course = scorable_course([*history, result], context)
     if not course or course[-1].acquired_on != result.acquired_on:
         gap = Notice("response_not_scored", "Response is not scored: this exam has neither CT nor PET of the body.")
         return replace(result, notices=(*result.notices, gap))
@@ -141,22 +141,22 @@ def with_response(
         hinges_on=hinges,
         triage=triage_exam(
             findings=result.findings, foci=result.foci, assessments=assessments, notices=result.notices,
-            context=exam.context, on=exam.acquired_on,
+            context=context, on=result.acquired_on,
         ),
     )
 
 
-def assess_whole_course(exams: Sequence[ExamResult], *, exam: Exam | None, on: date | None = None) -> Course:
+def assess_whole_course(exams: Sequence[ExamResult], *, context: PatientContext, on: date | None = None) -> Course:
     """One patient's exams together: patterns and what is due.
 
     Args:
         exams: All results of the patient, oldest first; at least one.
-        exam: Any exam of the patient, for its context; None where only results are at hand.
+        context: What is known of the patient besides the images.
         on: The day "overdue" is judged on; None: the day of the last exam.
     """
     if not exams:
         raise ValueError("a course needs at least one exam")
-    lesions = scorable_course(exams, exam)
+    lesions = scorable_course(exams, context)
     return Course(
         patient=exams[0].patient,
         exams=tuple(exams),
@@ -165,30 +165,23 @@ def assess_whole_course(exams: Sequence[ExamResult], *, exam: Exam | None, on: d
     )
 
 
-def scorable_course(results: Sequence[ExamResult], exam: Exam | None) -> tuple[ExamLesions, ...]:
+def scorable_course(results: Sequence[ExamResult], context: PatientContext) -> tuple[ExamLesions, ...]:
     """What response criteria see: from the baseline on, the exams with CT or PET of the body.
 
     The baseline is the last exam before (or within a week of) the first checkpoint-inhibitor dose where that is
     known, else the first exam.
     """
     body = [r for r in results if {"CT", "PT"} & set(r.modalities)]
-    start = _immunotherapy_start(exam)
+    start = context.immunotherapy_start()
     if start is not None:
         before = [i for i, r in enumerate(body) if r.acquired_on <= start + BASELINE_GRACE]
         body = body[before[-1]:] if before else body
-    return tuple(_lesions_of(r, exam) for r in body)
+    return tuple(_lesions_of(r, context) for r in body)
 
 
-def _immunotherapy_start(exam: Exam | None) -> date | None:
-    if exam is None:
-        return None
-    weeks = exam.context.weeks_since_immunotherapy(exam.acquired_on)
-    return None if weeks is None else exam.acquired_on - timedelta(days=round(7 * weeks))
-
-
-def _lesions_of(result: ExamResult, exam: Exam | None) -> ExamLesions:
+def _lesions_of(result: ExamResult, context: PatientContext) -> ExamLesions:
     q = result.quantities
-    status = exam.context.latest(ContextKind.CLINICAL_STATUS, result.acquired_on) if exam is not None else None
+    status = context.latest(ContextKind.CLINICAL_STATUS, result.acquired_on)
     return ExamLesions(
         acquired_on=result.acquired_on,
         foci=result.foci,

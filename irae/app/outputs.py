@@ -7,15 +7,18 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from irae.batch.ledger import Ledger
+from irae.core.context import PatientContext
 from irae.core.course import Course
+from irae.core.exam import Role
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
 from irae.core.result import ExamResult
+from irae.io.archive import ExamPlan
 from irae.io.atomic import write_text
 from irae.io.nifti import write_labels
 from irae.io.result_json import write_course, write_result
@@ -38,6 +41,7 @@ def write_exam_folder(
     images: ExamImages,
     *,
     baseline: tuple[ExamResult, ExamImages] | None,
+    history: Sequence[ExamResult] = (),
 ) -> Path:
     """Writes one exam's folder aside; ``put_in_place`` then gives it its name.
 
@@ -59,7 +63,10 @@ def write_exam_folder(
     if assessed.foci_labels is not None and assessed.foci_geometry is not None:
         names = {f"{a.focus.id}": a.focus.id for a in result.foci if a.focus.status is not FocusStatus.GONE}
         write_labels(aside / "foci.nii.gz", assessed.foci_labels, assessed.foci_geometry, names)
-    write_exam_page(aside / "report.html", result, images, baseline=baseline)
+    targets = {track for a in result.assessments for track in a.targets}
+    write_exam_page(
+        aside / "report.html", result, images, baseline=baseline, earlier=history, targets=sorted(targets)
+    )
     write_result(aside / "result.json", result)
     return aside
 
@@ -76,11 +83,11 @@ def put_in_place(aside: Path, final: Path) -> None:
         os.rename(aside, final)
 
 
-def write_course_files(out: Path, course: Course) -> None:
+def write_course_files(out: Path, course: Course, context: PatientContext) -> None:
     """Writes course.json and course.html of one patient."""
     folder = out / course.patient
     write_course(folder / "course.json", course)
-    write_course_page(folder / "course.html", course)
+    write_course_page(folder / "course.html", course, context=context)
 
 
 def worklist_row(result: ExamResult) -> dict[str, Any]:
@@ -172,3 +179,21 @@ def write_quarantine(out: Path, ledger: Ledger) -> None:
 def _cell(text: str) -> str:
     """Text that a spreadsheet does not take for a formula (names of files come from outside)."""
     return "'" + text if text[:1] in "=+-@\t\r" else text
+
+
+def write_dicom_results(folder: Path, plan: ExamPlan, assessed: AssessedExam) -> None:
+    """Writes seg.dcm and sr.dcm of an exam whose CT (or else PET) came as DICOM; nothing where it did not."""
+    role = Role.CT if assessed.organs is not None else Role.PET
+    series = plan.chosen.get(role)
+    if series is None or series.kind == "nifti":
+        return
+    from irae.io.dicom_seg import write_seg
+    from irae.io.dicom_sr import write_sr
+
+    result = assessed.result
+    source = [file.path for file in series.files]
+    seg = write_seg(
+        folder / "seg.dcm", source=source, organs=assessed.organs, foci=result.foci, foci_labels=assessed.foci_labels,
+        foci_geometry=assessed.foci_geometry, versions=result.versions, patient=result.patient,
+    )
+    write_sr(folder / "sr.dcm", result=result, source=source, seg=seg)

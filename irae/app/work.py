@@ -17,6 +17,7 @@ from irae.app.outputs import (
     quarantine_row,
     worklist_row,
     write_course_files,
+    write_dicom_results,
     write_exam_folder,
 )
 from irae.batch.ledger import FileRow, Ledger, WorkKey
@@ -25,9 +26,7 @@ from irae.core.context import PatientContext
 from irae.core.errors import StudyError
 from irae.core.exam import Exam
 from irae.core.result import ExamResult, Versions
-from irae.core.volume import LabelMap
 from irae.io.archive import ArchiveIndex, ExamPlan, ReadExam, read_exam
-from irae.io.dicom_results import write_dicom_results
 from irae.io.nifti import read_organs
 from irae.io.result_json import read_result
 from irae.lesions import EarlierExam
@@ -140,6 +139,7 @@ class Made:
 
     now: Looked | None
     baseline: Looked | None
+    history: tuple[ExamResult, ...]
     started: float
     read: ReadExam
 
@@ -174,7 +174,7 @@ class CourseDesk:
         self._context[item.plan.patient] = item.context
         if not item.assess:
             self._remember(self._look_back(item, read))
-            return Made(now=None, baseline=None, started=time.monotonic(), read=read)
+            return Made(now=None, baseline=None, history=(), started=time.monotonic(), read=read)
         started = time.monotonic()
         self.ledger.start(item.exam, item.plan.patient, item.plan.acquired_on.isoformat(), item.key)
         versions = Versions(
@@ -187,7 +187,7 @@ class CourseDesk:
         history = [self._history[day] for day in sorted(self._history) if day < item.plan.acquired_on]
         assessed = assess_exam(read.exam, history=history, images=images, stages=self.stages, versions=versions)
         now = Looked(assessed=assessed, exam=read.exam)
-        made = Made(now=now, baseline=self._baseline, started=started, read=read)
+        made = Made(now=now, baseline=self._baseline, history=tuple(history), started=started, read=read)
         self._history[item.plan.acquired_on] = assessed.result
         self._remember(now)
         return made
@@ -197,7 +197,7 @@ class CourseDesk:
         if made.now is None:
             return
         baseline = (made.baseline.assessed.result, made.baseline.images) if made.baseline is not None else None
-        aside = write_exam_folder(self.out, made.now.assessed, made.now.images, baseline=baseline)
+        aside = write_exam_folder(self.out, made.now.assessed, made.now.images, baseline=baseline, history=made.history)
         if self.seg_sr:
             write_dicom_results(aside, item.plan, made.now.assessed)
         put_in_place(aside, self.out / item.exam)

@@ -23,6 +23,7 @@ class Assessment:
         view: attributed or as_seen.
         category: The criterion's own word, e.g. ``iUPD``.
         sum_mm, baseline_mm, nadir_mm: Sums of target diameters in mm (SUL sums in g/mL live in ``sum_sul``).
+        targets: Tracks of the target lesions, in this view.
         confirm_between: First and last date on which a confirming scan counts; None where nothing is to confirm.
         reasons: (rule id, sentence) pairs, in the order they were applied.
     """
@@ -35,6 +36,7 @@ class Assessment:
     nadir_mm: float | None = None
     sum_sul: float | None = None
     baseline_sul: float | None = None
+    targets: tuple[str, ...] = ()
     confirm_between: tuple[date, date] | None = None
     reasons: tuple[tuple[str, str], ...] = ()
 

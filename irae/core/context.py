@@ -87,14 +87,18 @@ class PatientContext:
         values = [e.value for e in self.entries if e.kind is kind and (e.start is None or e.start <= on)]
         return values[-1] if values else None
 
-    def weeks_since_immunotherapy(self, on: date) -> float | None:
-        """Weeks from the first checkpoint-inhibitor dose to a date; None where unknown or not yet begun."""
+    def immunotherapy_start(self) -> date | None:
+        """The date of the first checkpoint-inhibitor dose; None where unknown."""
         starts = [
             e.start
             for e in self.entries
             if e.kind is ContextKind.THERAPY and e.start is not None and therapy_classes(e.value)
         ]
-        first = min(starts, default=None)
+        return min(starts, default=None)
+
+    def weeks_since_immunotherapy(self, on: date) -> float | None:
+        """Weeks from the first checkpoint-inhibitor dose to a date; None where unknown or not yet begun."""
+        first = self.immunotherapy_start()
         return None if first is None or first > on else (on - first).days / 7.0
 
     def therapy_classes(self, on: date) -> frozenset[TherapyClass]:

@@ -109,6 +109,7 @@ def _assessment_to_json(a: Assessment) -> dict[str, Any]:
         "criterion": a.criterion, "view": a.view.value, "category": a.category, "sum_mm": _number(a.sum_mm, 2),
         "baseline_mm": _number(a.baseline_mm, 2), "nadir_mm": _number(a.nadir_mm, 2),
         "sum_sul": _number(a.sum_sul, 3), "baseline_sul": _number(a.baseline_sul, 3),
+        "targets": list(a.targets),
         "confirm_between": [d.isoformat() for d in a.confirm_between] if a.confirm_between else None,
         "reasons": [f"{rule}: {sentence}" for rule, sentence in a.reasons],
     }
@@ -186,6 +187,7 @@ def _assessment_from_json(a: Mapping[str, Any]) -> Assessment:
     return Assessment(
         criterion=a["criterion"], view=View(a["view"]), category=a["category"], sum_mm=a["sum_mm"],
         baseline_mm=a["baseline_mm"], nadir_mm=a["nadir_mm"], sum_sul=a["sum_sul"], baseline_sul=a["baseline_sul"],
+        targets=tuple(a["targets"]),
         confirm_between=(date.fromisoformat(between[0]), date.fromisoformat(between[1])) if between else None,
         reasons=tuple((rule, text) for rule, _, text in (r.partition(": ") for r in a["reasons"])),
     )
