@@ -7,9 +7,12 @@ controlled terminology (2025-03-25). What no published scheme has a word for is 
 
 from __future__ import annotations
 
+import hashlib
+
 from pydicom.sr.coding import Code
 
 from irae.core.anatomy import BY_NAME, Irae, Organ
+from irae.core.assessment import View
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
 from irae.core.triage import Priority
@@ -19,6 +22,7 @@ SCHEME_NAME = "irae: results of the irae package that no published scheme has a 
 
 
 LONGEST_VALUE = 16  # Code Value (0008,0100) is an SH
+LONGEST_MEANING = 64  # Code Meaning (0008,0104) is an LO
 
 
 def own(value: str, meaning: str) -> Code:
@@ -92,7 +96,6 @@ MM = Code("mm", "UCUM", "mm")
 CM3 = Code("cm3", "UCUM", "cm3")
 SUV_UNIT = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
 GRAM = Code("g", "UCUM", "g")
-RATIO = Code("{ratio}", "UCUM", "ratio")
 NO_UNIT = Code("1", "UCUM", "no units")
 UNIT: dict[str, Code] = {
     "mm": MM,
@@ -121,6 +124,7 @@ EPISODE = own("episode", "State of the episode")
 RADIOLOGICAL_SEVERITY = own("severity", "Radiological severity 0-3, not a CTCAE grade")
 THRESHOLD = own("threshold", "Probability at or above which it is suspected")
 VIEW = own("view", "How foci of inflammatory nature were counted")
+PRIORITY_SCORE = own("priority-score", "Order within the worklist, 0 to 1, larger sooner")
 PRIORITY = own("priority", "Suggested reading priority")
 ACTIONABLE_CATEGORY = own("acr-category", "ACR actionable finding category")
 SUM_OF_DIAMETERS = own("sum-mm", "Sum of target diameters")
@@ -128,9 +132,9 @@ BASELINE_SUM = own("sum-mm-baseline", "Baseline sum of target diameters")
 NADIR_SUM = own("sum-mm-nadir", "Smallest earlier sum of target diameters")
 SUM_SUL = own("sum-sulpeak", "Sum of SULpeak")
 SUL_UNIT = Code("g/ml{SUVlbm}", "UCUM", "Standardized Uptake Value lean body mass")
-EVIDENCE_MET = own("cut-off-met", "Cut-off met")
-YES = Code("373066001", "SCT", "Yes")
-NO = Code("373067005", "SCT", "No")
+BASELINE_SUM_SUL = own("sum-sulpeak-base", "Baseline sum of SULpeak")
+COMMENT = Code("121106", "DCM", "Comment")
+IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 
 NATURE_ANSWER = {nature: own(nature.value, nature.value.capitalize()) for nature in Nature}
 STATUS_ANSWER = {status: own(status.value, status.value.capitalize()) for status in FocusStatus}
@@ -140,7 +144,32 @@ DECISION_ANSWER = {
     Decision.NOT_ASSESSABLE: own("not_assessable", "Not assessable"),
 }
 EPISODE_ANSWER = {state: own(f"ep-{state.value}", state.value.capitalize()) for state in EpisodeState}
+VIEW_ANSWER = {
+    View.ATTRIBUTED: own("attributed", "Inflammation set aside as equivocal"),
+    View.AS_SEEN: own("as_seen", "Every new focus counted as tumour"),
+}
+NATURE_PROBABILITY = {
+    nature: own(f"p-{nature}", f"Probability of {nature}") for nature in ("inflammation", "metastasis", "physiologic")
+}
 PRIORITY_ANSWER = {priority: own(priority.value, priority.value.upper()) for priority in Priority}
+
+
+
+def evidence_code(name: str) -> Code:
+    """The name of a measured sign; a name too long for a code value is cut and told apart by its hash.
+
+    >>> evidence_code("suv95").value, evidence_code("colon.wall_thickness_mm").value
+    ('suv95', 'colon.wall_655e')
+    """
+    if len(name) <= LONGEST_VALUE:
+        return own(name, name[:LONGEST_MEANING])
+    return own(f"{name[: LONGEST_VALUE - 6]}_{hashlib.sha256(name.encode()).hexdigest()[:4]}", name[:LONGEST_MEANING])
+
+
+def unit_code(unit: str) -> Code:
+    """The UCUM code of a unit as results write it; a unit not of the table is written as it is, in braces."""
+    return UNIT.get(unit, Code(f"{{{unit}}}"[:LONGEST_VALUE], "UCUM", unit or "no units"))
+
 
 # Response (TID 1500 has no section of its own for it).
 RESPONSE_EVALUATION = Code("112020", "DCM", "Response Evaluation")
