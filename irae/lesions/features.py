@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from scipy import ndimage
 from irae.core.anatomy import site_of
 from irae.core.focus import Focus
 from irae.core.geometry import Geometry
-from irae.lesions.rules import FociRules
+from irae.core.volume import LabelMap
+from irae.lesions.rules import LUNGS, FociRules
 
 # Mirror partners are looked for within this distance of the mirrored place.
 PARTNER_REACH_MM = 35.0
@@ -41,8 +42,10 @@ def ct_features(
     def share(values: NDArray[np.float32], low: float, high: float) -> float:
         return float(np.mean((values >= low) & (values <= high)))
 
+    smooth = ndimage.gaussian_filter(hu, 1.0 / np.array(spacing))[mask]
     return {
         "ct_hu_mean": float(inside.mean()),
+        "ct_hu_core": float(np.percentile(smooth, 90)),
         "ct_hu_sd": float(inside.std()),
         "fat_fraction": share(inside, *rules.fat_hu),
         "bone_fraction": share(inside, rules.bone_hu, 3000.0),
@@ -56,6 +59,48 @@ def ct_features(
         "rim_fat_fraction": share(rim, *rules.fat_hu),
         "rim_soft_fraction": share(rim, 0.0, 150.0),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landmarks:
+    """Heights and widths that say where in the body a focus lies, RAS+ mm; None where the organ was not seen whole."""
+
+    lung_bottom: float | None = None
+    lung_top: float | None = None
+    lung_half_width: float | None = None
+    neck_top: float | None = None
+
+    def of(self, place: NDArray[np.float64], midline: float | None) -> dict[str, float]:
+        """``height_in_lungs`` (0 bases, 1 apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1)."""
+        found: dict[str, float] = {}
+        if self.lung_bottom is not None and self.lung_top is not None:
+            found["height_in_lungs"] = (float(place[2]) - self.lung_bottom) / (self.lung_top - self.lung_bottom)
+        if self.lung_half_width is not None and midline is not None:
+            found["beyond_lung_mm"] = abs(float(place[0]) - midline) - self.lung_half_width
+        if self.neck_top is not None:
+            found["head_neck"] = float(place[2] > self.neck_top)
+        return found
+
+
+def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
+    """Landmarks of a body from its lungs and thyroid."""
+    if organs is None:
+        return Landmarks()
+    extents = {}
+    for name, members in (("lung", LUNGS), ("thyroid", ("thyroid_gland",)), ("brain", ("brain",))):
+        box = ndimage.find_objects(organs.mask(*members).astype(np.uint8), max_label=1)[0]
+        if box is not None:
+            ends = np.stack(np.meshgrid(*[(s.start - 0.5, s.stop - 0.5) for s in box], indexing="ij"), axis=-1)
+            extents[name] = organs.geometry.to_world(ends.reshape(-1, 3))
+    lung, thyroid, brain = (extents.get(name) for name in ("lung", "thyroid", "brain"))
+    if lung is None:
+        top = None if brain is None else float(brain[:, 2].min()) - 90.0
+        return Landmarks(neck_top=float(thyroid[:, 2].max()) if thyroid is not None else top)
+    # The larynx begins about 60 mm above the apices where no thyroid was seen.
+    neck = float(thyroid[:, 2].max()) + 10.0 if thyroid is not None else float(lung[:, 2].max()) + 60.0
+    width = None if midline is None else float(np.abs(lung[:, 0] - midline).max())
+    return Landmarks(lung_bottom=float(lung[:, 2].min()), lung_top=float(lung[:, 2].max()), lung_half_width=width,
+                     neck_top=neck)
 
 
 def with_symmetry(foci: Sequence[Focus], midline_ras_mm: float | None) -> tuple[Focus, ...]:

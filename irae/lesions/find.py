@@ -12,7 +12,7 @@ from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.volume import LabelMap, Volume
 from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
-from irae.lesions.features import ct_features, own_symmetry, with_neighbours, with_symmetry
+from irae.lesions.features import ct_features, landmarks, own_symmetry, with_neighbours, with_symmetry
 from irae.lesions.hosts import host_organ, midline_ras_mm
 from irae.lesions.regions import HotRegions, hot_regions
 from irae.lesions.rules import FOCI_RULES, FociRules
@@ -86,6 +86,7 @@ class _Finder:
         self.grid, self.rules = grid, rules
         self.names = {label: name for name, label in organs.labels.items() if organs.seen(name)} if organs else {}
         self.midline = midline_ras_mm(organs, ct, pet)
+        self.landmarks = landmarks(organs, self.midline)
         self.labels = np.zeros(grid.shape, np.uint16)
         self.foci: list[Focus] = []
         self.organ_background: dict[str, float] = {}
@@ -289,6 +290,7 @@ class _Finder:
     ) -> None:
         """Gives the focus its id, paints it, and keeps it."""
         focus_id = len(self.foci) + 1
+        features = features | self.landmarks.of(centre, self.midline)
         self._paint(focus_id, mask, grid, centre, over=over)
         x, y, z = (float(c) for c in centre)
         self.foci.append(Focus(

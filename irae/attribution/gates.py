@@ -1,0 +1,154 @@
+"""F11 and physiology: what a focus is by its place or by a known confounder, whatever its points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from irae.attribution.evidence import is_focal
+from irae.attribution.rules import IRAE_SITE, EvidenceRules
+from irae.attribution.situation import NODE_SITE, Situation, is_opacity
+from irae.core.anatomy import site_of
+from irae.core.focus import Focus, FocusStatus, Nature
+from irae.core.numbers import reaches
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A nature named by place or confounder: its probability, the outcome in words, and why."""
+
+    nature: Nature
+    probability: float
+    outcome: str
+    reason: str
+
+
+Rule = Callable[[Focus, Situation, EvidenceRules], Gate | None]
+
+
+def physiologic_organ(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Brain, urinary tract, heart: hot by nature. A focus that stands out of brain or heart stays a candidate."""
+    picture = bool(focus.features.get("picture"))
+    if focus.organ in {"kidney_left", "kidney_right", "urinary_bladder"} and (picture or focus.organ_fraction >= 0.3):
+        return Gate(Nature.PHYSIOLOGIC, rules.gate_probability, "physiologic: urine",
+                    "Kidneys and bladder hold excreted tracer; a lesion inside them cannot be seen by its uptake.")
+    if focus.organ == "brain" and picture:
+        return Gate(Nature.PHYSIOLOGIC, rules.gate_probability, "physiologic: brain", "The brain is always hot.")
+    if focus.organ == "heart" and picture:
+        return Gate(Nature.PHYSIOLOGIC, rules.gate_probability, "physiologic: myocardium",
+                    "Myocardial uptake is normal without a fasting preparation; myocarditis cannot be judged.")
+    return None
+
+
+def metformin(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Bowel uptake under metformin says nothing; the CT alone may."""
+    if not now.metformin or focus.organ not in {"colon", "small_bowel"} or not focus.features.get("picture"):
+        return None
+    wall = now.quantities.get(f"{focus.organ}.wall_mm")
+    if wall is not None and reaches(wall, rules.wall_mm):
+        return None
+    return Gate(Nature.PHYSIOLOGIC, 0.85, "physiologic: metformin",
+                "Metformin makes the bowel hot: its uptake is not counted, and the wall is not thickened.")
+
+
+def bowel_and_stomach(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Diffuse bowel or stomach uptake that no finding explains is physiologic."""
+    if focus.organ not in {"colon", "small_bowel", "stomach"} or not focus.features.get("picture"):
+        return None
+    irae = IRAE_SITE.get(site_of(focus.organ))
+    if irae in now.suspected:
+        if focus.organ == "colon":
+            return None
+        return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: small bowel",
+                    "Diffuse small bowel uptake; colitis is suspected, so enteritis is possible.")
+    ratio = focus.features.get("liver_ratio")
+    quiet = ratio is None or ratio <= rules.quiet_organ_ratio
+    name = focus.organ.replace("_", " ")
+    if irae in now.cleared or irae is None or quiet:
+        return Gate(Nature.PHYSIOLOGIC, 0.85 if quiet else 0.7, f"physiologic: {name}",
+                    f"Diffuse {name} uptake without a suspected irAE there is physiologic until shown otherwise.")
+    return None
+
+
+def marrow_and_spleen(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """The whole marrow or spleen hot together: G-CSF, else activation."""
+    if focus.organ not in {"vertebrae", "spleen"} or not focus.features.get("picture"):
+        return None
+    if now.gcsf:
+        return Gate(Nature.PHYSIOLOGIC, 0.9, "physiologic: G-CSF",
+                    f"G-CSF within {rules.gcsf_days} days makes marrow and spleen hot.")
+    return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: activation",
+                "Diffuse uptake of the whole organ: activation rather than focal disease.")
+
+
+def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Fat on CT through and through, outside organs, and not a node measured there."""
+    core = focus.features.get("ct_hu_core")
+    if focus.organ_fraction >= 0.3 or core is None or focus.features.get("size_from_ct"):
+        return None
+    low, fat = core <= rules.brown_fat_core_hu, focus.features.get("fat_fraction", 0.0)
+    if low and fat >= 0.6:
+        return Gate(Nature.PHYSIOLOGIC, 0.85, "physiologic: brown fat",
+                    f"The CT shows fat there ({100 * fat:.0f} % of it at -190..-10 HU): brown fat.")
+    return None
+
+
+def head_and_neck(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Tonsils, salivary glands, tongue, palate: above the neck, alike on both sides or in the midline, not too hot."""
+    if not focus.features.get("head_neck") or focus.suv_max is None or focus.suv_max > rules.head_neck_suv:
+        return None
+    if focus.organ is not None and focus.organ != NODE_SITE:
+        return None
+    midline = abs(focus.features.get("off_midline_mm", 99.0)) <= 15.0
+    if midline or focus.features.get("symmetry", 0.0) >= 0.5:
+        return Gate(Nature.PHYSIOLOGIC, 0.85, "physiologic: tonsils or glands",
+                    "Head and neck uptake in the midline or alike on both sides: tonsils, salivary glands, palate.")
+    return None
+
+
+def radiation(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """An opacity in an irradiated lung."""
+    if not is_opacity(focus, rules) or focus.organ is None:
+        return None
+    side = "left" if focus.organ.endswith("left") else "right"
+    for site in now.radiation_sites:
+        other = "right" if side == "left" else "left"
+        if any(word in site for word in ("lung", "chest", "thora", "mediast", "breast")) and other not in site:
+            return Gate(Nature.INFLAMMATION, 0.8, "radiation change",
+                        f"An opacity within {rules.radiation_days} days of radiotherapy to the {site}.")
+    return None
+
+
+def infection(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """An opacity with a documented infection; the image cannot separate it from pneumonitis."""
+    if now.infected and is_opacity(focus, rules):
+        return Gate(Nature.INFLAMMATION, 0.8, "infection or pneumonitis",
+                    "A lung opacity with a documented infection; images do not separate it from pneumonitis.")
+    return None
+
+
+def vaccine_node(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """A small new axillary node soon after a vaccination."""
+    axilla = focus.features.get("beyond_lung_mm", -99.0) >= -15.0 and focus.features.get("height_in_lungs", 0.0) >= 0.5
+    new = focus.status is FocusStatus.NEW
+    if now.vaccinated and axilla and new and site_of(focus.organ) == NODE_SITE:
+        if focus.short_mm < rules.vaccine_node_short_mm:
+            return Gate(Nature.INFLAMMATION, 0.7, "vaccine-related node",
+                        f"A small axillary node within {rules.vaccination_days} days of a vaccination.")
+        return Gate(Nature.INDETERMINATE, 0.5, "indeterminate: vaccination",
+                    f"A large axillary node within {rules.vaccination_days} days of a vaccination.")
+    return None
+
+
+def thyroid_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Focal thyroid uptake: malignant in 11-15 %, mostly a second primary (PMC4387987, PMC5643945)."""
+    if focus.organ != "thyroid_gland" or not is_focal(focus, rules):
+        return None
+    return Gate(Nature.INDETERMINATE, 0.5, "indeterminate: thyroid nodule",
+                "Focal thyroid uptake is a nodule until shown otherwise (malignant in 11-15 %): ultrasound.")
+
+
+GATES: tuple[Rule, ...] = (
+    physiologic_organ, metformin, bowel_and_stomach, marrow_and_spleen, brown_fat, head_and_neck, radiation, infection,
+    vaccine_node, thyroid_nodule,
+)

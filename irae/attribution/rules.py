@@ -1,0 +1,150 @@
+"""Every weight and limit of the evidence score in one value; docs/reference/attribution.md is its table.
+
+The twelve features follow published observations (sources at the fields). The points are design values of this project
+("all weights are to be re-fitted"), as are limits without a source: they are a starting point that a clinician can
+read, not fitted coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from irae.core.anatomy import Irae
+
+# Weeks since the first dose in which an organ's irAE usually begins: design windows around Tang, Cancer Res Treat 2021
+# (pooled onset), Nishino, Clin Cancer Res 2016 (lung), de Filette, Horm Metab Res 2019 (pituitary). Never a hard gate:
+# onset tails run beyond 100 weeks.
+ONSET_WEEKS: Mapping[str, tuple[float, float]] = MappingProxyType({
+    "colon": (2, 40), "small_bowel": (2, 40), "lung": (2, 80), "thyroid": (1, 30), "pituitary": (4, 52),
+    "liver": (2, 60), "pancreas": (3, 60), "lymph_node": (6, 100), "joint": (2, 60),
+})
+
+IRAE_SITE: Mapping[str, Irae] = MappingProxyType({
+    "colon": Irae.COLITIS, "small_bowel": Irae.COLITIS, "lung": Irae.PNEUMONITIS, "thyroid": Irae.THYROIDITIS,
+    "liver": Irae.HEPATITIS, "pituitary": Irae.HYPOPHYSITIS,
+})
+
+# Sites where a tumour often spreads; textbook knowledge, for the tumours that are treated with checkpoint inhibitors.
+METASTATIC_SITES: Mapping[str, frozenset[str]] = MappingProxyType({
+    "melanoma": frozenset({"lung", "liver", "brain", "bone", "lymph_node", "small_bowel", "spleen", "other"}),
+    "nsclc": frozenset({"lung", "liver", "brain", "bone", "lymph_node"}),
+    "lung": frozenset({"lung", "liver", "brain", "bone", "lymph_node"}),
+    "renal": frozenset({"lung", "liver", "brain", "bone", "lymph_node", "pancreas"}),
+    "urothelial": frozenset({"lung", "liver", "bone", "lymph_node"}),
+    "head and neck": frozenset({"lung", "bone", "lymph_node"}),
+})
+COMMON_SITES = frozenset({"lung", "liver", "bone", "brain", "lymph_node"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRules:
+    """Points (positive: inflammation or physiology, negative: suspected metastasis) and limits of F1-F12."""
+
+    # F1 share of an irAE organ that is involved.
+    organ_share_most: float = 0.5
+    organ_share_some: float = 0.2
+    organ_share_little: float = 0.05
+    organ_share_most_points: float = 3.0
+    organ_share_some_points: float = 1.5
+    organ_share_little_points: float = -1.0
+
+    # F2 shape. Segmental or diffuse bowel involvement (beyond 6 cm) is benign, lymphoma excepted; focal, irregular,
+    # asymmetric is malignant (Insights Imaging 2014, 10.1007/s13244-013-0308-y).
+    segmental_mm: float = 60.0
+    segmental_points: float = 2.0
+    blob_mm: float = 20.0
+    blob_sphericity: float = 0.7
+    blob_points: float = -2.0
+
+    # F3 contrast to the host organ.
+    contrast_high: float = 3.0
+    contrast_high_points: float = -1.5
+    contrast_mild: tuple[float, float] = (1.2, 2.0)
+    contrast_mild_points: float = 1.0
+
+    # F4 symmetry. Symmetric hilar nodes in 75 % of sarcoid-like reactions (Kaneko, Jpn J Radiol 2019;37:88); diffuse
+    # thyroid uptake was benign in 29 of 29 (PMC4387987).
+    symmetric: float = 0.7
+    symmetric_points: float = 2.0
+    one_sided: float = 0.2
+    one_sided_points: float = -1.0
+    pattern_points: float = 1.0  # a midline node between symmetric hilar nodes
+
+    # F5 what the CT shows at the place.
+    nodule_mm: float = 10.0
+    nodule_points: float = -2.0
+    opacity_points: float = 2.0
+    opacity_ground_glass: float = 0.25
+    bone_points: float = -2.5
+    sclerotic_hu: float = 450.0
+    lytic_fraction: float = 0.4
+    bowel_pet_only_points: float = 0.5
+    # Wall thickening in colitis: mild from 4 mm (design value within the ranges of Insights Imaging 2014).
+    wall_mm: float = 4.0
+
+    # F6 node shape: short over long axis separated sarcoid from metastatic nodes together with SUV (PMC6831101, 124
+    # nodes); cut-offs are design values.
+    round_node: float = 0.65
+    round_node_points: float = -1.0
+    oval_node: float = 0.5
+    oval_node_points: float = 1.0
+
+    # F7 onset window; combination therapy has more irAEs (Wang, Oncoimmunology 2017;6:e1344805).
+    onset_points: float = 0.5
+    combination_points: float = 0.5
+
+    # F8 another irAE at the same time: 3 of 5 hypophysitis cases in one PET series (nel.edu).
+    other_irae_points: float = 1.0
+
+    # F9 lesion context.
+    metastatic_site_points: float = -1.0
+    growing_points: float = -1.0
+    shrinking_points: float = 1.0
+    others: int = 2  # lesions that must grow
+    growth_mm: float = 5.0  # RECIST 1.1's absolute limb
+    shrinkage: float = 0.7  # of the longest diameter: RECIST 1.1's partial response
+    growth_ratio: float = 1.3  # of SULpeak: PERCIST's +30 %
+    fall_ratio: float = 0.7
+
+    # F10 over time.
+    fell_points: float = 3.0
+    grew_points: float = -3.0
+    same_at_baseline_points: float = 1.0
+    called_metastasis_points: float = -2.0  # design: what was tumour before is not inflammation now
+
+    # F11 confounder gates. Metformin up to 72 h (Lee, Ann Nucl Med 2016); G-CSF up to 30 days (Kazama 2005,
+    # PMID 16133379); radiation pneumonitis visible up to 6 months (JNM 2009;50(s2):284); axillary nodes after
+    # vaccination 2-6 weeks (unverified textbook figure).
+    metformin_days: int = 3
+    gcsf_days: int = 30
+    radiation_days: int = 180
+    vaccination_days: int = 42
+    infection_days: int = 30
+    brown_fat_core_hu: float = 0.0
+    head_neck_suv: float = 10.0  # tonsil and salivary gland uptake above this is not taken for granted
+    quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
+    vaccine_node_short_mm: float = 15.0
+
+    # F12 PERCIMT: number and size of new lesions (Anwar, EJNMMI 2018;45:376).
+    percimt: tuple[tuple[int, float], ...] = ((4, 0.0), (3, 10.0), (2, 15.0))  # (count, longer than mm)
+    percimt_points: float = -1.0
+
+    # Outcomes by the sum.
+    probable: float = 3.0
+    favour: float = 1.0
+    # Soft map: odds of inflammation against metastasis are exp(slope x score). Design value, not a calibration.
+    slope: float = 0.9
+    gate_probability: float = 0.92  # of the nature that a gate names
+    physiologic_floor: float = 0.03
+
+    window_weeks: Mapping[str, tuple[float, float]] = field(default_factory=lambda: ONSET_WEEKS)
+    metastatic_sites: Mapping[str, frozenset[str]] = field(default_factory=lambda: METASTATIC_SITES)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.favour < self.probable:
+            raise ValueError(f"need 0 < favour {self.favour} < probable {self.probable}")
+
+
+EVIDENCE_RULES = EvidenceRules()
