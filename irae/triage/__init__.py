@@ -1,1 +1,5 @@
-"""Rules: what should be read first, and why."""
+"""Triage: a suggested reading priority with its reasons."""
+
+from irae.triage.priority import triage_exam
+
+__all__ = ["triage_exam"]

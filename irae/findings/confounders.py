@@ -1,0 +1,88 @@
+"""What else explains a sign: drugs, radiotherapy, infection; and where a sign must not be judged at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from irae.core.anatomy import Irae
+from irae.core.context import ContextEntry, ContextKind, PatientContext
+from irae.findings.rules import CommonRules, IraeRules, Modality
+
+# Words in a radiotherapy site that put an organ of an irAE in or near the field.
+RADIOTHERAPY_SITES: dict[Irae, tuple[str, ...]] = {
+    Irae.PNEUMONITIS: ("lung", "chest", "thora", "mediast", "breast", "oesoph", "esoph", "rib"),
+    Irae.COLITIS: ("pelvi", "abdom", "rect", "prostat", "bladder", "cervix", "uter"),
+    Irae.THYROIDITIS: ("neck", "thyroid", "head and neck", "larynx", "cervical"),
+    Irae.HEPATITIS: ("liver", "hepat"),
+    Irae.HYPOPHYSITIS: ("brain", "skull", "sella", "head"),
+}
+
+INFECTION_MIMICS = (Irae.COLITIS, Irae.PNEUMONITIS)
+
+
+@dataclass(frozen=True, slots=True)
+class Confounded:
+    """What the context does to one irAE.
+
+    Attributes:
+        log_odds: (name, log-odds) terms to add.
+        gates: Modality to the reason its signs are not judged.
+        reasons: Sentences for the reader.
+    """
+
+    log_odds: tuple[tuple[str, float], ...] = ()
+    gates: dict[Modality, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+
+def confounders(context: PatientContext, on: date, rules: IraeRules, common: CommonRules) -> Confounded:
+    """Terms, gates and reasons that the patient's context gives for one irAE on a date."""
+    terms: list[tuple[str, float]] = []
+    reasons: list[str] = []
+    gates: dict[Modality, str] = {}
+    _onset(context, on, rules, common, terms, reasons)
+    if rules.irae is Irae.COLITIS and held(context, ContextKind.METFORMIN, on, common.metformin_days):
+        gates[Modality.PET] = "metformin within 72 h makes the bowel hot: its uptake is not judged"
+    if rules.irae is Irae.HEPATITIS and held(context, ContextKind.GCSF, on, common.gcsf_days):
+        gates[Modality.PET] = "G-CSF within 30 days raises liver uptake: it is not judged"
+    if rules.irae in INFECTION_MIMICS and (found := held(context, ContextKind.INFECTION, on, common.infection_days)):
+        terms.append(("infection", common.confounder))
+        reasons.append(f"An infection is on record ({found[0].value}): it can look the same.")
+    for entry in held(context, ContextKind.RADIOTHERAPY, on, common.radiotherapy_days):
+        if any(word in entry.value.lower() for word in RADIOTHERAPY_SITES[rules.irae]):
+            terms.append(("radiotherapy", common.confounder))
+            reasons.append(f"Radiotherapy ({entry.value}) within 6 months: compare with its field.")
+            break
+    if held(context, ContextKind.STEROID, on, 0):
+        reasons.append("Steroids are being given: they weaken or erase the signs, so a negative says less.")
+    return Confounded(tuple(terms), gates, tuple(reasons))
+
+
+def held(context: PatientContext, kind: ContextKind, on: date, within_days: int) -> tuple[ContextEntry, ...]:
+    """Entries that hold on a date (open ones included) or ended up to within_days before it."""
+    now = context.active(kind, on)
+    recent = context.active(kind, on, within_days=within_days) if within_days else ()
+    return now + tuple(entry for entry in recent if entry not in now)
+
+
+def _onset(
+    context: PatientContext, on: date, rules: IraeRules, common: CommonRules, terms: list[tuple[str, float]],
+    reasons: list[str],
+) -> None:
+    weeks = context.weeks_since_immunotherapy(on)
+    if weeks is None:
+        later = any(
+            entry.kind is ContextKind.THERAPY and entry.start is not None and entry.start > on
+            for entry in context.entries
+        )
+        if later and not context.therapy_classes(on):
+            terms.append(("before_therapy", common.before_therapy))
+            reasons.append("Before the first dose on record: signs seen now cannot come from it.")
+        return
+    least, most = rules.onset_weeks
+    if not least <= weeks <= most:
+        terms.append(("onset", common.outside_onset))
+        reasons.append(
+            f"{weeks:.0f} weeks after the first dose is outside the usual {least:g}-{most:g} weeks; late onset occurs."
+        )

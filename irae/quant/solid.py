@@ -1,0 +1,59 @@
+"""Solid organs on CT (liver, spleen, thyroid, aorta): volume and attenuation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from irae.core.volume import LabelMap, Volume
+from irae.quant.region import block_factors, block_geometry, block_mean, block_pick, geometry_of, inner, organ_boxes
+
+# Median over the mask's inside: vessels, small lesions and the mask's edge do not move it. Design value.
+INSET_MM = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolidOrgan:
+    """Volume (mL) of a mask, and median and SD of the attenuation (HU) inside it."""
+
+    volume_ml: float
+    hu: float
+    hu_sd: float
+
+
+def measure_solid(ct: Volume, organs: LabelMap, organ: str, *, inset_mm: float = INSET_MM) -> SolidOrgan | None:
+    """Volume and attenuation of a solid organ.
+
+    Args:
+        ct: HU.
+        organs: Organs on the CT's grid.
+        organ: Its name.
+        inset_mm: Attenuation is taken at least this far from the mask's surface; nearer where nothing would be left.
+
+    Returns:
+        The measures; None where the organ was not seen.
+    """
+    box = organ_boxes(organs).get(organ)
+    if box is None:
+        return None
+    mask = organs.array[box] == organs.labels[organ]
+    # Blocks of 2 mm are plenty for a median, and eight times faster on a thin-slice CT.
+    fine = geometry_of(box, ct.geometry)
+    factors = block_factors(fine, 2.0)
+    coarse = block_mean(ct.array[box], factors)
+    thin = block_pick(mask, factors)
+    grid = block_geometry(fine, factors)
+    core = inner(thin, grid, inset_mm)
+    for smaller in (inset_mm / 2, 0.0):
+        if core.any():
+            break
+        core = inner(thin, grid, smaller)
+    values = coarse[core]
+    if not values.size:
+        values = ct.array[box][mask]
+    return SolidOrgan(
+        volume_ml=float(np.count_nonzero(mask)) * ct.geometry.voxel_volume_ml,
+        hu=float(np.median(values)),
+        hu_sd=float(values.std(dtype=np.float64)),
+    )
