@@ -1,0 +1,122 @@
+"""Paints a patient at one visit onto a canvas, from the outside in; organs keep their labels when they are ill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from irae.core.anatomy import BY_NAME, Irae
+from irae.phantom.canvas import Canvas, Material
+from irae.phantom.patient import Anatomy, Patient, Visit
+from irae.phantom.shapes import Ellipsoid, Loft, Slab, Tube
+from irae.phantom.tissue import materials
+
+LABEL = {name: organ.label for name, organ in BY_NAME.items()}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Stage:
+    """What every painting function needs."""
+
+    canvas: Canvas
+    patient: Patient
+    visit: int
+    material: dict[str, Material]
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """The body."""
+        return self.patient.anatomy
+
+    @property
+    def today(self) -> Visit:
+        """The visit."""
+        return self.patient.visits[self.visit]
+
+    def severity(self, irae: Irae) -> int:
+        """Severity of an irAE that shows on images at this visit; 0 if it does not."""
+        episode = self.patient.episode(irae)
+        return episode.severity[self.visit] if episode is not None and episode.visible else 0
+
+    def place(self, organ: str, x: float, y: float, down: float) -> tuple[float, float, float]:
+        """A standard place in this body, moved by the organ's own offset."""
+        px, py, pz = self.anatomy.point(x, y, down)
+        dx, dy, dz = self.anatomy.shift_mm.get(organ, (0.0, 0.0, 0.0))
+        return px + dx, py + dy, pz + dz
+
+    def paint(
+        self, shape: Ellipsoid | Loft | Slab | Tube, material: Material | str, *, label: str = "", inside: str = ""
+    ) -> None:
+        """One shape of one material."""
+        found = shape.field(self.canvas)
+        if found is None:
+            return
+        block, distance = found[0], found[1]
+        tissue = self.material[material] if isinstance(material, str) else material
+        self.canvas.paint(
+            block, self.canvas.share(distance), tissue, label=LABEL[label] if label else 0,
+            inside=LABEL[inside] if inside else None,
+        )
+
+    def blob(
+        self, organ: str, at: tuple[float, float, float], semi: tuple[float, float, float], material: Material | str, *,
+        label: str = "", turn: tuple[float, float, float] = (0.0, 0.0, 0.0), rough_mm: float = 0.0, size: float = 0.0,
+    ) -> Ellipsoid:
+        """An ellipsoid at a standard place, scaled with the body and the organ's size; returns it."""
+        factor = size or self.anatomy.size.get(organ, 1.0)
+        f, s = self.anatomy.frame, self.anatomy.length
+        own = self.anatomy.turn_deg.get(organ, (0.0, 0.0, 0.0))
+        shape = Ellipsoid(
+            centre=self.place(organ, *at), semi=(semi[0] * f * factor, semi[1] * f * factor, semi[2] * s * factor),
+            turn_deg=(turn[0] + own[0], turn[1] + own[1], turn[2] + own[2]), rough_mm=rough_mm,
+        )
+        self.paint(shape, material, label=label)
+        return shape
+
+    def tube(self, knots: object, radii: object, material: Material | str, *, label: str = "", inside: str = "") -> None:
+        """A tube through standard places (right, anterior, down)."""
+        points = np.asarray(knots, dtype=float) * (self.anatomy.frame, self.anatomy.frame, -self.anatomy.length)
+        self.paint(Tube(points, radii), material, label=label, inside=inside)
+
+
+def visit_materials(patient: Patient, visit: int) -> dict[str, Material]:
+    """Tissue values of a patient at a visit, with what diffuse diseases do to whole organs."""
+    today = patient.visits[visit]
+    change: dict[str, tuple[float, float]] = {}
+    hepatitis = patient.episode(Irae.HEPATITIS)
+    hu, factor = 0.0, 1.0
+    if (fatty := patient.confounder("fatty_liver", visit)) is not None:
+        hu, factor = -24.0 * fatty.drawn["size"], 0.95
+    if hepatitis is not None and hepatitis.visible:
+        grade = hepatitis.severity[visit]
+        hu += (0.0, 0.0, -5.0, -12.0)[grade] * hepatitis.drawn["hu"]
+        factor *= 1 + (0.0, 0.0, 0.2, 0.4)[grade] * hepatitis.drawn["suv"]
+    change["liver"] = (hu, factor)
+    if (stimulated := patient.confounder("gcsf", visit)) is not None:
+        change["marrow"] = (0.0, 1 + 0.6 * stimulated.drawn["suv"])
+        change["spleen"] = (0.0, 1 + 0.55 * stimulated.drawn["suv"])
+    return materials(
+        patient.anatomy.tissue, phase=today.phase, enhancement=today.enhancement, suv_visit=today.suv_factor,
+        overrides=change,
+    )
+
+
+def paint_patient(canvas: Canvas, patient: Patient, visit: int, *, with_table: bool = True) -> None:
+    """The whole body onto a canvas."""
+    from irae.phantom import scene_abdomen, scene_disease, scene_head, scene_thorax, scene_trunk
+
+    stage = Stage(canvas, patient, visit, visit_materials(patient, visit))
+    if with_table:
+        scene_trunk.paint_table(stage)
+    scene_trunk.paint_limbs(stage)
+    scene_trunk.paint_trunk(stage)
+    scene_thorax.paint_chest(stage)
+    scene_trunk.paint_skeleton(stage)
+    scene_abdomen.paint_abdomen(stage)
+    scene_thorax.paint_mediastinum(stage)
+    scene_head.paint_head(stage)
+    scene_head.paint_neck(stage)
+    scene_disease.paint_lung_disease(stage)
+    scene_disease.paint_confounders(stage)
+    scene_disease.paint_lesions(stage)

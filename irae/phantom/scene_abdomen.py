@@ -1,0 +1,205 @@
+"""Liver, spleen, kidneys, stomach, pancreas, bowel, bladder and vessels of the abdomen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from irae.core.anatomy import Irae
+from irae.phantom.bowel import colon_profile
+from irae.phantom.scene import LABEL, Stage
+from irae.phantom.scene_trunk import spine_at
+from irae.phantom.shapes import Tube
+
+LIVER_VOLUME = (1.0, 1.0, 1.12, 1.25)  # by severity of hepatitis 0..3
+PERIPORTAL_MM = (0.0, 0.0, 2.5, 4.5)
+GALLBLADDER_WALL_MM = (1.5, 1.5, 4.0, 6.0)
+
+
+def paint_abdomen(stage: Stage) -> None:
+    """All abdominal and pelvic organs, in the order in which they cover each other."""
+    _vessels(stage)
+    _retroperitoneum(stage)
+    _upper(stage)
+    _pelvis(stage)
+    _small_bowel(stage)
+    _colon(stage)
+
+
+def _vessels(stage: Stage) -> None:
+    f = stage.anatomy.frame
+    cava = [(14, spine_at(d) + 24, d) for d in (735, 650, 600)] + [(18, 4, 560), (24, 8, 520), (26, 10, 480)]
+    stage.tube(cava, 11.0 * f, "blood")
+    for side in (1, -1):
+        stage.tube([(side * 4, -2, 732), (side * 30, -12, 780), (side * 50, 20, 850), (side * 60, 38, 900),
+                    (side * 62, 30, 990)], 6.0, "blood")
+        stage.tube([(side * 8, -8, 738), (side * 34, -20, 785), (side * 46, 12, 850), (side * 52, 34, 900),
+                    (side * 54, 26, 990)], 7.0, "blood")
+    stage.tube([(-6, -4, 612), (-4, 26, 620), (0, 34, 680), (8, 30, 740)], 4.5, "portal_blood")
+
+
+def _retroperitoneum(stage: Stage) -> None:
+    for side, name in ((1, "kidney_right"), (-1, "kidney_left")):
+        at = (side * 62.0, -44.0, 640.0 if side > 0 else 625.0)
+        turn = (-10.0, side * 14.0, side * 20.0)
+        stage.blob(name, at, (27, 27, 56), "kidney_cortex", label=name, turn=turn)
+        stage.blob(name, (at[0] - side * 2, at[1] + 1, at[2]), (18, 18, 45), "kidney_medulla", label=name, turn=turn)
+        stage.blob(name, (at[0] - side * 10, at[1] + 5, at[2]), (9, 8, 17), "urine", turn=turn)
+        stage.tube([(side * 46, -34, 655), (side * 34, -16, 700), (side * 36, -14, 770), (side * 40, -32, 830),
+                    (side * 16, -8, 872)], 2.0, "urine")
+        stage.tube([(side * 26, -30, 596), (side * 34, -36, 584)], 3.2, "adrenal")
+        stage.tube([(side * 34, -36, 584), (side * 40, -46, 600)], 3.0, "adrenal")
+        stage.tube([(side * 34, -36, 584), (side * 30, -50, 598)], 2.8, "adrenal")
+
+
+def _upper(stage: Stage) -> None:
+    anatomy, material, canvas = stage.anatomy, stage.material, stage.canvas
+    # Left diaphragm: fat under the dome, so that the lung's base is concave there too.
+    stage.blob("dome", (-72, 0, 592), (62, 74, 66), "visceral_fat")
+    stage.blob("spleen", (-100, -34, 590), (27, 44, 53), "spleen", label="spleen", turn=(-18, 12, 28), rough_mm=1.0)
+    _stomach(stage)
+    grade = stage.severity(Irae.HEPATITIS)
+    episode = stage.patient.episode(Irae.HEPATITIS)
+    growth = 1.0
+    if episode is not None and grade:
+        growth = float(1 + (LIVER_VOLUME[grade] - 1) * episode.drawn["size"]) ** (1 / 3)
+    size = anatomy.size["liver"] * growth
+    stage.blob("liver", (74, 4, 582), (72, 82, 86), "liver", label="liver", turn=(0, -14, 0), rough_mm=1.2, size=size)
+    stage.blob("liver", (-6, 36, 566), (66, 40, 36), "liver", label="liver", turn=(0, 12, 0), rough_mm=1.2, size=size)
+    stage.blob("liver", (92, -14, 640), (42, 50, 56), "liver", label="liver", turn=(0, -8, 0), rough_mm=1.0, size=size)
+    trunk = [(0, 18, 640), (22, 16, 618), (40, 12, 600), (62, 10, 586)]
+    branches = [
+        (trunk, (6.5, 6.5, 6, 5)), ([(62, 10, 586), (92, 0, 600), (110, -14, 620)], (4.5, 3.5, 2)),
+        ([(62, 10, 586), (86, 14, 560), (100, 20, 540)], (4.5, 3.2, 1.8)), ([(40, 12, 600), (18, 34, 580), (-10, 40, 570)], (4.5, 3.5, 2)),
+    ]
+    halo = replace(material["liver"], hu=min(material["liver"].hu - 30, 30.0))
+    for knots, radii in branches:
+        if PERIPORTAL_MM[grade]:
+            stage.tube(knots, np.array(radii) + PERIPORTAL_MM[grade], halo, inside="liver")
+        stage.tube(knots, radii, "portal_blood")
+    for end in ((112, 10, 560), (70, 40, 555), (84, -40, 570)):
+        stage.tube([(24, 2, 522), tuple((np.array([24, 2, 522]) + end) / 2 + (6, 4, 0)), end], (5, 4, 2), "blood")
+    wall = GALLBLADDER_WALL_MM[grade]
+    bile = stage.blob("gallbladder", (58, 46, 632), (15, 14, 33), "bile", turn=(20, 0, 0))
+    found = bile.field(canvas, margin_mm=8)
+    if found is not None:
+        block, distance = found
+        coat = {"hu": 30.0 if grade >= 2 else material["stomach_wall"].hu, "suv": 1.8 if grade >= 2 else 1.2}
+        canvas.paint_layers(block, [distance - wall, distance], [coat, {"hu": material["bile"].hu, "suv": material["bile"].suv}])
+    size = anatomy.size["pancreas"]
+    stage.paint(
+        Tube(np.array([stage.place("pancreas", *p) for p in ((38, 18, 650), (26, 20, 632), (4, 28, 622), (-32, 16, 612),
+                                                             (-70, -10, 602))]), np.array([14, 13, 9, 9, 7.5]) * size),
+        "pancreas", label="pancreas",
+    )
+
+
+def _stomach(stage: Stage) -> None:
+    canvas, material = stage.canvas, stage.material
+    size = stage.anatomy.size["stomach"]
+    knots = ((-8, 2, 566), (-52, -4, 560), (-66, 6, 590), (-56, 30, 625), (-22, 50, 648), (14, 42, 645), (30, 34, 640))
+    points = np.array([stage.place("stomach", *k) for k in knots])
+    radii = np.array([8, 24, 30, 27, 21, 15, 9.0]) * size
+    found = Tube(points, radii).field(canvas, margin_mm=8.0)
+    if found is None:
+        return
+    block, distance, _ = found
+    wall, content = material["stomach_wall"], material["stomach_content"]
+    top = points[2][1] + radii[2] * 0.35
+    gas = np.clip((canvas.y[block] - np.float32(top)) / canvas.edge_mm + 0.5, 0, 1)
+    hu = (1 - gas) * max(content.hu, stage.today.oral_contrast_hu) + gas * -900.0
+    outer = {"hu": wall.hu, "suv": wall.suv, "t1c": wall.t1c}
+    canvas.paint_layers(block, [distance - 4.0, distance], [outer, {"hu": hu, "suv": (1 - gas) * content.suv, "t1c": content.t1c}],
+                        label=LABEL["stomach"])
+
+
+def _pelvis(stage: Stage) -> None:
+    size = stage.today.bladder
+    stage.blob("urinary_bladder", (0, 22, 872), (40, 34, 30), "soft_tissue", label="urinary_bladder", size=size)
+    stage.blob("urinary_bladder", (0, 22, 872), (36.5, 30.5, 26.5), "urine", label="urinary_bladder", size=size)
+    if stage.anatomy.sex == "M":
+        stage.blob("prostate", (0, 8, 905), (23, 17, 18), "prostate")
+    else:
+        stage.blob("uterus", (4, -14, 846), (24, 26, 34), "uterus", turn=(25, 0, 0))
+
+
+def _small_bowel(stage: Stage) -> None:
+    canvas, anatomy, material = stage.canvas, stage.anatomy, stage.material
+    points = anatomy.small_bowel
+    size = anatomy.size["small_bowel"]
+    n = len(points)
+    along = np.arange(n)
+    radius = (8.5 + 2.2 * np.sin(along * 0.9) + 1.5 * np.sin(along * 0.23)) * size
+    found = Tube(points, radius).field(canvas, margin_mm=5.0, along=True)
+    if found is None:
+        return
+    block, distance, position = found
+    assert position is not None
+    row = np.clip(position, 0, n - 1).astype(np.int32)
+    hot = stage.today.small_bowel_uptake * (1.5 if stage.patient.confounder("metformin", stage.visit) else 1.0)
+    wall, content = material["small_bowel_wall"], material["small_bowel_content"]
+    thick, extra = 1.7, np.zeros(n)
+    enteritis = stage.severity(Irae.COLITIS)
+    episode = stage.patient.episode(Irae.COLITIS)
+    if enteritis and episode is not None and episode.drawn["seed"] % 4 == 0:  # small bowel too in a quarter (Cancer 2021)
+        extra = np.where(along > 0.6 * n, 0.7 * enteritis, 0.0)
+        hot = hot * np.where(along > 0.6 * n, 1.0 + 0.5 * enteritis, 1.0)
+    thickness = (thick + extra).astype(np.float32)[row]
+    hotness = (wall.suv * hot).astype(np.float32)[row]
+    inside = {"hu": max(content.hu, stage.today.oral_contrast_hu), "suv": content.suv, "t1c": content.t1c}
+    canvas.paint_layers(block, [distance - thickness, distance], [{"hu": wall.hu, "suv": hotness, "t1c": wall.t1c}, inside],
+                        label=LABEL["small_bowel"])
+
+
+def _colon(stage: Stage) -> None:
+    canvas, anatomy, material = stage.canvas, stage.anatomy, stage.material
+    profile = colon_profile(stage.patient, stage.visit, wall_suv=material["bowel_wall"].suv)
+    points = anatomy.colon
+    n = len(points)
+    reach = float((profile.wall_mm + profile.stranding_mm).max()) + 4.0
+    found = Tube(points, profile.lumen_mm).field(canvas, margin_mm=reach, along=True)
+    if found is None:
+        return
+    block, distance, position = found
+    assert position is not None
+    row = np.clip(np.rint(position), 0, n - 1).astype(np.int32)
+
+    def along(values: np.ndarray) -> np.ndarray:
+        return np.asarray(values, dtype=np.float32)[row]
+
+    wall = along(profile.wall_mm)
+    # Stranded fat around an inflamed wall, below the labels: it is not bowel.
+    if profile.stranding_mm.any() and "hu" in canvas.channels:
+        width = along(profile.stranding_mm)
+        near = np.clip(1 - (distance - wall) / np.maximum(width, 1e-3), 0, 1) * (width > 0.1)
+        streaks = np.clip(0.45 + 0.5 * canvas.noise(block, scale_mm=5.0, seed=7), 0, 1)
+        hu = canvas.channels["hu"][block]
+        fat = (hu > -140) & (hu < -50) & (canvas.labels[block] == 0)
+        hu += np.where(fat, near * streaks * 75.0, 0.0).astype(np.float32)
+        if "suv" in canvas.channels:
+            suv = canvas.channels["suv"][block]
+            suv += np.where(fat, near * 0.5, 0.0).astype(np.float32)
+    native = material["bowel_wall"]
+    mucosa_mm = np.minimum(wall * 0.35, 2.0)
+    enhanced = stage.today.phase.value != "native"
+    inner_hu = native.hu + (along(profile.mucosa_hu) if enhanced else 0.0)
+    outer_hu = native.hu - along(profile.inflamed) * np.clip(wall - 5.0, 0, 4) * (12.0 if enhanced else 3.0)  # oedema
+    suv = along(profile.wall_suv)
+    gas, fluid = along(profile.gas), along(profile.fluid)
+    lumen = along(profile.lumen_mm)
+    height = (canvas.y[block] - along(points[:, 1])) / np.maximum(lumen, 1.0)
+    level = 1.0 - 2.0 * gas
+    air = np.clip((height - level) * lumen / canvas.edge_mm + 0.5, 0, 1) * (gas > 0.02)
+    stool = material["stool"].hu + 25.0 * canvas.noise(block, scale_mm=9.0, seed=11)
+    stool = np.where(canvas.noise(block, scale_mm=5.0, seed=12) > 1.2, stool - 350.0, stool)  # gas bubbles in stool
+    content = (1 - fluid) * stool + fluid * 14.0
+    if stage.today.oral_contrast_hu:
+        content = np.maximum(content, stage.today.oral_contrast_hu * 0.8)
+    lumen_suv = (1 - air) * along(profile.lumen_suv)
+    canvas.paint_layers(
+        block, [distance - wall, distance - mucosa_mm, distance],
+        [{"hu": outer_hu, "suv": suv, "t1c": native.t1c}, {"hu": inner_hu, "suv": suv, "t1c": native.t1c},
+         {"hu": (1 - air) * content + air * -950.0, "suv": lumen_suv, "t1c": 0.8}],
+        label=LABEL["colon"],
+    )

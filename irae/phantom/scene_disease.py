@@ -1,0 +1,214 @@
+"""Lung opacities and focal lesions, painted last and without touching the organ labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.anatomy import Irae
+from irae.core.focus import Nature
+from irae.core.geometry import Geometry
+from irae.phantom.anatomy import lung
+from irae.phantom.canvas import Canvas, Field, Material, Slices
+from irae.phantom.patient import Patient
+from irae.phantom.scene import Stage
+from irae.phantom.spots import spots
+
+# Pneumonitis by severity 1..3 (design values): share of the lungs, ground glass HU, consolidated share, SUV95.
+EXTENT = (0.11, 0.36, 0.65)
+GROUND_GLASS_HU = (-560.0, -560.0, -440.0)
+SOLID_SHARE = (0.05, 0.20, 0.40)
+TARGET_SUV = (2.1, 3.1, 4.6)
+# How much of an opacity is consolidated, against the table, by pattern.
+_SOLID_BY_PATTERN = {"op": 2.2, "nsip": 0.15, "hp": 0.0, "aip": 1.0, "pneumonia": 3.5, "radiation": 1.6}
+LUNGS = ((1, 2, "lung_right"), (-1, 1, "lung_left"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opacity:
+    """A lung disease as it is painted.
+
+    Attributes:
+        pattern: op, nsip, hp, aip, pneumonia or radiation.
+        extent: Share of both lungs that it covers.
+        ground_glass_hu: CT number of its ground glass.
+        solid_share: Share of it that is consolidated.
+        suv: True SUV of its solid part.
+        seed, side, start: Where its foci lie.
+    """
+
+    pattern: str
+    extent: float
+    ground_glass_hu: float
+    solid_share: float
+    suv: float
+    seed: int
+    side: float
+    start: float
+
+
+def opacities(patient: Patient, visit: int) -> tuple[Opacity, ...]:
+    """The lung diseases that show at a visit: pneumonitis first, then what only looks like it."""
+    out = []
+    calm = 0.6 if patient.confounder("steroid", visit) is not None else 1.0
+    episode = patient.episode(Irae.PNEUMONITIS)
+    if episode is not None and episode.visible and episode.severity[visit]:
+        n, drawn = episode.severity[visit] - 1, episode.drawn
+        low, high = ((0.035, 0.2), (0.26, 0.5), (0.52, 0.82))[n]
+        out.append(Opacity(
+            pattern=episode.pattern, extent=float(np.clip(EXTENT[n] * drawn["extent"], low, high)),
+            ground_glass_hu=GROUND_GLASS_HU[n] + 60 * (drawn["hu"] - 1),
+            solid_share=min(SOLID_SHARE[n] * _SOLID_BY_PATTERN[episode.pattern], 0.8),
+            suv=TARGET_SUV[n] * drawn["suv"] * calm, seed=int(drawn["seed"]), side=0.0, start=drawn["start"],
+        ))
+    for kind, extent, suv in (("pneumonia", 0.07, 4.6), ("radiation", 0.08, 3.6)):
+        if (c := patient.confounder(kind, visit)) is not None:
+            out.append(Opacity(
+                pattern=kind, extent=extent * c.drawn["size"], ground_glass_hu=-480.0,
+                solid_share=0.2 * _SOLID_BY_PATTERN[kind], suv=suv * c.drawn["suv"], seed=int(c.drawn["seed"]),
+                side=c.drawn["side"], start=c.drawn["lobe"],
+            ))
+    return tuple(out)
+
+
+def _score(stage: Stage, opacity: Opacity, side: int, block: Slices, depth: Field) -> tuple[Field, Field]:
+    """Which lung tissue falls ill first (larger first), and a second field that says where it is solid."""
+    canvas, anatomy = stage.canvas, stage.anatomy
+    f, s = anatomy.frame, anatomy.length
+    noise = canvas.noise(block, scale_mm=22.0, seed=opacity.seed % 997 + 20)
+    fine = canvas.noise(block, scale_mm=5.0, seed=opacity.seed % 97 + 20)
+    x, y, z = canvas.x[block], canvas.y[block], canvas.z[block]
+    low = np.clip((-z / s - 340) / 260, 0, 1)  # 0 apex, 1 base
+    rim = np.exp(-np.maximum(depth, 0) / np.float32(22.0))
+    if opacity.pattern == "op":
+        rng = np.random.default_rng(opacity.seed + (7 if side > 0 else 0))
+        best = np.full(x.shape, -3.0, dtype=np.float32)
+        solid = np.zeros(x.shape, dtype=np.float32)
+        for _ in range(int(rng.integers(3, 7))):
+            angle, down = rng.uniform(0, 2 * np.pi), 340 + 250 * rng.uniform(0.15, 1) ** 0.7
+            half_x, half_y, cx, cy = lung(anatomy, side).at(-down * s)
+            reach = rng.uniform(0.6, 0.95)
+            radius = rng.uniform(18, 48)
+            ring = rng.random() < 0.2
+            px, py = cx + half_x * reach * np.cos(angle), cy + half_y * reach * np.sin(angle)
+            away = np.sqrt((x - px) ** 2 + (y - py) ** 2 + (z + down * s) ** 2) / radius
+            closer = -away > best
+            best = np.where(closer, -away, best)
+            solid = np.where(closer, np.where(ring, away - 0.5, 1 - away), solid)
+        return (best + 0.3 * noise + 0.12 * fine + 0.35 * rim + 0.2 * low).astype(np.float32), (solid + 0.2 * fine).astype(np.float32)
+    if opacity.pattern == "nsip":
+        score = 1.6 * low + 0.7 * rim + 0.28 * noise + 0.1 * fine
+        if opacity.start < 0.4:
+            score = score - 1.2 * np.clip(1 - depth / 7.0, 0, 1)
+    elif opacity.pattern == "hp":
+        score = -0.6 * low + 0.8 * fine + 0.15 * noise
+    elif opacity.pattern == "aip":
+        score = -y / np.float32(80 * f) + 0.35 * low + 0.4 * noise + 0.1 * fine
+    elif opacity.pattern == "pneumonia":
+        if side != (1 if opacity.side > 0 else -1):
+            return np.full(x.shape, -9.0, dtype=np.float32), noise
+        half_x, half_y, cx, cy = lung(anatomy, side).at(-(400 + 150 * round(opacity.start)) * s)
+        away = np.sqrt((x - cx - side * 0.3 * half_x) ** 2 + (y - cy + 0.3 * half_y) ** 2
+                       + (z + (400 + 150 * round(opacity.start)) * s) ** 2)
+        score = -away / np.float32(50.0) + 0.3 * noise + 0.1 * fine
+    else:  # radiation: a box with straight edges beside the mediastinum, whatever the lobes
+        if side != (1 if opacity.side > 0 else -1):
+            return np.full(x.shape, -9.0, dtype=np.float32), noise
+        centre = -(390 + 90 * opacity.start) * s
+        edge = np.maximum(np.abs(z - centre) / np.float32(48.0), np.abs(x - side * 45 * f) / np.float32(36.0))
+        score = -np.maximum(edge, np.abs(y - 5) / np.float32(110.0)) + 0.02 * fine
+    return score.astype(np.float32), (score + 0.5 * noise).astype(np.float32)
+
+
+def _thresholds(patient: Patient, visit: int, opacity: Opacity) -> tuple[float, float]:
+    """Score above which lung is ill, and second score above which it is solid, for the wanted shares."""
+    pose = patient.visits[visit].pose
+    s = patient.anatomy.length
+    centre = pose.to_world((0.0, 0.0, -480.0 * s))
+    grid = Geometry.axis_aligned((38, 26, 40), (9.0, 9.0, 9.0), tuple(centre - np.array([18.5, 12.5, 19.5]) * 9.0))
+    coarse = Stage(Canvas(grid, pose, {}, noise_seed=patient.anatomy.noise_seed), patient, visit, {})
+    scores, solids, total = [], [], 0
+    for side, _, _ in LUNGS:
+        found = lung(patient.anatomy, side).field(coarse.canvas)
+        if found is None:
+            continue
+        block, distance = found
+        # Below the dome of the diaphragm the loft holds liver, not lung.
+        inside = (distance < 0) & (coarse.canvas.z[block] > -585 * s)
+        score, solid = _score(coarse, opacity, side, block, -distance)
+        scores.append(score[inside])
+        solids.append(solid[inside])
+        total += int(inside.sum())
+    score, solid = np.concatenate(scores), np.concatenate(solids)
+    ill = float(np.quantile(score, 1 - min(opacity.extent, 0.95)))
+    within = solid[score > ill]
+    hard = float(np.quantile(within, 1 - opacity.solid_share)) if len(within) and opacity.solid_share > 0 else 99.0
+    return ill, hard
+
+
+def paint_lung_disease(stage: Stage) -> None:
+    """Pneumonitis, pneumonia, radiation change, atelectasis; consolidated lung keeps its label."""
+    canvas = stage.canvas
+    for opacity in opacities(stage.patient, stage.visit):
+        ill, hard = _thresholds(stage.patient, stage.visit, opacity)
+        for side, label, _ in LUNGS:
+            found = lung(stage.anatomy, side).field(canvas)
+            if found is None:
+                continue
+            block, distance = found
+            mine = canvas.labels[block] == label
+            score, solid = _score(stage, opacity, side, block, -distance)
+            soft = np.float32(0.04 if opacity.pattern == "radiation" else 0.16)
+            weight = np.clip((score - ill) / soft + 0.5, 0, 1) * mine
+            dense = np.clip((solid - hard) / np.float32(0.2) + 0.5, 0, 1)
+            fine = canvas.noise(block, scale_mm=5.0, seed=31)
+            solid_hu = 25.0 + (25.0 if stage.today.phase.value != "native" else 0.0)
+            target = {
+                "hu": (1 - dense) * (opacity.ground_glass_hu + 45 * fine) + dense * (solid_hu + 30 * fine),
+                "suv": opacity.suv * (0.62 + 0.38 * dense) * (1 + 0.1 * fine),
+            }
+            _blend(canvas, block, weight, target)
+    if (c := stage.patient.confounder("atelectasis", stage.visit)) is not None:
+        for side, label, _ in LUNGS:
+            found = lung(stage.anatomy, side).field(canvas)
+            if found is None:
+                continue
+            block, distance = found
+            low = -580.0 * stage.anatomy.length
+            band = np.clip(1 - np.abs(canvas.z[block] - low + 0.3 * canvas.y[block]) / (4.0 * c.drawn["size"]), 0, 1)
+            weight = np.minimum(band * 2, 1) * (canvas.y[block] < -10) * (canvas.labels[block] == label)
+            _blend(canvas, block, weight, {"hu": 35.0, "suv": 1.8})
+    if (c := stage.patient.confounder("pleural_effusion", stage.visit)) is not None:
+        side = 1 if c.drawn["side"] > 0 else -1
+        found = lung(stage.anatomy, side).field(canvas)
+        if found is not None:
+            block, _ = found
+            level = -62.0 + 14 * c.drawn["size"] - 0.12 * (canvas.z[block] / stage.anatomy.length + 560)
+            label = 2 if side > 0 else 1
+            weight = np.clip((level - canvas.y[block]) / canvas.edge_mm + 0.5, 0, 1) * (canvas.labels[block] == label)
+            fluid = stage.material["fluid"]
+            _blend(canvas, block, weight, {"hu": fluid.hu, "suv": fluid.suv})
+            canvas.labels[block][weight > 0.5] = 0
+
+
+def _blend(canvas: Canvas, block: Slices, weight: NDArray[np.floating], target: dict[str, object]) -> None:
+    for name, channel in canvas.channels.items():
+        if name in target:
+            part = channel[block]
+            part += weight.astype(np.float32) * (np.asarray(target[name], dtype=np.float32) - part)
+
+
+def paint_confounders(stage: Stage) -> None:
+    """Focal confounders (reactive and sarcoid-like nodes, adenoma, brown fat)."""
+    for spot in spots(stage.patient, stage.visit):
+        if spot.nature is not Nature.METASTASIS:
+            stage.paint(spot.shape, Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=1.5))
+
+
+def paint_lesions(stage: Stage) -> None:
+    """Metastases."""
+    for spot in spots(stage.patient, stage.visit):
+        if spot.nature is Nature.METASTASIS:
+            stage.paint(spot.shape, Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=2.0, texture=0.6))

@@ -1,0 +1,178 @@
+"""Outline, fat, muscle, limbs, skeleton and the scanner's table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irae.phantom.anatomy import fat_at, outline, skin_surface
+from irae.phantom.canvas import Material
+from irae.phantom.scene import Stage
+from irae.phantom.shapes import Ellipsoid, Loft, Slab, Tube, smooth_curve
+
+# Vertebral bodies: mm below the vertex, centre (anterior positive), half width, half depth, half height.
+SPINE = (
+    *((146 + 19.0 * n, -14 - 1.2 * n, 12.0 + 0.4 * n, 9.0, 7.0) for n in range(7)),  # C1-C7
+    *((285 + 24.2 * n, -30 - 26 * np.sin(np.pi * (n + 0.8) / 13.5), 14.0 + 0.55 * n, 12.0 + 0.4 * n, 9.2 + 0.2 * n)
+      for n in range(12)),  # T1-T12
+    *((588 + 35.5 * n, -36 + 9 * np.sin(np.pi * n / 5), 21.5 + 0.8 * n, 16.5, 13.2) for n in range(5)),  # L1-L5
+)
+
+
+def spine_at(down: float) -> float:
+    """Anterior position of the vertebral bodies' centres at a height of the standard body."""
+    return float(np.interp(down, [v[0] for v in SPINE], [v[1] for v in SPINE]))
+
+
+def paint_table(stage: Stage) -> None:
+    """A foam table with a thin shell under the back."""
+    anatomy = stage.anatomy
+    skin = skin_surface(anatomy)
+    back = min(c - b for c, b in zip(skin.centre_y, skin.half_y, strict=True)) + 4.0
+    z = -600.0 * anatomy.length
+    for grow, tissue in ((3.0, "table_shell"), (0.0, "table")):
+        stage.paint(Slab(centre=(0, back - 16, z), half=(205 + grow, 12 + grow, 1400), round_mm=10), tissue)
+
+
+def paint_limbs(stage: Stage) -> None:
+    """Arms beside the head or along the body, and thighs, each of fat, muscle and bone."""
+    anatomy = stage.anatomy
+    fat = anatomy.fat_mm
+    for side in (1, -1):
+        arm = (
+            [(side * 158, -6, 348), (side * 172, 8, 300), (side * 168, 18, 210), (side * 140, 40, 60), (side * 105, 60, -120)]
+            if anatomy.arms_up
+            else [(side * 168, -8, 345), (side * (196 + fat * 0.6), -12, 420), (side * (212 + fat * 0.8), -10, 600),
+                  (side * (222 + fat), 10, 850), (side * (215 + fat), 30, 990)]
+        )
+        leg = [(side * 88, -10, 900), (side * 92, 0, 980), (side * 84, 2, 1150), (side * 78, 0, 1300)]
+        for knots, lean, layer in ((arm, (52, 46, 40, 33, 28), 0.45), (leg, (78, 78, 70, 58), 0.9)):
+            points = smooth_curve(np.array(knots) * (anatomy.frame, anatomy.frame, -anatomy.length), step_mm=40.0)
+            radius = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(lean)), lean) * anatomy.frame
+            stage.paint(Tube(points, radius + fat * layer + 2), "fat")
+            stage.paint(Tube(points, radius), "muscle")
+            stage.paint(Tube(points, 13.0 if lean[0] < 60 else 15.0), "cortical_bone")
+            stage.paint(Tube(points, 7.5 if lean[0] < 60 else 8.5), "marrow")
+
+
+def paint_trunk(stage: Stage) -> None:
+    """Skin, subcutaneous fat, muscle wall and the fat inside the abdomen; breasts."""
+    anatomy = stage.anatomy
+    skin = skin_surface(anatomy)
+    found = skin.field(stage.canvas)
+    if found is not None:
+        block, distance = found
+        canvas = stage.canvas
+        canvas.paint(block, canvas.share(distance), stage.material["skin"])
+        canvas.paint(block, canvas.share(distance + np.float32(1.8)), stage.material["fat"])
+    if anatomy.sex == "F":
+        size = 0.75 + 0.018 * anatomy.fat_mm
+        for side in (1, -1):
+            stage.blob("breast", (side * 78, 92 + 0.5 * fat_at(anatomy, 450), 455), (58, 42, 55), "fat", size=size)
+            stage.blob("breast", (side * 78, 100 + 0.5 * fat_at(anatomy, 450), 458), (34, 22, 32), "breast", size=size)
+    lean = outline(anatomy)
+    stage.paint(lean, "muscle")
+    # Intermuscular fat planes: the erector spinae stand apart from the abdominal wall.
+    cavity = abdominal_cavity(stage)
+    stage.paint(cavity, "visceral_fat")
+    for side in (1, -1):  # psoas
+        stage.tube(
+            [(side * 30, -36, 600), (side * 42, -34, 680), (side * 58, -18, 770), (side * 80, 12, 850), (side * 88, 8, 900)],
+            (9, 19, 23, 19, 14), "muscle",
+        )
+
+
+def abdominal_cavity(stage: Stage) -> Loft:
+    """Inside of the abdominal wall."""
+    anatomy = stage.anatomy
+    lean = outline(anatomy)
+    rows = []
+    for down, wall, back in ((505, 40, 20), (540, 24, 22), (600, 19, 24), (680, 17, 26), (760, 18, 24), (820, 36, 22),
+                             (870, 62, 26), (912, 84, 30)):
+        half_x, half_y, _, centre_y = lean.at(-down * anatomy.length)
+        front, rear = centre_y + half_y - 12.0, centre_y - half_y + back
+        rows.append((-down * anatomy.length, max(half_x - wall, 8.0), (front - rear) / 2, 0.0, (front + rear) / 2))
+    z, half_x, half_y, centre_x, centre_y = (tuple(float(v) for v in column) for column in zip(*rows, strict=True))
+    return Loft(z=z, half_x=half_x, half_y=half_y, centre_x=centre_x, centre_y=centre_y, square=0.3)
+
+
+def paint_skeleton(stage: Stage) -> None:
+    """Spine, ribs, sternum, clavicles, scapulae, pelvis; the spine carries its label."""
+    anatomy, material = stage.anatomy, stage.material
+    f, s = anatomy.frame, anatomy.length
+    shell = Material(hu=material["cortical_bone"].hu * 0.55, suv=material["marrow"].suv, t1c=1.2)
+    _paint_ribs(stage, shell)
+    stage.paint(Slab(centre=anatomy.point(0, 92, 430), half=(17 * f, 6, 85 * s), turn_deg=(-8, 0, 0), round_mm=5), shell)
+    stage.paint(Slab(centre=anatomy.point(0, 92, 430), half=(14 * f, 3.5, 82 * s), turn_deg=(-8, 0, 0), round_mm=3), "marrow")
+    for side in (1, -1):
+        stage.tube([(side * 20, 60, 338), (side * 70, 48, 326), (side * 120, 18, 322), (side * 150, 2, 330)], 6.5, shell)
+        stage.paint(Slab(centre=anatomy.point(side * 108, -72, 410), half=(42, 4, 62), turn_deg=(8, 0, side * 32)), shell)
+        stage.tube([(side * 150, -10, 345), (side * 160, -8, 348)], 23, shell)
+        stage.tube([(side * 150, -10, 345), (side * 160, -8, 348)], 20, "marrow")
+    _paint_pelvis(stage, shell)
+    size = anatomy.size["vertebrae"]
+    for n, (down, y, half_x, half_y, half_z) in enumerate(SPINE):
+        centre = anatomy.point(0, y, down)
+        arch_y = y - half_y * size - (16 if n < 19 else 19)
+        stage.paint(Slab(centre=anatomy.point(0, arch_y - 11, down + (10 if 7 <= n < 19 else 4)),
+                         half=(3.6, 12 if n > 6 else 8, 6.5 if n < 19 else 11), round_mm=3), shell, label="vertebrae")
+        for side in (1, -1):
+            stage.paint(Slab(centre=anatomy.point(side * (half_x + (14 if n > 6 else 6)), arch_y + 5, down),
+                             half=((16 if n > 6 else 8) * f, 4.5, 5), turn_deg=(0, 0, -side * 15), round_mm=4),
+                        shell, label="vertebrae")
+        stage.paint(Ellipsoid(centre=anatomy.point(0, arch_y, down), semi=(16.5 * f, 13 * f, 10 * s)), shell,
+                    label="vertebrae")
+        column = Loft(
+            z=tuple(centre[2] + dz * s for dz in (half_z, half_z * 0.5, -half_z * 0.5, -half_z)),
+            half_x=tuple(half_x * f * size * k for k in (1.06, 0.96, 0.96, 1.06)),
+            half_y=tuple(half_y * f * size * k for k in (1.04, 0.96, 0.96, 1.04)),
+            centre_x=(centre[0],) * 4, centre_y=(centre[1],) * 4, square=0.3,
+        )
+        found = column.field(stage.canvas)
+        if found is not None:
+            block, distance = found
+            inner = {"hu": material["marrow"].hu, "suv": material["marrow"].suv, "t1c": material["marrow"].t1c}
+            outer = {"hu": shell.hu, "suv": shell.suv, "t1c": shell.t1c}
+            stage.canvas.paint_layers(block, [distance, distance + 1.6], [outer, inner], label=16)
+        if n + 1 < len(SPINE):
+            below = SPINE[n + 1]
+            gap = below[0] - down - half_z - below[4]
+            stage.paint(Ellipsoid(centre=anatomy.point(0, (y + below[1]) / 2, down + half_z + gap / 2),
+                                  semi=(half_x * f * 0.98, half_y * f * 0.95, max(gap * s * 0.75, 2.0))), "disc")
+    canal = [anatomy.point(0, v[1] - v[3] * size - 11, v[0]) for v in SPINE]
+    stage.paint(Tube([anatomy.point(0, -12, 130), *canal], 8.0), "csf")
+    stage.paint(Tube([anatomy.point(0, -12, 130), *canal[:20]], 5.0), "cord")
+
+
+def _paint_ribs(stage: Stage, shell: Material) -> None:
+    anatomy = stage.anatomy
+    lean = outline(anatomy)
+    s = anatomy.length
+    for n in range(12):
+        down = SPINE[7 + n][0]
+        drop = (28, 45, 58, 66, 72, 78, 84, 88, 88, 80, 55, 35)[n]
+        reach = (0.80, 0.85, 0.88, 0.9, 0.9, 0.9, 0.88, 0.82, 0.76, 0.68, 0.48, 0.36)[n]
+        angle = np.linspace(0.10, reach, 16) * np.pi  # 0 back, pi front
+        z = -(down + drop * np.clip(angle / np.pi, 0, 1) ** 0.8) * s
+        half = [lean.at(float(v)) for v in z]
+        tight = {0: 0.42, 1: 0.62, 2: 0.78}.get(n, 1.0)
+        for side in (1, -1):
+            points = [
+                (side * ((h[0] - 9) * tight) * np.sin(a), h[3] - (h[1] - 12) * np.cos(a) * (0.9 if n > 0 else 0.7), float(v))
+                for h, a, v in zip(half, angle, z, strict=True)
+            ]
+            stage.paint(Tube(points, 5.2), shell)
+
+
+def _paint_pelvis(stage: Stage, shell: Material) -> None:
+    anatomy = stage.anatomy
+    for grow, tissue in ((0.0, shell), (-2.0, stage.material["marrow"])):
+        for side in (1, -1):
+            stage.paint(Ellipsoid(centre=anatomy.point(side * 100, -30, 775), semi=(9 + grow, 58 + grow, 56 + grow),
+                                  turn_deg=(0, side * 22, side * 28)), tissue)
+            stage.tube([(side * 52, -62, 790), (side * 90, -28, 810), (side * 100, 0, 862)], 15 + grow, tissue)
+            stage.tube([(side * 88, 12, 866), (side * 50, 42, 884), (side * 10, 52, 900)], 9 + grow, tissue)
+            stage.tube([(side * 90, -6, 885), (side * 62, -28, 930), (side * 42, 10, 935), (side * 14, 48, 908)], 8 + grow, tissue)
+            stage.tube([(side * 100, 0, 868), (side * 101, 0, 872)], 23 + grow, tissue)
+            stage.tube([(side * 104, 0, 872), (side * 145, -6, 900), (side * 140, 2, 960), (side * 120, 6, 1100)],
+                       np.array([15, 18, 15, 14.0]) + grow, tissue)
+        stage.tube([(0, -50, 752), (0, -66, 790), (0, -80, 830), (0, -70, 872)], np.array([27, 25, 16, 8.0]) + grow, tissue)

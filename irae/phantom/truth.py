@@ -1,0 +1,187 @@
+"""What is true of one exam, because it was drawn and not found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from irae.core.anatomy import Irae
+from irae.core.exam import Exam
+from irae.core.focus import Nature
+from irae.core.volume import LabelMap
+from irae.phantom.bowel import colon_profile
+from irae.phantom.patient import Patient
+from irae.phantom.scene import Stage, visit_materials
+from irae.phantom.scene_disease import opacities
+from irae.phantom.scene_head import pituitary_state, thyroid_state
+from irae.phantom.shapes import Tube
+from irae.phantom.spots import spots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IraeTruth:
+    """One irAE at one visit: whether it is there, how severe (0..3), its pattern, and whether any image shows it."""
+
+    irae: Irae
+    present: bool
+    severity: int
+    pattern: str
+    phase: str
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FocusTruth:
+    """One focal thing or inflamed stretch at one visit.
+
+    Attributes:
+        track: Identity over visits (``M01`` metastasis, ``S01`` sarcoid-like node, ``C01`` inflamed colon ...).
+        kind: In words.
+        nature: metastasis, inflammation or physiologic.
+        organ: Where it lies.
+        centre_ras_mm: Centre in the exam's world.
+        diameters_mm: Its three diameters, longest first; of a stretch, its length and its thickness.
+        suv: True concentration as SUVbw, before the scanner's blur.
+    """
+
+    track: str
+    kind: str
+    nature: Nature
+    organ: str
+    centre_ras_mm: tuple[float, float, float]
+    diameters_mm: tuple[float, float, float]
+    suv: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitTruth:
+    """Everything true of one exam.
+
+    Attributes:
+        patient, visit, acquired_on: Which.
+        iraes: All five, in the table's order.
+        lesions: Metastases and other round things.
+        foci: Inflamed stretches of organs and diffuse physiologic uptake.
+        confounders: Kinds that show at this visit.
+        organ_suv: True mean SUV of some tissues today.
+        colon_wall_mm: Greatest thickness of the colon's wall.
+        pituitary_height_mm, stalk_mm: Of the gland today.
+        phase: Contrast phase of the CT.
+        pet_fwhm_mm: Resolution of the PET.
+    """
+
+    patient: str
+    visit: int
+    acquired_on: date
+    iraes: tuple[IraeTruth, ...]
+    lesions: tuple[FocusTruth, ...]
+    foci: tuple[FocusTruth, ...]
+    confounders: tuple[str, ...]
+    organ_suv: dict[str, float]
+    colon_wall_mm: float
+    pituitary_height_mm: float
+    stalk_mm: float
+    phase: str
+    pet_fwhm_mm: float
+
+    def irae(self, irae: Irae) -> IraeTruth:
+        """The truth about one irAE."""
+        return next(t for t in self.iraes if t.irae is irae)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class PhantomExam:
+    """A rendered exam with its truth.
+
+    Attributes:
+        exam: As a reader gets it.
+        organs: True organs on the CT's grid (on the PET's where there is no CT); diseased parts keep their organ.
+        pituitary: The gland on the MR's grid; None without MR.
+        truth: What was drawn.
+    """
+
+    exam: Exam
+    organs: LabelMap | None
+    pituitary: LabelMap | None
+    truth: VisitTruth
+
+
+def _world(patient: Patient, visit: int, canonical: object) -> tuple[float, float, float]:
+    x, y, z = patient.visits[visit].pose.to_world(np.asarray(canonical, dtype=float))
+    return round(float(x), 2), round(float(y), 2), round(float(z), 2)
+
+
+def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTruth, ...]:
+    """Inflamed or physiologically hot stretches of the colon, inflamed lungs, thyroid, liver, pituitary."""
+    out: list[FocusTruth] = []
+    anatomy = patient.anatomy
+    profile = colon_profile(patient, visit, wall_suv=wall_suv)
+    arc = Tube(anatomy.colon, 1.0).arc_mm
+    for weight, nature, track, kind in (
+        (profile.inflamed, Nature.INFLAMMATION, "C", "inflamed colon"), (profile.hot, Nature.PHYSIOLOGIC, "H", "physiologic colon"),
+    ):
+        inside = weight > 0.5
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
+        for n, (a, b) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
+            middle = (a + b - 1) // 2
+            thick = float(2 * (profile.lumen_mm[a:b] + profile.wall_mm[a:b]).mean())
+            out.append(FocusTruth(
+                track=f"{track}{n + 1:02d}", kind=kind, nature=nature, organ="colon",
+                centre_ras_mm=_world(patient, visit, anatomy.colon[middle]),
+                diameters_mm=(round(float(arc[b - 1] - arc[a]), 1), round(thick, 1), round(float(profile.wall_mm[a:b].mean()), 2)),
+                suv=round(float(profile.wall_suv[a:b].mean()), 2),
+            ))
+    for n, opacity in enumerate(opacities(patient, visit)):
+        out.append(FocusTruth(
+            track=f"P{n + 1:02d}", kind=f"lung opacity ({opacity.pattern}), {100 * opacity.extent:.0f} % of the lungs",
+            nature=Nature.INFLAMMATION, organ="lung",
+            centre_ras_mm=_world(patient, visit, anatomy.point(opacity.side * 70.0, -10.0, 480.0)),
+            diameters_mm=(250.0, 150.0, 150.0) if not opacity.side else (100.0, 90.0, 90.0), suv=round(opacity.suv, 2),
+        ))
+    thyroid = patient.episode(Irae.THYROIDITIS)
+    if thyroid is not None and thyroid.visible and thyroid.phase[visit] == "inflamed" and thyroid.severity[visit]:
+        stage = Stage(None, patient, visit, visit_materials(patient, visit))  # type: ignore[arg-type]
+        out.append(FocusTruth(
+            track="T01", kind="inflamed thyroid", nature=Nature.INFLAMMATION, organ="thyroid_gland",
+            centre_ras_mm=_world(patient, visit, stage.place("thyroid_gland", 0, 10, 302)), diameters_mm=(60.0, 50.0, 18.0),
+            suv=round(thyroid_state(stage)[2], 2),
+        ))
+    return tuple(out)
+
+
+def visit_truth(patient: Patient, visit: int) -> VisitTruth:
+    """The truth of one visit, from the drawn parameters alone."""
+    material = visit_materials(patient, visit)
+    stage = Stage(None, patient, visit, material)  # type: ignore[arg-type]
+    height, stalk, _, _ = pituitary_state(stage)
+    iraes = []
+    for irae in Irae:
+        episode = patient.episode(irae)
+        severity = episode.severity[visit] if episode is not None else 0
+        present = severity > 0
+        shows = bool(present and episode is not None and episode.visible and not (irae is Irae.HEPATITIS and severity < 2))
+        iraes.append(IraeTruth(
+            irae=irae, present=present, severity=severity, pattern=episode.pattern if episode and present else "",
+            phase=episode.phase[visit] if episode else "", visible=shows,
+        ))
+    lesions = tuple(
+        FocusTruth(
+            track=s.track, kind=s.kind, nature=s.nature, organ=s.organ,
+            centre_ras_mm=_world(patient, visit, s.shape.centre),
+            diameters_mm=tuple(round(2 * v, 2) for v in sorted(s.shape.semi, reverse=True)),  # type: ignore[arg-type]
+            suv=round(s.suv, 2),
+        )
+        for s in spots(patient, visit)
+    )
+    profile = colon_profile(patient, visit, wall_suv=material["bowel_wall"].suv)
+    today = patient.visits[visit]
+    return VisitTruth(
+        patient=patient.key, visit=visit, acquired_on=today.acquired_on, iraes=tuple(iraes), lesions=lesions,
+        foci=_stretches(patient, visit, material["bowel_wall"].suv),
+        confounders=tuple(c.kind for c in patient.confounders if c.active[visit]),
+        organ_suv={k: round(material[k].suv, 3) for k in ("liver", "blood", "spleen", "marrow", "thyroid", "lung", "bowel_wall")},
+        colon_wall_mm=round(float(profile.wall_mm.max()), 2), pituitary_height_mm=round(height, 2), stalk_mm=round(stalk, 2),
+        phase=today.phase.value, pet_fwhm_mm=round(today.scanner.pet_fwhm_mm, 2),
+    )
