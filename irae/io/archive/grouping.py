@@ -1,0 +1,213 @@
+"""Headers into series, and a series that holds several stacks into those stacks - only where the split is provable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from irae.core.errors import StudyError
+from irae.core.notice import Notice
+from irae.io.archive.geometry import GEOMETRY_RULES, plane
+from irae.io.archive.headers import Header
+from irae.io.archive.identity import digest, exam_date, patient_key
+
+ENHANCED = frozenset({
+    "1.2.840.10008.5.1.4.1.1.2.1",  # CT
+    "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted CT
+    "1.2.840.10008.5.1.4.1.1.4.1",  # MR
+    "1.2.840.10008.5.1.4.1.1.4.4",  # legacy converted MR
+    "1.2.840.10008.5.1.4.1.1.130",  # PET
+    "1.2.840.10008.5.1.4.1.1.128.1",  # legacy converted PET
+})
+ROLE_MODALITIES = frozenset({"CT", "PT", "MR"})
+
+# What may tell apart stacks that share a series UID and positions (phases, echoes, repetitions).
+_SPLITTERS = (
+    "AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "TriggerTime", "InversionTime", "ConvolutionKernel",
+    "ImageType", "ContrastBolusAgent", "AcquisitionTime", "FrameReferenceTime",
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Group:
+    """Headers that claim to be one stack."""
+
+    key: str
+    series_uid: str
+    patient: str
+    modality: str
+    headers: tuple[Header, ...]
+    notices: tuple[Notice, ...] = ()
+    decisions: tuple[str, ...] = ()
+
+
+def is_enhanced(header: Header) -> bool:
+    """Whether one file holds a stack of frames."""
+    return header.text("SOPClassUID") in ENHANCED or (
+        header.get("NumberOfFrames", 1) > 1 and modality_of(header) in ROLE_MODALITIES
+    )
+
+
+def modality_of(header: Header) -> str:
+    """The modality, from the SOP class where the attribute is missing."""
+    by_class = {
+        "1.2.840.10008.5.1.4.1.1.2": "CT", "1.2.840.10008.5.1.4.1.1.2.1": "CT", "1.2.840.10008.5.1.4.1.1.4": "MR",
+        "1.2.840.10008.5.1.4.1.1.4.1": "MR", "1.2.840.10008.5.1.4.1.1.128": "PT",
+        "1.2.840.10008.5.1.4.1.1.130": "PT",
+    }
+    return header.text("Modality").upper() or by_class.get(header.text("SOPClassUID"), "")
+
+
+def grouped(headers: Iterable[Header]) -> list[Group]:
+    """Series by patient and UID; within one, stacks by kind, size and orientation, then by phase."""
+    series: dict[Hashable, list[Header]] = defaultdict(list)
+    for header in headers:
+        patient, _ = _patient(header)
+        uid = header.text("SeriesInstanceUID") or _made_uid(header)
+        series[patient, uid, header.text("StudyInstanceUID")].append(header)
+    groups: list[Group] = []
+    seen: dict[str, int] = defaultdict(int)
+    for (patient, uid, _), members in series.items():  # type: ignore[misc]
+        stacks = [
+            stack for kind in _by(members, _kind) for facing in _orientations(kind) for stack in _phases(facing)
+        ]
+        stacks.sort(key=len, reverse=True)
+        for stack in stacks:
+            seen[uid] += 1
+            key = uid if seen[uid] == 1 else f"{uid}#{seen[uid]}"
+            decisions = []
+            if len(stacks) > 1:
+                decisions.append(
+                    f"the series holds {len(stacks)} stacks of different kind, size, orientation or phase; "
+                    f"this one has {len(stack)} files"
+                )
+            if not stack[0].text("SeriesInstanceUID"):
+                decisions.append("no series UID: grouped by study, number, description, size and orientation")
+            _, notices = _patient(stack[0])
+            groups.append(Group(
+                key=key, series_uid=uid, patient=patient, modality=modality_of(stack[0]), headers=tuple(stack),
+                notices=notices, decisions=tuple(decisions),
+            ))
+    return groups
+
+
+def _patient(header: Header) -> tuple[str, tuple[Notice, ...]]:
+    said = header.text("PatientID")
+    if not said:
+        folder = str(PurePosixPath(header.file.name).parent)
+        source = header.text("StudyInstanceUID") or header.text("FrameOfReferenceUID") or folder
+        key = f"no-id-{digest(source)}"
+        return key, (Notice("patient_id_missing", f"The images name no patient; they are filed under {key}."),)
+    key = patient_key(said)
+    if key != said:
+        text = f"The patient's id cannot be a folder's name; the exam is filed under {key}."
+        return key, (Notice("patient_id_unsafe", text),)
+    return key, ()
+
+
+def _made_uid(header: Header) -> str:
+    same = (
+        header.text("StudyInstanceUID"), header.text("FrameOfReferenceUID"), header.get("SeriesNumber"),
+        header.text("SeriesDescription"), modality_of(header), exam_date(header.values)[0],
+        str(PurePosixPath(header.file.name).parent) if header.get("SeriesNumber") is None else "",
+    )
+    return f"no-uid-{hashlib.sha256(repr(same).encode()).hexdigest()[:16]}"
+
+
+def _kind(header: Header) -> Hashable:
+    if is_enhanced(header):
+        return ("enhanced", header.file.name)
+    kind = [value.upper() for value in header.get("ImageType", ())]
+    return (
+        modality_of(header), header.text("SOPClassUID"), "LOCALIZER" in kind, header.get("Rows"),
+        header.get("Columns"), header.get("SamplesPerPixel", 1), header.text("FrameOfReferenceUID"),
+        None if header.get("PixelSpacing") is None else tuple(round(v, 3) for v in header.get("PixelSpacing")),
+        header.text("Units"),
+    )
+
+
+def _orientations(headers: Sequence[Header]) -> list[list[Header]]:
+    """Headers of one kind by orientation, within rounding."""
+    clusters: list[tuple[np.ndarray | None, list[Header]]] = []
+    for header in headers:
+        said = header.get("ImageOrientationPatient")
+        cosines = np.array(said) if said is not None and len(said) == 6 else None
+        for known, members in clusters:
+            if (known is None and cosines is None) or (
+                known is not None and cosines is not None
+                and np.abs(known - cosines).max() <= GEOMETRY_RULES.mixed_cosine_tolerance
+            ):
+                members.append(header)
+                break
+        else:
+            clusters.append((cosines, [header]))
+    return [members for _, members in clusters]
+
+
+def _by(headers: Sequence[Header], key: Callable[[Header], Hashable]) -> list[list[Header]]:
+    groups: dict[Hashable, list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[key(header)].append(header)
+    return list(groups.values())
+
+
+def _phases(headers: list[Header]) -> list[list[Header]]:
+    """One stack, or several of the same size by the first attribute under which no place is taken twice."""
+    if len(headers) < 2 or is_enhanced(headers[0]) or not _places_repeat(headers):
+        return [headers]
+    for word in _SPLITTERS:
+        parts = _by(headers, lambda header, word=word: _plain(header.get(word)))  # type: ignore[misc]
+        if len(parts) > 1 and not any(_places_repeat(part) for part in parts):
+            # Every part must be a stack of its own: single slices that merely fit are no proof.
+            if min(len(part) for part in parts) < 2 and max(len(part) for part in parts) > 2:
+                continue
+            return parts
+    return [headers]
+
+
+def _plain(value: Any) -> Hashable:
+    return tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _places_repeat(headers: Sequence[Header]) -> bool:
+    try:
+        planes = [plane(header) for header in headers]
+    except StudyError:
+        return False
+    normal = np.cross(planes[0][0], planes[0][1])
+    depth = np.sort([float(position @ normal) for _, _, position, _ in planes])
+    return bool((np.diff(depth) <= GEOMETRY_RULES.same_position_mm).any())
+
+
+def without_copies(
+    headers: Sequence[Header], same: Callable[[Header, Header], bool]
+) -> tuple[list[Header], list[tuple[Header, Header]], list[tuple[Header, Header]]]:
+    """(kept, (copy, kept) pairs, (conflicting, other) pairs) by SOP Instance UID.
+
+    Of equal copies the first by name is kept; of different ones under one UID none is.
+    """
+    by_uid: dict[str, list[Header]] = defaultdict(list)
+    kept: list[Header] = []
+    for header in headers:
+        uid = header.text("SOPInstanceUID")
+        if uid:
+            by_uid[uid].append(header)
+        else:
+            kept.append(header)
+    copies: list[tuple[Header, Header]] = []
+    conflicts: list[tuple[Header, Header]] = []
+    for group in by_uid.values():
+        first, *rest = group
+        different = [header for header in rest if not same(first, header)]
+        if different:
+            conflicts.extend((header, different[0] if header is first else first) for header in group)
+            continue
+        kept.append(first)
+        copies.extend((header, first) for header in rest)
+    return kept, copies, conflicts

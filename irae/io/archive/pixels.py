@@ -1,0 +1,138 @@
+"""Stored pixel values into a float32 volume, each slice with its own rescale, in one pass and little memory."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.errors import StudyError
+from irae.io.archive.headers import EXPLICIT_BE, UNCOMPRESSED, Header, read_dataset
+
+# Lossy by definition of the transfer syntax (DICOM PS3.5 section 10 and A.4).
+LOSSY = frozenset({
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.203",
+})
+_SLOPE_LIMIT = 1e12
+_INTERCEPT_LIMIT = 1e6
+
+
+def rescale(header: Header, *, needed: bool) -> tuple[float, float] | None:
+    """(slope, intercept) of one slice; None where the header has none and none is needed.
+
+    Raises:
+        StudyError: ``rescale_invalid`` where it is zero, absurd, not a number, or missing though needed.
+    """
+    broken = {"RescaleSlope", "RescaleIntercept"} & header.bad
+    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
+    if broken:
+        raise StudyError("rescale_invalid", f"{header.file.name}: {' and '.join(sorted(broken))} is not a number")
+    if slope is None and intercept is None and not needed:
+        return None
+    if slope is None or (slope <= 0 or slope > _SLOPE_LIMIT) or abs(intercept or 0.0) > _INTERCEPT_LIMIT:
+        raise StudyError("rescale_invalid", f"{header.file.name}: rescale slope {slope}, intercept {intercept}")
+    return float(slope), float(intercept or 0.0)
+
+
+def check_format(header: Header) -> None:
+    """Refuses what is not a greyscale slice of whole numbers.
+
+    Raises:
+        StudyError: ``pixel_format_unsupported``, ``no_pixels``, ``truncated``.
+    """
+    name = header.file.name
+    rows, columns, bits = header.get("Rows"), header.get("Columns"), header.get("BitsAllocated")
+    stored = header.get("BitsStored", bits)
+    if not rows or not columns or bits not in (8, 16, 32) or not stored or stored > bits:
+        raise StudyError(
+            "pixel_format_unsupported", f"{name}: {rows} x {columns} pixels, {stored} of {bits} bits are not a slice"
+        )
+    photometric = header.text("PhotometricInterpretation") or "MONOCHROME2"
+    if header.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise StudyError("pixel_format_unsupported", f"{name}: {photometric} is not greyscale")
+    if header.get("PixelRepresentation", 0) not in (0, 1):
+        raise StudyError("pixel_format_unsupported", f"{name}: pixel representation is not 0 or 1")
+    if not header.has_pixels:
+        raise StudyError("no_pixels", f"{name}: no pixel data")
+    if header.pixels is not None:
+        offset, length = header.pixels
+        needed = rows * columns * bits // 8 * max(1, header.get("NumberOfFrames", 1))
+        there = min(length, header.file.size - offset)
+        if there < needed:
+            raise StudyError("truncated", f"{name}: {there} of {needed} bytes of pixel data")
+
+
+def is_lossy(header: Header) -> bool:
+    """Whether the pixels went through lossy compression."""
+    return header.syntax in LOSSY or header.text("LossyImageCompression") == "01"
+
+
+def read_slice(header: Header) -> NDArray[Any]:
+    """Stored values (rows, columns) of a single-frame file, whole numbers, unused bits cleared.
+
+    Raises:
+        StudyError: ``truncated``, ``codec_missing``, ``pixels_broken``, ``unreadable``.
+    """
+    rows, columns, bits = header.get("Rows"), header.get("Columns"), header.get("BitsAllocated")
+    if header.pixels is None or header.syntax == EXPLICIT_BE or bits == 32:
+        return decoded(header, (rows, columns))
+    offset, _ = header.pixels
+    count = rows * columns * bits // 8
+    try:
+        with open(header.file.path, "rb", buffering=0) as stream:
+            stream.seek(offset)
+            data = stream.read(count)
+    except OSError as error:
+        raise StudyError("unreadable", f"{header.file.name} cannot be read: {error.strerror}") from error
+    if len(data) < count:
+        raise StudyError("truncated", f"{header.file.name}: {len(data)} of {count} bytes of pixel data")
+    signed = header.get("PixelRepresentation", 0) == 1
+    dtype = np.dtype(("<i" if signed else "<u") + str(bits // 8))
+    return _used_bits(np.frombuffer(data, dtype).reshape(rows, columns), header)
+
+
+def _used_bits(values: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Only the stored bits: what lies above them is not pixel data (DICOM PS3.5 section 8.1.1)."""
+    allocated = header.get("BitsAllocated")
+    stored = header.get("BitsStored", allocated)
+    if stored == allocated:
+        return values
+    below = max(0, header.get("HighBit", stored - 1) - (stored - 1))
+    up = allocated - stored - below
+    return (values << up) >> (up + below)
+
+
+def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Stored values by pydicom's decoders, for anything compressed or odd."""
+    if header.syntax not in UNCOMPRESSED and not _decodable(header.syntax):
+        raise StudyError("codec_missing", f"{header.file.name}: no decoder for {header.syntax}")
+    dataset = read_dataset(header.file, pixels=True)
+    if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
+        dataset.ensure_file_meta()
+        dataset.file_meta.TransferSyntaxUID = header.syntax
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            array: NDArray[Any] = dataset.pixel_array
+    except MemoryError as error:
+        raise StudyError("too_large", f"{header.file.name}: the image does not fit into memory") from error
+    except Exception as error:  # decoders raise anything on damaged data
+        raise StudyError(
+            "pixels_broken", f"{header.file.name}: pixel data does not decode ({type(error).__name__})"
+        ) from error
+    if array.shape != shape:
+        raise StudyError("pixels_broken", f"{header.file.name}: decoded {array.shape} instead of {shape}")
+    return array
+
+
+def _decodable(syntax: str) -> bool:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    try:
+        return bool(get_decoder(UID(syntax)).is_available)
+    except NotImplementedError:
+        return False

@@ -1,0 +1,70 @@
+"""Do the voxels say what the header says? A header that lies about HU or SUV makes every later number wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.errors import StudyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plausible:
+    """Where values of a person lie. Design values: wide, but a factor of 1000 or an offset of 1000 is outside."""
+
+    air_hu: tuple[float, float] = (-1100.0, -300.0)  # air, lung
+    tissue_hu: tuple[float, float] = (-160.0, 200.0)  # fat to enhanced vessels
+    least_tissue: float = 0.01
+    least_dark: float = 0.002  # air, lung or fat somewhere in or around a body
+    highest_hu: float = 35000.0
+    suv_top: tuple[float, float] = (0.2, 2000.0)  # the highest voxel
+    suv_bulk: tuple[float, float] = (0.02, 30.0)  # mean of the voxels above a tenth of the 99th percentile
+
+
+PLAUSIBLE = Plausible()
+
+
+def check_hu(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIBLE) -> str:
+    """One sentence about what makes the values HU.
+
+    Raises:
+        StudyError: ``hu_implausible``.
+    """
+    sample = _sample(array)
+    tissue = float(np.mean((sample >= limits.tissue_hu[0]) & (sample <= limits.tissue_hu[1])))
+    dark = float(np.mean(sample <= -50.0))
+    low, high = float(sample.min()), float(sample.max())
+    if high > limits.highest_hu or tissue < limits.least_tissue or dark < limits.least_dark:
+        raise StudyError(
+            "hu_implausible",
+            f"{name}: values from {low:.0f} to {high:.0f}, {100 * tissue:.1f} % like soft tissue, {100 * dark:.1f} % "
+            "like fat or air: not Hounsfield units",
+        )
+    return f"values are HU: {100 * tissue:.0f} % like soft tissue, {100 * dark:.0f} % like fat, lung or air"
+
+
+def check_suv(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIBLE) -> str:
+    """One sentence about what makes the values SUV.
+
+    Raises:
+        StudyError: ``suv_implausible``.
+    """
+    sample = _sample(array)
+    top = float(array.max())
+    reference = float(np.percentile(sample, 99))
+    warm = sample[sample > 0.1 * reference]
+    bulk = float(warm.mean()) if len(warm) else 0.0
+    if not limits.suv_top[0] <= top <= limits.suv_top[1] or not limits.suv_bulk[0] <= bulk <= limits.suv_bulk[1]:
+        raise StudyError(
+            "suv_implausible",
+            f"{name}: SUV up to {top:.4g}, {bulk:.4g} on average in the body; a person has about 1",
+        )
+    return f"SUV plausible: {bulk:.2f} on average in the body, {top:.1f} at most"
+
+
+def _sample(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Up to about a million voxels, evenly spaced."""
+    step = max(1, round((array.size / 1e6) ** (1 / 3)))
+    return array[:: step if array.shape[0] > step else 1, ::step, :: step if array.shape[2] > step else 1].ravel()

@@ -1,0 +1,244 @@
+"""The planned series of one exam, read into volumes. A series that fails is quarantined; the others go on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.core.context import ContextKind, PatientContext
+from irae.core.errors import StudyError
+from irae.core.exam import ROLE_QUANTITY, Exam, Role, SeriesOrigin
+from irae.core.notice import Notice
+from irae.core.volume import Volume
+from irae.io.archive.choice import contrast_given
+from irae.io.archive.codes import Outcome
+from irae.io.archive.enhanced import frame_reader
+from irae.io.archive.geometry import Stack, stack
+from irae.io.archive.headers import EXPLICIT_BE, UNCOMPRESSED, Header
+from irae.io.archive.index import rows_of
+from irae.io.archive.pet import height_cm
+from irae.io.archive.pixels import read_slice, rescale
+from irae.io.archive.plausibility import check_hu, check_suv
+from irae.io.archive.values import ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
+from irae.io.archive.volumes import assemble, canonical, finite
+from irae.io.nifti import read_volume
+from irae.quant.lbm import suv_to_sul
+
+AIR_HU = -1024.0
+_DECODERS = 2  # decoding compressed slices ahead of the one being placed
+
+
+def read_exam(plan: ExamPlan, context: PatientContext | None = None) -> ReadExam:
+    """The exam's volumes: CT in HU, PET in SUVbw (g/mL), T1c MR; axes nearest to R, A and S.
+
+    Args:
+        plan: From ``index_archive``; its files must still be where they were.
+        context: What else is known of the patient; sex and height give SUL where the header does not.
+
+    Returns:
+        The exam, the series as they ended, and rows for files whose outcome changed against the index.
+
+    Raises:
+        StudyError: If no series of the plan could be read; its code is that of the first refusal.
+    """
+    context = context if context is not None else PatientContext()
+    volumes: dict[Role, Volume] = {}
+    origins: dict[Role, SeriesOrigin] = {}
+    notices = list(plan.notices)
+    ended: list[SeriesPlan] = []
+    for role, series in plan.chosen.items():
+        try:
+            volume, read = _read_series(series)
+        except StudyError as error:
+            read = series.decided(Outcome.QUARANTINED, error.code, error.text)
+        except MemoryError:
+            read = series.decided(Outcome.QUARANTINED, "too_large", f"series {series.key} does not fit into memory")
+        except Exception as error:  # one bad series must never stop the others
+            text = f"series {series.key}: {type(error).__name__} while it was read"
+            read = series.decided(Outcome.QUARANTINED, "internal_error", text)
+        ended.append(read)
+        if read.usable:
+            volumes[role] = volume
+            origins[role] = _origin(read, role, context, plan)
+        else:
+            code = "pet_without_suv" if role is Role.PET else "series_quarantined"
+            notices.append(Notice(code, f"The {series.modality} could not be used: {read.text}."))
+    if not volumes:
+        first = ended[0]
+        raise StudyError(first.code, f"exam {plan.key}: nothing could be read; {first.text}", where=first.key)
+    before = {series.key: series for series in plan.chosen.values()}
+    changed: list[FileOutcome] = []
+    for series in ended:
+        was = before[series.key]
+        if (series.outcome, series.code, series.text) != (was.outcome, was.code, was.text):
+            changed.extend(rows_of(series))
+    exam = Exam(
+        patient=plan.patient, acquired_on=plan.acquired_on, volumes=volumes, context=context, origins=origins,
+        notices=tuple(dict.fromkeys(notices)),
+    )
+    return ReadExam(exam=exam, series=(*ended, *plan.unchosen), outcomes=tuple(changed))
+
+
+def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
+    if plan.role is None:
+        raise StudyError("role_unknown", f"series {plan.key} has no role")
+    if plan.kind == "nifti":
+        volume = canonical(read_volume(plan.files[0].path, ROLE_QUANTITY[plan.role]))
+        return _checked(volume, plan)
+    headers: Sequence[Header] = plan.headers
+    arranged = stack(headers)
+    ordered = tuple(headers[n] for n in arranged.order)
+    scales, plan = _scales(ordered, plan)
+    reader = _stored(ordered, plan)
+    _agreeing_duplicates(headers, arranged, plan)
+
+    def place(number: int) -> tuple[NDArray[Any], float, float]:
+        return reader(number), *scales[number]
+
+    frame = ordered[0].text("FrameOfReferenceUID") or None
+    outside = AIR_HU if plan.role is Role.CT else 0.0
+    array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
+    volume = Volume(array=array, geometry=geometry, quantity=ROLE_QUANTITY[plan.role])
+    return _checked(volume, plan)
+
+
+def _scales(headers: Sequence[Header], plan: SeriesPlan) -> tuple[list[tuple[float, float]], SeriesPlan]:
+    """(slope, intercept) of each slice; for PET the SUV factor is in them."""
+    needed = plan.role is Role.PET
+    found = [rescale(header, needed=needed) for header in headers]
+    if any(scale is None for scale in found) and any(scale is not None for scale in found):
+        raise StudyError("rescale_invalid", f"series {plan.key}: only some slices have a rescale slope")
+    scales = [scale if scale is not None else (1.0, 0.0) for scale in found]
+    if plan.role is Role.CT and found[0] is None:
+        text = "no rescale slope and intercept: the stored values are taken as HU and checked"
+        plan = plan.decided(Outcome.REPAIRED, "rescale_missing", text, text)
+    if plan.role is Role.PET:
+        factor = plan.suv_factor if plan.suv_factor is not None else float("nan")
+        scales = [(slope * factor, intercept * factor) for slope, intercept in scales]
+    if len(set(scales)) > 1:
+        text = f"{len(set(scales))} different rescale slopes, one for each slice"
+        plan = plan.decided(plan.outcome, plan.code, plan.text, text)
+    return scales, plan
+
+
+def _stored(headers: tuple[Header, ...], plan: SeriesPlan):  # type: ignore[no-untyped-def]
+    """Slice number to stored values; compressed slices are decoded ahead by a few threads."""
+    first = headers[0]
+    plain = first.pixels is not None and first.syntax in UNCOMPRESSED and first.syntax != EXPLICIT_BE
+    if plan.kind == "enhanced" and not plain:
+        return frame_reader(headers)
+    if plain:
+        return lambda number: read_slice(headers[number])
+    return _Ahead(headers)
+
+
+class _Ahead:
+    """Decodes slices in order, a few ahead of the one asked for."""
+
+    def __init__(self, headers: Sequence[Header]) -> None:
+        self._headers = headers
+        self._pool = ThreadPoolExecutor(_DECODERS)
+        self._waiting: dict[int, Any] = {}
+
+    def __call__(self, number: int) -> NDArray[Any]:
+        last = len(self._headers) - 1
+        for n in range(number, min(number + 2 * _DECODERS, last) + 1):
+            if n not in self._waiting:
+                self._waiting[n] = self._pool.submit(read_slice, self._headers[n])
+        try:
+            stored: NDArray[Any] = self._waiting.pop(number).result()
+        except BaseException:
+            self._pool.shutdown(cancel_futures=True)
+            raise
+        if number == last:
+            self._pool.shutdown()
+        return stored
+
+
+def _agreeing_duplicates(headers: Sequence[Header], arranged: Stack, plan: SeriesPlan) -> None:
+    for kept, also in arranged.duplicates:
+        one, other = headers[kept], headers[also]
+        same = rescale(one, needed=False) == rescale(other, needed=False)
+        if not same or not np.array_equal(read_slice(one), read_slice(other)):
+            raise StudyError(
+                "duplicate_position",
+                f"{one.file.name} and {other.file.name} lie at the same place with different pixels", where=plan.key,
+            )
+
+
+def _checked(volume: Volume, plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
+    """The volume after its values were checked against what they claim to be; HU are clipped at air."""
+    name = plan.description or plan.key
+    array = volume.array
+    finite(array, name)
+    if plan.role is Role.CT:
+        said = check_hu(array, name)
+        if float(array.min()) < AIR_HU:
+            clipped = np.maximum(array, np.float32(AIR_HU))
+            said += f"; values below {AIR_HU:g} HU (padding) are clipped"
+            volume = Volume(array=clipped, geometry=volume.geometry, quantity=volume.quantity)
+    elif plan.role is Role.PET:
+        said = check_suv(array, name)
+        if float(array.min()) < 0.0:
+            said += f"; lowest value {array.min():.3g} kept"
+    else:
+        if float(array.std()) == 0.0:
+            raise StudyError("quantity_contradicts", f"{name}: every voxel has the same value")
+        said = "MR signal, arbitrary units"
+    return volume, plan.decided(plan.outcome, plan.code, plan.text, said)
+
+
+def _origin(plan: SeriesPlan, role: Role, context: PatientContext, exam: ExamPlan) -> SeriesOrigin:
+    first: Header | None = plan.headers[0] if plan.headers else None
+    decisions = list(plan.decisions)
+    sul = None
+    if role is Role.PET:
+        sul, said = _sul(first, context, exam)
+        decisions.append(said)
+    return SeriesOrigin(
+        role=role, series_uid=plan.series_uid, study_uid=first.text("StudyInstanceUID") if first else "",
+        files=tuple(file.name for file in plan.files), digest=digest_of(plan.files), decisions=tuple(decisions),
+        suv_factor=plan.suv_factor, suv_to_sul=sul, uptake_minutes=plan.facts.get("uptake_minutes"),
+        contrast=contrast_given(first) if first is not None and role is not Role.PET else None,
+    )
+
+
+def _sul(first: Header | None, context: PatientContext, exam: ExamPlan) -> tuple[float | None, str]:
+    """Factor from SUVbw to SUL (Janmahasatian), from the header, then from the context; and the sentence about it."""
+    weight = first.get("PatientWeight") if first is not None else None
+    sex = first.text("PatientSex").upper() if first is not None else ""
+    height = height_cm(first.get("PatientSize")) if first is not None else None
+    where = []
+    if sex not in ("M", "F"):
+        sex = (context.latest(ContextKind.SEX, exam.acquired_on) or "").upper()
+        where.append("sex from the context")
+    if height is None:
+        said = context.latest(ContextKind.HEIGHT_CM, exam.acquired_on)
+        height = float(said) if said else None
+        where.append("height from the context")
+    if not weight or sex not in ("M", "F") or height is None:
+        missing = [n for n, v in (("weight", weight), ("sex", sex in ("M", "F")), ("height", height)) if not v]
+        return None, f"no SUL: {', '.join(missing)} unknown"
+    try:
+        factor = suv_to_sul(sex, weight, height)
+    except ValueError as error:
+        return None, f"no SUL: {error}"
+    noted = f" ({', '.join(where)})" if where else ""
+    return factor, f"SUL = {factor:.4f} x SUVbw (Janmahasatian; {sex}, {weight:g} kg, {height:.0f} cm){noted}"
+
+
+def digest_of(files: Sequence[FoundFile]) -> str:
+    """sha256 over the contents of files in their order, as ``sha256:...``."""
+    total = hashlib.sha256()
+    buffer = bytearray(1 << 20)
+    view = memoryview(buffer)
+    for file in files:
+        with open(file.path, "rb", buffering=0) as stream:
+            while count := stream.readinto(buffer):
+                total.update(view[:count])
+    return f"sha256:{total.hexdigest()}"
