@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
+from irae.core.anatomy import Irae
 from irae.core.assessment import Assessment, View
 from irae.core.context import PatientContext
 from irae.core.course import Course
+from irae.core.finding import Decision, OrganFinding
 from irae.core.focus import AttributedFocus
 from irae.report import words
 from irae.report.pages import write_page
@@ -39,8 +42,33 @@ def write_course_page(path: Path, course: Course, *, context: PatientContext | N
     write_page(path, "course.html.j2", {
         "course": course, "timeline": course_timeline(course, context),
         "no_context": context is None or not context.entries, "responses": response_grid(course),
-        "tracks": track_rows(course), "views": tuple(View),
+        "tracks": track_rows(course), "standings": standings(course),
     })
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The last answer that could be given for one irAE, and why the newest exam could not give one."""
+
+    finding: OrganFinding
+    on: date
+    later_gap: str
+
+
+def standings(course: Course) -> list[Standing]:
+    """Per irAE the newest assessable answer: a later exam that does not show the organ does not end a suspicion."""
+    rows = []
+    for irae in Irae:
+        answers = [(e.acquired_on, f) for e in course.exams for f in e.findings if f.irae is irae]
+        if not answers:
+            continue
+        last_day, last = answers[-1]
+        day, finding = next(
+            ((d, f) for d, f in reversed(answers) if f.decision is not Decision.NOT_ASSESSABLE), (last_day, last)
+        )
+        gap = f"not assessable on {last_day}: {last.reasons[0]}" if day != last_day else ""
+        rows.append(Standing(finding, day, gap))
+    return rows
 
 
 def response_grid(course: Course) -> list[tuple[str, list[tuple[View, list[Assessment | None]]], list[bool]]]:

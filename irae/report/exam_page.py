@@ -98,7 +98,7 @@ def write_exam_page(
     first = baseline[0] if baseline is not None else None
     write_page(path, "exam.html.j2", {
         "result": result, "baseline": first, "course_link": "../course.html",
-        "headline": headline(result), "responses": response_rows(result),
+        "headline": headline(result), "responses": response_rows(result), "hinges": hinge_sentences(result),
         "findings": [(f, [(e, own_baseline(f, e, first)) for e in f.evidence]) for f in result.findings],
         "lesions": lesion_rows(result, past, targets), "past": past,
         "foci": sorted(result.foci, key=importance), "focus_name": focus_name,
@@ -138,7 +138,6 @@ def headline(result: ExamResult) -> list[str]:
 
 def response_rows(result: ExamResult) -> list[ResponseRow]:
     """Criteria in the order of the result, both views side by side, with what each hinges on."""
-    names = {f.focus.id: f for f in result.foci}
     rows = []
     for criterion in dict.fromkeys(a.criterion for a in result.assessments):
         views = {a.view: a for a in result.assessments if a.criterion == criterion}
@@ -147,12 +146,24 @@ def response_rows(result: ExamResult) -> list[ResponseRow]:
             category = dict(hinge.categories).get(criterion)
             if category is None:
                 continue
-            focus = names.get(hinge.focus)
-            place = f" ({words.organ(focus.focus.organ)})" if focus is not None else ""
-            name = focus_name(focus) if focus is not None else f"#{hinge.focus}"
-            hinges.append(f"if {name}{place} is {hinge.if_nature}: {category}")
+            hinges.append(f"{_place(result, hinge.focus)}: if {hinge.if_nature}, {category}")
         rows.append(ResponseRow(criterion, views.get(View.ATTRIBUTED), views.get(View.AS_SEEN), tuple(hinges)))
     return rows
+
+
+def hinge_sentences(result: ExamResult) -> list[str]:
+    """Which single attribution would change which categories, one sentence each."""
+    return [
+        f"{_place(result, h.focus)}: were it {h.if_nature}, "
+        + ", ".join(f"{words.criterion(c)} would be {category}" for c, category in h.categories) + "."
+        for h in result.hinges_on
+    ]
+
+
+def _place(result: ExamResult, number: int) -> str:
+    """A focus of the result by name and site."""
+    focus = next((f for f in result.foci if f.focus.id == number), None)
+    return f"#{number}" if focus is None else f"{focus_name(focus)} ({words.organ(focus.focus.organ)})"
 
 
 def own_baseline(finding: OrganFinding, evidence: Evidence, baseline: ExamResult | None) -> float | None:
@@ -197,7 +208,7 @@ def lesion_rows(result: ExamResult, past: Sequence[ExamResult], targets: Collect
 
 
 def size_mm(exam: ExamResult, track: str) -> float | None:
-    """The size of a lesion at an exam: short axis of a node, else longest diameter; 0 where gone; None if not listed."""
+    """A lesion's size at an exam: short axis of a node, else longest diameter; 0 where gone; None if not listed."""
     for focus in exam.foci:
         if focus.focus.track == track:
             if focus.focus.status is FocusStatus.GONE:

@@ -32,10 +32,10 @@ NATURE: dict[Nature, NatureStyle] = {
     Nature.PHYSIOLOGIC: NatureStyle(GREEN, "dotted", "P", "physiologic"),
 }
 
-# Outlines of organs on CT; organs not listed are not outlined.
+# Outlines of organs, pale and thin so that no organ looks like a focus; organs not listed are not outlined.
 ORGAN: dict[str, str] = {
-    "lung_left": SKY, "lung_right": SKY, "colon": ORANGE, "liver": GREEN, "thyroid_gland": VERMILLION,
-    "spleen": PURPLE, "small_bowel": YELLOW, "pituitary": ORANGE,
+    "lung_left": "#A6D5F2", "lung_right": "#A6D5F2", "colon": YELLOW, "liver": "#B9EBD3", "thyroid_gland": "#FFC2A1",
+    "spleen": "#E3CBEB", "small_bowel": "#D9C79B", "pituitary": YELLOW,
 }
 
 DECISION: dict[Decision, str] = {

@@ -1,4 +1,4 @@
-"""Which pictures an exam's page shows, and how each is cut: fixed windows, the baseline at the same level beside now."""
+"""Which pictures an exam's page shows, and how each is cut: fixed windows, the baseline at the same level."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from irae.core.anatomy import BY_NAME, IRAE_ORGANS, Irae
+from irae.core.anatomy import IRAE_ORGANS, Irae, site_of
 from irae.core.exam import Exam
 from irae.core.finding import Decision
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
@@ -17,11 +17,20 @@ from irae.core.geometry import Geometry
 from irae.core.result import ExamResult
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.quant.resample import OUTSIDE
-from irae.report import palette
+from irae.report import palette, words
 from irae.report.canvas import Mark, Outline, Panel, Ruler, draw_rows
 from irae.report.levels import corresponding_point, organ_centres
-from irae.report.planes import AXIAL, CORONAL, LETTERS, SAGITTAL, WORLD_AXES, Plane, along_world_axes
-from irae.report.planes import coronal_projection, cut
+from irae.report.planes import (
+    AXIAL,
+    CORONAL,
+    LETTERS,
+    SAGITTAL,
+    WORLD_AXES,
+    Plane,
+    along_world_axes,
+    coronal_projection,
+    cut,
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -89,7 +98,7 @@ MAX_KEY_SLICES = 6
 TALLEST_PX = 760
 OVERVIEW_MM_PER_PX, AXIAL_MM_PER_PX, SELLA_MM_PER_PX = 1.1, 1.2, 0.24
 BODY_HU, BODY_SUV = -400.0, 0.3
-COARSE_MM = 6.0
+COARSE_MM, LEVEL_MM = 6.0, 4.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -172,7 +181,7 @@ def _shift(now: Side, before: Side, point_mm: NDArray[np.float64]) -> tuple[NDAr
     """How far the same level lies away on the earlier exam, and how that was found."""
     moved = corresponding_point(point_mm.tolist(), dict(now.centres), dict(before.centres))
     if moved is None:
-        return np.zeros(3), "Levels are not matched: no organ lies wholly in both exams; the same table position is shown."
+        return np.zeros(3), "Levels are not matched: no organ lies wholly in both exams; same coordinates shown."
     return moved - point_mm, "Levels are matched by the organs that both exams show."
 
 
@@ -193,7 +202,8 @@ def _in_plane_plane(kind: str, centre: NDArray[np.float64], low: NDArray[np.floa
 
 def _panel(
     title: str, volume: Volume | None, plane: Plane, window: Window, *, missing: str,
-    outlines: Sequence[Outline] = (), marks: Sequence[Mark] = (), ruler: Ruler | None = None, scale_bar_mm: float = 50.0,
+    outlines: Sequence[Outline] = (), marks: Sequence[Mark] = (), ruler: Ruler | None = None,
+    scale_bar_mm: float = 50.0,
 ) -> Panel:
     image = None
     if volume is not None:
@@ -240,7 +250,7 @@ def _focus_outlines(side: Side, plane: Plane) -> tuple[list[Outline], list[Mark]
             continue
         style = palette.NATURE[focus.nature]
         mask = flat == number
-        outlines.append(Outline(mask, style.colour, style.line, 1.6))
+        outlines.append(Outline(mask, style.colour, style.line, 1.8))
         rows, columns = np.nonzero(mask)
         across = left + (columns.mean() + 0.5) * (right - left) / mask.shape[1]
         up = top - (rows.min() - 1) * (top - bottom) / mask.shape[0]
@@ -286,7 +296,7 @@ def _overview(now: Side, before: Side | None) -> Picture:
     assert ct is not None
     low, high = _body_box(ct)
     scale = max(OVERVIEW_MM_PER_PX, float(high[2] - low[2]) / TALLEST_PX)
-    plane = _in_plane_plane(CORONAL, _irae_depth(now, low, high), low, high, scale)
+    plane = _in_plane_plane(CORONAL, _telling_depth(now, low, high), low, high, scale)
     panels = []
     note = "There is no earlier exam."
     if before is None:
@@ -304,15 +314,32 @@ def _overview(now: Side, before: Side | None) -> Picture:
     return Picture(
         "CT, coronal, organs as they were found",
         f"Plane at y {plane.centre_mm[1]:.0f} mm. {note} Outlines are the masks that were measured.",
-        draw_rows(panels), "Coronal CT at baseline and now with outlines of the organs found",
+        draw_rows(panels), "Coronal CT at baseline and now with outlines of the organs found", wide=True,
     )
 
 
-def _irae_depth(side: Side, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A point at the depth where most of liver and lungs lies; the middle of the body without them."""
-    wanted = [side.centres[o] for o in ("liver", "colon", "lung_left", "lung_right") if o in side.centres]
-    depth: NDArray[np.float64] = np.mean(wanted, axis=0) if wanted else (low + high) / 2
-    return depth
+def _places(organs: LabelMap, names: Sequence[str]) -> NDArray[np.float64]:
+    """(n, 3) RAS+ mm: the voxels of some organs on a coarse copy."""
+    steps = [max(1, int(COARSE_MM / 2 / s)) for s in organs.geometry.spacing_mm]
+    coarse = organs.array[:: steps[0], :: steps[1], :: steps[2]]
+    wanted = [organs.labels[n] for n in names if organs.seen(n)]
+    return organs.geometry.to_world(np.argwhere(np.isin(coarse, wanted)) * steps)
+
+
+def _telling_depth(side: Side, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A point at the depth whose coronal plane cuts most irAE organs well; the middle of the body without organs."""
+    score: dict[int, float] = {}
+    if side.images.organs is not None:
+        for names in IRAE_ORGANS.values():
+            depths, counts = np.unique(
+                np.round(_places(side.images.organs, names)[:, 1] / LEVEL_MM), return_counts=True
+            )
+            for depth, count in zip(depths, counts, strict=True):
+                score[int(depth)] = score.get(int(depth), 0.0) + float(np.sqrt(count))
+    middle = (low + high) / 2
+    if score:
+        middle[1] = max(score, key=lambda depth: score[depth]) * LEVEL_MM
+    return middle
 
 
 def _projection(now: Side, before: Side | None) -> Picture:
@@ -335,7 +362,7 @@ def _projection(now: Side, before: Side | None) -> Picture:
         f"{note} Every focus is outlined; physiologic ones dotted. Letters: M metastasis, I inflammation, "
         "P physiologic, ? cannot be told.",
         draw_rows(panels),
-        "Coronal PET maximum intensity projection at baseline and now, foci outlined by nature",
+        "Coronal PET maximum intensity projection at baseline and now, foci outlined by nature", wide=True,
     )
 
 
@@ -387,14 +414,12 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
         return None
     kind = ORGAN_PLANE[irae]
     through = WORLD_AXES[kind][2]
-    steps = [max(1, int(COARSE_MM / 2 / s)) for s in organs.geometry.spacing_mm]
-    coarse = organs.array[:: steps[0], :: steps[1], :: steps[2]]
-    places = organs.geometry.to_world(np.argwhere(np.isin(coarse, [organs.labels[n] for n in names])) * steps)
+    places = _places(organs, names)
     if not len(places):
         return None
-    depths, counts = np.unique(np.round(places[:, through] / 4.0), return_counts=True)
+    depths, counts = np.unique(np.round(places[:, through] / LEVEL_MM), return_counts=True)
     centre = places.mean(axis=0)
-    centre[through] = depths[np.argmax(counts)] * 4.0
+    centre[through] = depths[np.argmax(counts)] * LEVEL_MM
     low, high = _body_box(ct)
     if kind is CORONAL:
         low[2] = max(low[2], places[:, 2].min() - 30)
@@ -407,10 +432,10 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
     window = LUNG if irae is Irae.PNEUMONITIS else SOFT_TISSUE
     axis = "xyz"[through]
     return Picture(
-        f"Suspected {irae.value}: {BY_NAME[names[0]].site.replace('_', ' ')}, {kind}",
+        f"Suspected {irae.value}: {site_of(names[0])}, {kind}",
         f"{kind.capitalize()} plane at {axis} {centre[through]:.0f} mm, where most of the organ lies. {note}",
         _triptych(now, before, plane, earlier, window, ()),
-        f"{kind} slices through the organ of the suspected {irae.value}, baseline, now and now with outlines", wide=True,
+        f"{kind} slices through the organ of the suspected {irae.value}: baseline, now, now outlined", wide=True,
     )
 
 
@@ -423,8 +448,10 @@ def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Pi
     plane = _in_plane_plane(AXIAL, centre, low, high, AXIAL_MM_PER_PX)
     style = palette.NATURE[focus.nature]
     half = focus.focus.longest_mm / 2 + 8
-    mark = Mark(float(centre[0]), float(centre[1]), f"{focus_name(focus)} {style.letter}", style.colour, half, style.line)
-    note, earlier, earlier_marks = "There is no earlier exam.", None, ()
+    name = f"{focus_name(focus)} {style.letter}"
+    mark = Mark(float(centre[0]), float(centre[1]), name, style.colour, half, style.line)
+    note, earlier = "There is no earlier exam.", None
+    earlier_marks: tuple[Mark, ...] = ()
     if before is not None:
         same = next(
             (f for f in before.result.foci if focus.focus.track and f.focus.track == focus.focus.track
@@ -439,11 +466,9 @@ def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Pi
         else:
             shift, note = _shift(now, before, centre)
         earlier = plane.moved(shift)
-    site = BY_NAME[focus.focus.organ].display if focus.focus.organ in BY_NAME else (
-        (focus.focus.organ or "outside the organs outlined").replace("_", " "))
-    window = CT_WINDOW.get(BY_NAME[focus.focus.organ].site, SOFT_TISSUE) if focus.focus.organ in BY_NAME else SOFT_TISSUE
+    window = CT_WINDOW.get(site_of(focus.focus.organ), SOFT_TISSUE)
     return Picture(
-        f"{focus_name(focus)}: {focus.focus.status.value}, {style.word} ({site})",
+        f"{focus_name(focus)}: {focus.focus.status.value}, {style.word} ({words.organ(focus.focus.organ)})",
         f"Axial slice at z {centre[2]:.0f} mm. {note}",
         _triptych(now, before, plane, earlier, window, (mark,), earlier_marks),
         f"Axial slices through focus {focus_name(focus)}: baseline, now, now with outlines", wide=True,
@@ -490,7 +515,7 @@ def _sella(now: Side, before: Side | None) -> Picture:
 def _mr_window(mr: Volume) -> Window:
     steps = [max(1, int(3.0 / s)) for s in mr.geometry.spacing_mm]
     low, high = np.percentile(mr.array[:: steps[0], :: steps[1], :: steps[2]], (2.0, 99.7))
-    return Window(float(low), float(max(high, low + 1e-3)), "T1 after contrast, window 2nd to 99.7th percentile of the head")
+    return Window(float(low), float(max(high, low + 1e-3)), "T1 after contrast, 2nd to 99.7th percentile")
 
 
 def _height(mask: NDArray[np.bool_], plane: Plane) -> Ruler:

@@ -51,7 +51,7 @@ class Plane:
     @property
     def geometry(self) -> Geometry:
         """The grid of the plane in RAS+ mm, one voxel thick."""
-        across, up, through = WORLD_AXES[self.kind]
+        across, up, _ = WORLD_AXES[self.kind]
         size = [1, 1, 1]
         size[across] = max(2, round(self.width_mm / self.pixel_mm))
         size[up] = max(2, round(self.height_mm / self.pixel_mm))

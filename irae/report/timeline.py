@@ -46,12 +46,11 @@ class Trend:
 
 # Liver +-1.0 and blood pool +-0.85 SUV: within-patient variation, Boktor et al., J Nucl Med 2013;54:677.
 TRENDS: tuple[Trend, ...] = (
-    Trend("liver.suv_mean", "liver mean", palette.GREEN, "o", 1.0),
-    Trend("aorta.suv_mean", "blood pool mean", palette.GREY, "s", 0.85),
+    Trend("pet.liver_mean", "liver mean", palette.GREEN, "o", 1.0),
+    Trend("pet.blood_pool_mean", "blood pool mean", palette.GREY, "s", 0.85),
     Trend("colon.suv95", "colon SUV95", palette.ORANGE, "^"),
     Trend("lung.suv95", "lung SUV95", palette.SKY, "v"),
-    Trend("thyroid_gland.suv95", "thyroid SUV95", palette.VERMILLION, "D"),
-    Trend("pituitary.suv_max", "pituitary SUVmax", palette.PURPLE, "P"),
+    Trend("thyroid_gland.suv75", "thyroid SUV75", palette.VERMILLION, "D"),
 )
 WIDTH_IN, DPI = 11.8, 100
 
@@ -63,8 +62,8 @@ def course_timeline(course: Course, context: PatientContext | None) -> bytes:
     if entries:
         kinds = [k for k in PERIODS if any(e.kind is k for e in entries)]
         panels.append((0.3 + 0.27 * len(kinds), lambda axes: _treatment(axes, entries, kinds, _last_day(course))))
-    panels.append((0.85, lambda axes: _scans(axes, course)))
-    panels.append((2.0, lambda axes: _episodes(axes, course)))
+    panels.append((1.05, lambda axes: _scans(axes, course)))
+    panels.append((2.2, lambda axes: _episodes(axes, course)))
     sums = _sum_criterion(course)
     if sums is not None:
         panels.append((2.3, lambda axes: _sums(axes, course, sums)))
@@ -114,6 +113,11 @@ def _heading(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=9, weight="bold", pad=3)
 
 
+def _legend(axes: Axes) -> None:
+    """On the line of the heading, where no curve can lie under it."""
+    axes.legend(fontsize=7.5, loc="lower right", bbox_to_anchor=(1.0, 0.985), frameon=False, ncols=6, borderpad=0)
+
+
 def _treatment(axes: Axes, entries: Sequence[ContextEntry], kinds: Sequence[ContextKind], last_day: date) -> None:
     _heading(axes, "Treatment and confounders")
     axes.set_ylim(len(kinds) - 0.4, -0.6)
@@ -131,20 +135,25 @@ def _treatment(axes: Axes, entries: Sequence[ContextEntry], kinds: Sequence[Cont
                 axes.barh(row, max(1.0, _day(end) - _day(entry.start)), left=_day(entry.start), height=0.55,
                           color=colour, alpha=0.85, hatch=None if entry.end is not None else "//", edgecolor="white")
             if entry.value not in said:
-                axes.text(_day(entry.start) + 2, row, entry.value, fontsize=8, va="center", clip_on=True,
-                          bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
+                axes.text(_day(entry.start) + 2, row, entry.value.replace("_", " "), fontsize=8, va="center",
+                          clip_on=True, bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
                 said.add(entry.value)
 
 
 def _scans(axes: Axes, course: Course) -> None:
     _heading(axes, "Scans and what is due")
-    axes.set_ylim(-0.9, 1.2)
+    axes.set_ylim(-0.9, 2.3)
     axes.set_yticks([])
+    span = max(1.0, _day(_last_day(course)) - _day(course.exams[0].acquired_on))
+    raised, before = False, float("-inf")
     for exam in course.exams:
         day = _day(exam.acquired_on)
+        raised = day - before < 0.09 * span and not raised  # names of close scans stand above each other
+        before = day
         axes.plot(day, 0, "o", color=palette.BLACK, markersize=7)
         kinds = "+".join(words.MODALITY.get(m, m) for m in exam.modalities)
-        axes.text(day, 0.35, f"{exam.acquired_on:%d %b %Y}\n{kinds}", ha="center", va="bottom", fontsize=7.5)
+        axes.text(day, 1.35 if raised else 0.3, f"{exam.acquired_on:%d %b %Y}\n{kinds}", ha="center", va="bottom",
+                  fontsize=7.5)
     for due in course.due:
         if due.state not in (DueState.DUE, DueState.OVERDUE):
             continue
@@ -159,10 +168,9 @@ def _episodes(axes: Axes, course: Course) -> None:
     """One row per irAE: a bar from exam to exam while suspected, hatched where it could not be assessed."""
     _heading(axes, "Immune-related adverse events")
     rows = list(Irae)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_ylim(len(rows) - 0.4, -0.75)
     axes.set_yticks(range(len(rows)), [i.value for i in rows])
     days = [_day(e.acquired_on) for e in course.exams]
-    half = max(2.5, (days[-1] - days[0]) * 0.012)
     for row, irae in enumerate(rows):
         found = [next((f for f in e.findings if f.irae is irae), None) for e in course.exams]
         for n, finding in enumerate(found):
@@ -173,18 +181,18 @@ def _episodes(axes: Axes, course: Course) -> None:
                 colour = palette.EPISODE[finding.state]
                 if after is not None and after.decision is not Decision.NOT_ASSESSABLE:
                     axes.barh(row, days[n + 1] - days[n], left=days[n], height=0.22, color=colour, alpha=0.45)
-                axes.plot(days[n], row, "s", markersize=11, color=colour)
-                axes.text(days[n] + half * 1.1, row, f"{EPISODE_MARK.get(finding.state, 'suspected')}, severity "
-                          f"{finding.severity}", fontsize=7.5, va="center",
-                          bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.8})
+                axes.plot(days[n], row, "s", markersize=12, color=colour)
+                axes.text(days[n], row, str(finding.severity), color="white", fontsize=8.5, weight="bold",
+                          ha="center", va="center_baseline")
+                axes.text(days[n], row - 0.3, EPISODE_MARK.get(finding.state, "suspected"), fontsize=7, ha="center",
+                          va="bottom")
             elif finding.decision is Decision.NOT_ASSESSABLE:
                 axes.plot(days[n], row, "s", markersize=10, markerfacecolor="white", markeredgecolor="black")
-                axes.text(days[n], row, "×", ha="center", va="center", fontsize=9)
-                axes.text(days[n] + half * 1.1, row, "not assessable", fontsize=7.5, va="center")
+                axes.plot(days[n], row, "x", markersize=6, color="black")
             else:
                 axes.plot(days[n], row, "o", markersize=6, markerfacecolor="white", markeredgecolor=palette.GREEN)
                 if finding.state is EpisodeState.RESOLVED:
-                    axes.text(days[n] + half * 1.1, row, "resolved", fontsize=7.5, va="center")
+                    axes.text(days[n], row - 0.2, "resolved", fontsize=7, ha="center", va="bottom")
 
 
 def _sum_criterion(course: Course) -> str | None:
@@ -205,7 +213,7 @@ def _sums(axes: Axes, course: Course, criterion: str) -> None:
     _heading(axes, f"Sum of target diameters, mm, and category ({words.criterion(criterion)})")
     tallest = 0.0
     attributed_points = _points(course, criterion, View.ATTRIBUTED)
-    for view, colour, style in ((View.AS_SEEN, palette.VERMILLION, "--"), (View.ATTRIBUTED, palette.BLUE, "-")):
+    for view, colour, width in ((View.AS_SEEN, palette.VERMILLION, 6.0), (View.ATTRIBUTED, palette.BLUE, 1.8)):
         points = _points(course, criterion, view)
         if not points:
             continue
@@ -215,8 +223,8 @@ def _sums(axes: Axes, course: Course, criterion: str) -> None:
         if first.baseline_mm is not None and course.exams[0].acquired_on < days[0]:
             days, values = [course.exams[0].acquired_on, *days], [first.baseline_mm, *values]
         tallest = max([tallest, *values])
-        axes.plot([_day(d) for d in days], values, style, marker="o", markersize=5, color=colour, linewidth=1.8,
-                  label=words.VIEW[view], markerfacecolor="white" if style == "--" else colour)
+        axes.plot([_day(d) for d in days], values, marker="o", markersize=5, color=colour, linewidth=width,
+                  alpha=0.35 if width > 2 else 1.0, label=words.VIEW[view])
         same = {d: a.category for d, a in attributed_points}
         for day, assessment in points:
             if view is View.AS_SEEN and same.get(day) == assessment.category:
@@ -226,7 +234,7 @@ def _sums(axes: Axes, course: Course, criterion: str) -> None:
                           xytext=(0, -9 if below else 8), textcoords="offset points", ha="center", color=colour,
                           va="top" if below else "bottom")
     axes.set_ylim(-0.12 * max(tallest, 1.0), max(tallest, 1.0) * 1.3)
-    axes.legend(fontsize=7.5, loc="upper right", frameon=False, ncols=2)
+    _legend(axes)
 
 
 def _series(course: Course, trend: Trend) -> tuple[list[date], list[float]]:
@@ -240,7 +248,7 @@ def _series(course: Course, trend: Trend) -> tuple[list[date], list[float]]:
 
 
 def _uptake(axes: Axes, course: Course) -> None:
-    _heading(axes, "Organ uptake, SUVbw g/mL; bands: test-retest noise around the patient's first value (Boktor 2013)")
+    _heading(axes, "Organ uptake, SUVbw g/mL; bands: test-retest noise around the first value")
     first, last = _day(course.exams[0].acquired_on), _day(course.exams[-1].acquired_on)
     for trend in TRENDS:
         days, values = _series(course, trend)
@@ -253,4 +261,4 @@ def _uptake(axes: Axes, course: Course) -> None:
                   linewidth=1.6, label=trend.label)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.15)
-    axes.legend(fontsize=7.5, loc="upper right", frameon=False, ncols=3)
+    _legend(axes)

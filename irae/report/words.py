@@ -20,7 +20,7 @@ CRITERION: dict[str, str] = {
 # Whole-body and metabolic criteria sum SUL, the others diameters.
 CATEGORY: dict[str, str] = {
     "CR": "complete response", "PR": "partial response", "SD": "stable disease", "PD": "progressive disease",
-    "NE": "not evaluable", "NED": "no evidence of disease", "NON-CR/NON-PD": "neither complete response nor progression",
+    "NE": "not evaluable", "NED": "no evidence of disease", "NON-CR/NON-PD": "neither response nor progression",
     "iCR": "complete response", "iPR": "partial response", "iSD": "stable disease",
     "iUPD": "progression, unconfirmed", "iCPD": "progression, confirmed", "NON-iCR/NON-iUPD": "neither response nor "
     "progression", "CMR": "complete metabolic response", "PMR": "partial metabolic response",
@@ -31,7 +31,8 @@ CATEGORY: dict[str, str] = {
 }
 # NCI Thesaurus codes of the criteria that have one (CDISC controlled terminology, RSCAT, 2025-03-25).
 CRITERION_NCIT: dict[str, str] = {
-    "recist_1_1": "C124415", "recist11": "C124415", "irecist": "C136711", "percist_1_0": "C126039", "percist": "C126039",
+    "recist_1_1": "C124415", "recist11": "C124415", "irecist": "C136711", "percist_1_0": "C126039",
+    "percist": "C126039",
 }
 # SNOMED CT concepts of the irAEs (Global Patient Set 2020-09); hypophysitis has none there, its parent is used.
 IRAE_SNOMED: dict[Irae, str] = {
@@ -42,12 +43,13 @@ VIEW: dict[View, str] = {View.ATTRIBUTED: "inflammation set aside", View.AS_SEEN
 DECISION: dict[Decision, str] = {
     Decision.SUSPECTED: "suspected", Decision.NOT_SUSPECTED: "not suspected", Decision.NOT_ASSESSABLE: "not assessable",
 }
-STATE: dict[EpisodeState, str] = {state: state.value for state in EpisodeState} | {EpisodeState.NONE: "no episode"}
+STATE: dict[EpisodeState, str] = {state: state.value for state in EpisodeState} | {EpisodeState.NONE: "none"}
 SEVERITY = ("none", "mild", "moderate", "severe")
 PRIORITY: dict[Priority, str] = {Priority.STAT: "STAT", Priority.URGENT: "Urgent", Priority.ROUTINE: "Routine"}
 # ACR Actionable Reporting Work Group: the time in which a finding should be communicated.
 ACR: dict[int, str] = {1: "within minutes", 2: "within hours", 3: "within days"}
 ROLE: dict[Role, str] = {Role.CT: "CT", Role.PET: "PET", Role.MR: "MR, T1 after contrast"}
+MODALITY_WORDS = {"pet": "PET", "ct": "CT", "mr": "MR"}  # owners of quantities that belong to an image
 MODALITY: dict[str, str] = {"PT": "PET", "CT": "CT", "MR": "MR"}
 
 # What settles each suspicion; for the clinician, not a finding of the software. Follows the ASCO guideline on
@@ -71,6 +73,7 @@ LIMITS: tuple[str, ...] = (
     "Nephritis, myocarditis, arthritis, adrenalitis and pancreatitis are not looked for.",
     "Radiological severity is not a CTCAE grade: grading needs symptoms and laboratory values.",
 )
+SYNTHETIC = "The packaged models were trained on synthetic patients only."
 TRAINED_ON = (
     "The packaged models were trained on synthetic patients and have not been validated on real ones "
     "(external cases: 0). Probabilities are not calibrated for any hospital."
@@ -94,6 +97,8 @@ def organ(name: str | None) -> str:
     """
     if name is None:
         return "outside the outlined organs"
+    if name in MODALITY_WORDS:
+        return MODALITY_WORDS[name]
     return BY_NAME[name].display if name in BY_NAME else name.replace("_", " ")
 
 
@@ -101,7 +106,7 @@ def number(value: float | None, unit: str = "", *, digits: int | None = None) ->
     """A measured number with its unit, as precise as it is meant; a dash where there is none.
 
     >>> number(4.127, "g/mL"), number(-712.4, "HU"), number(None, "mm"), number(0.42, "1")
-    ('4.13 g/mL', '-712 HU', '–', '0.42')
+    ('4.13 g/mL', '−712 HU', '–', '0.42')
     """
     if value is None:
         return MISSING
@@ -110,8 +115,7 @@ def number(value: float | None, unit: str = "", *, digits: int | None = None) ->
         if unit == "mL" and abs(value) >= 100:
             digits = 0
     text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
+    text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
     return text if unit in ("", "1") else f"{text} {unit}"
 
 
@@ -149,9 +153,10 @@ def measure_name(name: str) -> str:
     owner, _, measure = name.rpartition(".")
     for unit in ("_ml", "_mm", "_hu", "_g_ml", "_percent"):
         measure = measure.removesuffix(unit)
-    words = [word.upper() if word.startswith(("suv", "sul", "tlg", "hu", "ct")) and not word.startswith("suv_")
-             else word for word in measure.split("_")]
-    text = " ".join(words)
+    text = " ".join(
+        word.upper() if word.startswith(("suv", "sul", "tlg")) or word in ("hu", "tbr") else word
+        for word in measure.split("_")
+    )
     return f"{organ(owner)}: {text}" if owner else text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import cache
 
 import numpy as np
 
@@ -35,9 +36,12 @@ SHAPES = (
 
 def ellipsoid(grid: Geometry, centre, radii) -> np.ndarray:
     """Voxels inside an ellipsoid given in RAS+ mm."""
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), axis=-1)
-    away = (grid.to_world(index) - np.asarray(centre)) / np.asarray(radii)
-    return (away**2).sum(axis=-1) <= 1.0
+    i, j, k = np.ogrid[tuple(slice(n) for n in grid.shape)]
+    away = np.zeros(grid.shape, np.float32)
+    for axis, (middle, radius) in enumerate(zip(centre, radii, strict=True)):
+        a, b, c, offset = grid.affine[axis]
+        away += ((a * i + b * j + c * k + offset - middle).astype(np.float32) / radius) ** 2
+    return away <= 1.0
 
 
 def oriented(shape, spacing, low, axes=(0, 1, 2), flips=(1, 1, 1)) -> Geometry:
@@ -66,7 +70,7 @@ def body(day: int, *, axes=(0, 1, 2), flips=(1, 1, 1), spots=(), move=(0.0, 0.0,
     images = {}
     for grid, column, outside, noise in ((ct_grid, 4, -1000.0, 12.0), (pet_grid, 5, 0.0, 0.08)):
         array = np.full(grid.shape, outside, np.float32)
-        array[ellipsoid(grid, np.array((0, 0, 0)) + shift, (170, 115, 600))] = (0.0, 0.9)[column - 4] if column == 5 else 20
+        array[ellipsoid(grid, shift, (170, 115, 600))] = 20.0 if column == 4 else 0.9
         labels = np.zeros(grid.shape, np.uint8)
         for shape_row in SHAPES:
             inside = ellipsoid(grid, np.array(shape_row[2]) + shift, shape_row[3])
@@ -123,14 +127,16 @@ def attributed(number, centre, radius, suv, nature, status, track, *, organ=None
         nature=nature, probabilities=likely, score=3.5 if nature is Nature.INFLAMMATION else -3.0,
         outcome="probable irAE organ" if nature is Nature.INFLAMMATION else "suspected new metastasis",
         parts=(
-            ScorePart(feature="F1", value="92 % inside the colon", points=3.0, reason="most of it lies in an irAE organ"),
+            ScorePart(feature="F1", value="92 % inside the colon", points=3.0, reason="most of it is in an irAE organ"),
             ScorePart(feature="F3", value="contrast 3.3", points=-1.5, reason="SUVpeak over organ mean at least 3"),
         ),
         reasons=("It lies in the colon, which is diffusely hot.",),
     )
 
 
-def finding(irae, organ, decision, *, probability=0.12, severity=0, state=EpisodeState.NONE, evidence=(), reason="") -> OrganFinding:
+def finding(
+    irae, organ, decision, *, probability=0.12, severity=0, state=EpisodeState.NONE, evidence=(), reason=""
+) -> OrganFinding:
     """One irAE's answer."""
     assessable = decision is not Decision.NOT_ASSESSABLE
     return OrganFinding(
@@ -144,7 +150,8 @@ def finding(irae, organ, decision, *, probability=0.12, severity=0, state=Episod
 def colon_evidence(suv95: float):
     """Two signs of the colon, one of them not judged."""
     return (
-        Evidence(name="suv95", value=suv95, unit="g/mL", reference="> 2.7 g/mL", source="Hribernik 2022", met=suv95 > 2.7),
+        Evidence(name="suv95", value=suv95, unit="g/mL", reference="> 2.7 g/mL", source="Hribernik 2022",
+                 met=suv95 > 2.7),
         Evidence(name="wall_mm", value=None, unit="mm", reference="≥ 5 mm", source="Barina 2016", met=None),
     )
 
@@ -170,6 +177,7 @@ def result_of(exam: Exam, organs, findings, foci, assessments=(), hinges=(), *, 
     )
 
 
+SUMS = {"sum_mm": 36.2, "baseline_mm": 49.8, "nadir_mm": 49.8, "targets": ("L01", "L02")}
 LESION = (-80.0, 10.0, 170.0)  # in the patient's left lung
 NODE = (60.0, -30.0, 210.0)
 COLON = (40.0, 45.0, -150.0)
@@ -184,6 +192,7 @@ CONTEXT = PatientContext.of((
 ))
 
 
+@cache
 def baseline_exam(**grid) -> tuple[ExamResult, ExamImages]:
     """The first PET/CT: two lesions, no irAE; the thyroid is fine."""
     ct, pet, organs, foci, pet_grid = body(0, spots=((1, LESION, 15, 7.0, 30), (2, NODE, 11, 5.5, 40),
@@ -198,13 +207,16 @@ def baseline_exam(**grid) -> tuple[ExamResult, ExamImages]:
          finding(Irae.HYPOPHYSITIS, "pituitary", Decision.NOT_ASSESSABLE, reason="No MR of the head was done.")],
         [attributed(1, LESION, 15, 7.0, Nature.METASTASIS, FocusStatus.NEW, "L01", organ="lung_left"),
          attributed(2, NODE, 11, 5.5, Nature.METASTASIS, FocusStatus.NEW, "L02", organ="lymph_node", is_node=True),
-         attributed(3, (0.0, 20.0, -260.0), 30, 9.0, Nature.PHYSIOLOGIC, FocusStatus.NEW, "L03", organ="urinary_bladder")],
+         attributed(3, (0.0, 20.0, -260.0), 30, 9.0, Nature.PHYSIOLOGIC, FocusStatus.NEW, "L03",
+                    organ="urinary_bladder")],
         notices=(Notice("first_exam", "This is the patient's first exam; there is nothing to compare with."),),
-        quantities={"liver.suv_mean": (2.2, "g/mL"), "colon.suv95": (1.6, "g/mL"), "thyroid_gland.suv95": (1.5, "g/mL")},
+        quantities={"pet.liver_mean": (2.2, "g/mL"), "colon.suv95": (1.6, "g/mL"),
+                    "thyroid_gland.suv75": (1.5, "g/mL")},
     )
     return result, ExamImages(exam=exam, organs=organs, pituitary=None, foci_labels=foci, foci_geometry=pet_grid)
 
 
+@cache
 def follow_up_exam(**grid) -> tuple[ExamResult, ExamImages]:
     """Twelve weeks later: targets shrink, the colon is inflamed, a new liver focus cannot be told; views differ."""
     ct, pet, organs, foci, pet_grid = body(
@@ -235,28 +247,31 @@ def follow_up_exam(**grid) -> tuple[ExamResult, ExamImages]:
          attributed(2, at(NODE), 9, 3.0, Nature.METASTASIS, FocusStatus.KNOWN, "L02", organ="lymph_node", is_node=True),
          attributed(4, at(COLON), 14, 6.8, Nature.INFLAMMATION, FocusStatus.NEW, "L04", organ="colon"),
          attributed(5, at(LIVER), 12, 6.0, Nature.INDETERMINATE, FocusStatus.NEW, "L05", organ="liver"),
-         attributed(3, at((0, 20, -260)), 30, 9.0, Nature.PHYSIOLOGIC, FocusStatus.KNOWN, "L03", organ="urinary_bladder"),
+         attributed(3, at((0, 20, -260)), 30, 9.0, Nature.PHYSIOLOGIC, FocusStatus.KNOWN, "L03",
+                    organ="urinary_bladder"),
          attributed(6, (0.0, 0.0, 50.0), 1, 1.0, Nature.METASTASIS, FocusStatus.GONE, "L07", organ="aorta")],
-        [Assessment(criterion="recist_1_1", view=View.ATTRIBUTED, category="PR", sum_mm=36.2, baseline_mm=49.8, nadir_mm=49.8,
+        [Assessment(criterion="recist_1_1", view=View.ATTRIBUTED, category="PR", **SUMS,
                     reasons=(("R11-T3", "The sum fell by 27 % from baseline."),)),
-         Assessment(criterion="recist_1_1", view=View.AS_SEEN, category="PD", sum_mm=36.2, baseline_mm=49.8, nadir_mm=49.8,
+         Assessment(criterion="recist_1_1", view=View.AS_SEEN, category="PD", **SUMS,
                     reasons=(("R11-N1", "New lesions: L04, L05."),)),
-         Assessment(criterion="irecist", view=View.ATTRIBUTED, category="iPR", sum_mm=36.2, baseline_mm=49.8, nadir_mm=49.8,
+         Assessment(criterion="irecist", view=View.ATTRIBUTED, category="iPR", **SUMS,
                     reasons=(("IR-T", "As RECIST 1.1."),)),
-         Assessment(criterion="irecist", view=View.AS_SEEN, category="iUPD", sum_mm=36.2, baseline_mm=49.8, nadir_mm=49.8,
+         Assessment(criterion="irecist", view=View.AS_SEEN, category="iUPD", **SUMS,
                     confirm_between=window, reasons=(("IR-N1", "New lesions, not confirmed."),)),
          Assessment(criterion="percist_1_0", view=View.ATTRIBUTED, category="PMR", sum_sul=2.4, baseline_sul=4.1,
                     reasons=(("P-1", "SULpeak fell by 41 %."),)),
          Assessment(criterion="percist_1_0", view=View.AS_SEEN, category="PMD", sum_sul=2.4, baseline_sul=4.1,
                     reasons=(("P-4", "New hot lesions."),))],
         [Hinge(focus=5, if_nature="metastasis", categories=(("irecist", "iUPD"), ("recist_1_1", "PD")))],
-        notices=(Notice("truncated_fov", "The CT ends below the thyroid."), Notice("uptake_time", "Uptake time 83 min; 50 to 70 min are asked for.")),
-        quantities={"liver.suv_mean": (2.6, "g/mL"), "colon.suv95": (4.6, "g/mL")},
+        notices=(Notice("truncated_fov", "The CT ends below the thyroid."),
+                 Notice("uptake_time", "Uptake time 83 min; 50 to 70 min are asked for."),),
+        quantities={"pet.liver_mean": (2.6, "g/mL"), "colon.suv95": (4.6, "g/mL")},
         priority=Priority.URGENT, acr=2,
     )
     return result, ExamImages(exam=exam, organs=organs, pituitary=None, foci_labels=foci, foci_geometry=pet_grid)
 
 
+@cache
 def head_exam(height_mm: float = 11.0, *, weeks: int = 13, segmented: bool = True) -> tuple[ExamResult, ExamImages]:
     """A head MR; the pituitary has the asked height."""
     mr, pituitary = head(height_mm)
@@ -268,12 +283,14 @@ def head_exam(height_mm: float = 11.0, *, weeks: int = 13, segmented: bool = Tru
                             (Irae.THYROIDITIS, "thyroid_gland"), (Irae.HEPATITIS, "liver"))
     ] + [finding(Irae.HYPOPHYSITIS, "pituitary", Decision.SUSPECTED if found else Decision.NOT_SUSPECTED,
                  probability=0.8 if found else 0.2, severity=2 if found else 0,
-                 state=EpisodeState.NEW if found else EpisodeState.NONE, reason=f"The pituitary is {height_mm} mm high.")]
+                 state=EpisodeState.NEW if found else EpisodeState.NONE,
+                 reason=f"The pituitary is {height_mm} mm high.")]
     result = result_of(exam, pituitary if segmented else None, findings, [], priority=Priority.URGENT, acr=2)
     return result, ExamImages(exam=exam, organs=None, pituitary=pituitary if segmented else None, foci_labels=None,
                               foci_geometry=None)
 
 
+@cache
 def course() -> Course:
     """Baseline, follow-up and head MR of one patient."""
     exams = (baseline_exam()[0], follow_up_exam()[0], head_exam()[0])
