@@ -244,6 +244,7 @@ def best(candidates: Sequence[SeriesPlan], *, partner_frame: str = "") -> tuple[
             Outcome.IGNORED, "not_chosen",
             f"{plan.description or plan.key} fits less well (score {score(plan):.1f}) than "
             f"{chosen.description or chosen.key} ({score(chosen):.1f})",
+            facts=dict(plan.facts, before=(plan.outcome, plan.code, plan.text)),
         )
         for plan in ranked[1:]
     ]

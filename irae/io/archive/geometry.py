@@ -77,7 +77,7 @@ def plane(header: Header, rules: GeometryRules = GEOMETRY_RULES) -> tuple[NDArra
     if not all(abs(value) < 1e5 for value in position):
         raise StudyError("geometry_missing", f"{name}: image position {position} is absurd", where=name)
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column))) > rules.cosine_tolerance:
         raise StudyError(
             "orientation_invalid", f"{name}: direction cosines {list(cosines)} are not orthonormal", where=name

@@ -356,7 +356,7 @@ def _text(data: bytes, values: dict[str, Any], keyword: str) -> str:
     from pydicom.charset import convert_encodings, decode_bytes
 
     try:
-        return decode_bytes(data, convert_encodings(list(values.get("SpecificCharacterSet", ("",)))), set("\\"))
+        return decode_bytes(data, convert_encodings(list(values.get("SpecificCharacterSet", ("",)))), {92})
     except (LookupError, UnicodeError, ValueError):
         return data.decode("latin-1")
 
@@ -426,9 +426,9 @@ def _by_pydicom_loudly(file: FoundFile) -> Header:
             continue
         if kind == _RAW:
             raw = dataset.get_item(tag)
-            value = raw.value if isinstance(raw.value, bytes) else str(dataset[tag]).encode()
-            if value:
-                values[keyword] = value
+            data = raw.value if isinstance(raw.value, bytes) else str(dataset[tag]).encode()
+            if data:
+                values[keyword] = data
             continue
         try:
             value = dataset[tag].value

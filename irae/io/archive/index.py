@@ -236,7 +236,9 @@ def _assembled(source: Path, plans: Sequence[SeriesPlan], rows: list[FileOutcome
 
 
 def _only_marks(exam: ExamPlan) -> bool:
-    return all(series.modality not in ROLE_MODALITIES for series in exam.series)
+    return all(
+        series.modality not in ROLE_MODALITIES and series.outcome is Outcome.IGNORED for series in exam.series
+    )
 
 
 def rows_of(series: SeriesPlan) -> list[FileOutcome]:

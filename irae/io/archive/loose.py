@@ -87,7 +87,7 @@ def nifti_plan(file: FoundFile, *, root: str) -> SeriesPlan:
         if named.layout:
             text = f"{file.name} is named as an image but holds labels"
             return plan.decided(Outcome.QUARANTINED, "quantity_contradicts", text)
-        return plan.decided(Outcome.IGNORED, "annotation", f"{file.name} is a label map, not an image")
+        return plan.decided(Outcome.IGNORED, "annotation", f"{file.name} is a label map, not an image", modality="")
     try:
         role, why = _role(array, named, file.name)
     except StudyError as error:

@@ -45,8 +45,12 @@ def compared_with_mappings(
             text = f"the mapping object does not read ({type(error).__name__})"
             result.append(plan.decided(Outcome.QUARANTINED, "header_broken", text))
             continue
-        if not factors or not targets & instances:
+        if not factors:
             result.append(plan)
+            continue
+        if not targets & instances:
+            text = f"its factor {factors[0]:.6g} is for other images than the chosen PET; not used"
+            result.append(plan.decided(Outcome.IGNORED, "suv_mapping", text))
             continue
         own = pet.suv_factor
         if all(abs(factor / own - 1.0) <= _AGREES for factor in factors):

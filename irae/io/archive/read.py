@@ -49,46 +49,83 @@ def read_exam(plan: ExamPlan, context: PatientContext | None = None) -> ReadExam
     context = context if context is not None else PatientContext()
     volumes: dict[Role, Volume] = {}
     origins: dict[Role, SeriesOrigin] = {}
+    chosen: dict[Role, SeriesPlan] = {}
     notices = list(plan.notices)
-    ended: list[SeriesPlan] = []
-    for role, series in plan.chosen.items():
-        try:
-            volume, read = _read_series(series)
-        except StudyError as error:
-            read = series.decided(Outcome.QUARANTINED, error.code, error.text)
-        except MemoryError:
-            read = series.decided(Outcome.QUARANTINED, "too_large", f"series {series.key} does not fit into memory")
-        except Exception as error:  # one bad series must never stop the others
-            text = f"series {series.key}: {type(error).__name__} while it was read"
-            read = series.decided(Outcome.QUARANTINED, "internal_error", text)
-        ended.append(read)
-        if read.usable:
-            volumes[role] = volume
-            origins[role] = _origin(read, role, context, plan)
+    ended: dict[str, SeriesPlan] = {series.key: series for series in plan.series}
+    refused: list[SeriesPlan] = []
+    for role, first_choice in plan.chosen.items():
+        for series in (first_choice, *_next_best(plan, role)):
+            read, volume = _tried(series)
+            ended[series.key] = read
+            if volume is not None:
+                volumes[role], chosen[role] = volume, read
+                origins[role] = _origin(read, role, context, plan)
+                break
+            refused.append(read)
+            notices.append(Notice("series_quarantined", f"A {read.modality} series could not be used: {read.text}."))
         else:
-            code = "pet_without_suv" if role is Role.PET else "series_quarantined"
-            notices.append(Notice(code, f"The {series.modality} could not be used: {read.text}."))
+            if role is Role.PET:
+                notices.append(Notice("pet_without_suv", f"The PET could not be used: {refused[-1].text}."))
+    before = {series.key: series for series in plan.series}
+    changed = [
+        row for series in ended.values()
+        if (series.outcome, series.code, series.text) != _verdict(before[series.key]) for row in rows_of(series)
+    ]
     if not volumes:
-        first = ended[0]
-        raise StudyError(first.code, f"exam {plan.key}: nothing could be read; {first.text}", where=first.key)
-    before = {series.key: series for series in plan.chosen.values()}
-    changed: list[FileOutcome] = []
-    for series in ended:
-        was = before[series.key]
-        if (series.outcome, series.code, series.text) != (was.outcome, was.code, was.text):
-            changed.extend(rows_of(series))
+        raise ExamUnusableError(plan, refused[0], tuple(ended.values()), tuple(changed))
     exam = Exam(
         patient=plan.patient, acquired_on=plan.acquired_on, volumes=volumes, context=context, origins=origins,
         notices=tuple(dict.fromkeys(notices)),
     )
-    return ReadExam(exam=exam, series=(*ended, *plan.unchosen), outcomes=tuple(changed))
+    return ReadExam(exam=exam, chosen=chosen, series=tuple(ended.values()), outcomes=tuple(changed))
+
+
+class ExamUnusableError(StudyError):
+    """No series of an exam could be read; carries how each ended and the rows that changed."""
+
+    def __init__(
+        self, plan: ExamPlan, first: SeriesPlan, series: tuple[SeriesPlan, ...], outcomes: tuple[FileOutcome, ...]
+    ) -> None:
+        super().__init__(first.code, f"exam {plan.key}: nothing could be read; {first.text}", where=first.key)
+        self.series = series
+        self.outcomes = outcomes
+
+
+def _verdict(series: SeriesPlan) -> tuple[Outcome, str, str]:
+    return series.outcome, series.code, series.text
+
+
+def _next_best(plan: ExamPlan, role: Role) -> list[SeriesPlan]:
+    """Series that would also do for a role, best first, as they were before another was preferred."""
+    also = [series for series in plan.unchosen if series.role is role and series.code == "not_chosen"]
+    also.sort(key=lambda series: -series.score)
+    return [
+        series.decided(*series.facts["before"], "the series preferred over this one could not be read")
+        for series in also
+    ]
+
+
+def _tried(series: SeriesPlan) -> tuple[SeriesPlan, Volume | None]:
+    """The series as it ended, and its volume; None where it was quarantined."""
+    try:
+        volume, read = _read_series(series)
+    except StudyError as error:
+        return series.decided(Outcome.QUARANTINED, error.code, error.text), None
+    except MemoryError:
+        text = f"series {series.key} does not fit into memory"
+        return series.decided(Outcome.QUARANTINED, "too_large", text), None
+    except Exception as error:  # one bad series must never stop the others
+        text = f"series {series.key}: {type(error).__name__} while it was read"
+        return series.decided(Outcome.QUARANTINED, "internal_error", text), None
+    return read, volume
 
 
 def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     if plan.role is None:
         raise StudyError("role_unknown", f"series {plan.key} has no role")
+    quantity = ROLE_QUANTITY[plan.role]
     if plan.kind == "nifti":
-        volume = canonical(read_volume(plan.files[0].path, ROLE_QUANTITY[plan.role]))
+        volume = canonical(read_volume(plan.files[0].path, quantity))
         return _checked(volume, plan)
     headers: Sequence[Header] = plan.headers
     arranged = stack(headers)
@@ -103,7 +140,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     frame = ordered[0].text("FrameOfReferenceUID") or None
     outside = AIR_HU if plan.role is Role.CT else 0.0
     array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
-    volume = Volume(array=array, geometry=geometry, quantity=ROLE_QUANTITY[plan.role])
+    volume = Volume(array=array, geometry=geometry, quantity=quantity)
     return _checked(volume, plan)
 
 

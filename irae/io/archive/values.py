@@ -125,8 +125,13 @@ class ArchiveIndex:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ReadExam:
-    """An exam with its volumes, and what changed against the plan while its pixels were read."""
+    """An exam with its volumes, and what changed against the plan while its pixels were read.
+
+    ``chosen`` holds the series that were read, ``series`` all of the exam as they ended, ``outcomes`` the rows of files
+    whose outcome is no longer the index's.
+    """
 
     exam: Exam
+    chosen: Mapping[Role, SeriesPlan]
     series: tuple[SeriesPlan, ...]
     outcomes: tuple[FileOutcome, ...]
