@@ -195,24 +195,26 @@ def _surface(mask: NDArray[np.bool_], native: Geometry, rules: BowelRules) -> _S
     # From the voxel to where the smoothed mask is one half, along the normal.
     shift = (smooth[shell][chosen] - 0.5) / steepness[shell][chosen]
     points = grid.to_world(index) + np.clip(shift, -rules.grid_mm, rules.grid_mm)[:, None] * normals
-    depth = depth_mm(inside, grid)
-    return _Surface(points, normals, _half_width(points, normals, depth, grid, rules), area / len(index))
+    return _Surface(points, normals, _half_width(points, normals, smooth, grid, rules), area / len(index))
 
 
 def _half_width(
-    points: NDArray[np.float64], normals: NDArray[np.float64], depth: NDArray[np.float64], grid: Geometry,
+    points: NDArray[np.float64], normals: NDArray[np.float64], smooth: NDArray[np.float32], grid: Geometry,
     rules: BowelRules,
 ) -> NDArray[np.float64]:
-    """Largest depth met on the way inward before it falls again: the tube's axis."""
-    steps = np.arange(0.0, 60.0, rules.grid_mm / 2)
+    """Half of the way inward to the opposite side; in a bend, where that way is long, at most the inscribed radius."""
+    steps = np.arange(rules.grid_mm, 120.0, rules.grid_mm / 2)
     walk = points[:, None, :] - steps[None, :, None] * normals[:, None, :]
     index = grid.to_index(walk).reshape(-1, 3).T
-    met = ndimage.map_coordinates(depth, index, order=1, mode="constant").reshape(len(points), len(steps))
-    so_far = np.maximum.accumulate(met, axis=1)
-    fallen = so_far - met > rules.grid_mm
-    first = np.where(fallen.any(axis=1), fallen.argmax(axis=1), len(steps) - 1)
-    width: NDArray[np.float64] = so_far[np.arange(len(points)), first]
-    return np.maximum(width, rules.grid_mm)
+    met = ndimage.map_coordinates(smooth, index, order=1, mode="constant").reshape(len(points), len(steps))
+    outside = met < 0.5
+    first = np.where(outside.any(axis=1), outside.argmax(axis=1), len(steps) - 1)
+    across = steps[first] - rules.grid_mm / 4
+    # The inscribed radius on this grid falls short by up to a voxel, whence the allowance.
+    depth = ndimage.map_coordinates(depth_mm(smooth >= 0.5, grid), index, order=1, mode="constant").reshape(met.shape)
+    inscribed = np.where(np.arange(len(steps)) <= first[:, None], depth, 0.0).max(axis=1) + rules.grid_mm
+    half: NDArray[np.float64] = np.maximum(np.minimum(across / 2.0, inscribed), rules.grid_mm)
+    return half
 
 
 def _offsets(rules: BowelRules) -> NDArray[np.float64]:

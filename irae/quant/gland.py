@@ -58,8 +58,8 @@ def measure_pituitary(
 ) -> PituitaryMeasures | None:
     """Sizes of the pituitary.
 
-    Extents are read where the mask, interpolated linearly to 0.5 mm along the world's axes, is at least one half, so
-    that a gland of 5.5 mm on 1 mm slices does not become 5 or 6.
+    Extents are sums, along the world's axes, of the mask interpolated linearly to 0.5 mm: a column through an oblique
+    or thick-sliced gland counts the share of every voxel that it passes.
 
     Args:
         mr: T1 after contrast.
@@ -88,7 +88,7 @@ def measure_pituitary(
     signal = onto_grid(mr.array[box], native, grid, antialias=False)
     middle = round(float(np.mean(np.nonzero(gland)[0])))
     reach = max(1, round(rules.midline_mm / rules.grid_mm))
-    slab = gland[max(0, middle - reach) : middle + reach + 1]
+    slab = share[max(0, middle - reach) : middle + reach + 1]
     heights = slab.sum(axis=2) * rules.grid_mm
     # A single tall column is a corner of the mask or the stalk's root, not the gland's height.
     heights = ndimage.median_filter(heights, size=(3, 3))
@@ -98,8 +98,8 @@ def measure_pituitary(
     return PituitaryMeasures(
         volume_ml=volume_ml,
         height_mm=float(heights.max()),
-        depth_mm=float(slab.sum(axis=1).max()) * rules.grid_mm,
-        width_mm=float(gland.sum(axis=0).max()) * rules.grid_mm,
+        depth_mm=float(ndimage.median_filter(slab.sum(axis=1), size=(3, 3)).max()) * rules.grid_mm,
+        width_mm=float(ndimage.median_filter(share.sum(axis=0), size=(3, 3)).max()) * rules.grid_mm,
         stalk_mm=stalk_mm,
         stalk_why=why,
         signal_cov=float(values.std() / values.mean()) if values.size >= 50 and values.mean() > 0 else None,
