@@ -36,7 +36,7 @@ def run(config: InferConfig) -> int:
         return WRONG_CALL
 
     # Torch and MONAI take seconds to import: only after the call was found to make sense.
-    from irae.app.build import build_stages
+    from irae.app.build import build
     from irae.app.outputs import clear_half_written, write_quarantine, write_worklist
     from irae.app.work import CourseDesk, list_work, record_unusable
     from irae.batch.ledger import FileRow, Ledger
@@ -53,20 +53,20 @@ def run(config: InferConfig) -> int:
             console.print(f"Reading the index of {config.archive}", markup=False, highlight=False)
             try:
                 index = index_archive(Path(config.archive), scratch=Path(scratch))
-            except StudyError as error:
+                built = build(config)
+            except (StudyError, ValueError) as error:
                 console.print(f"infer.py: {error}", style="red", markup=False, highlight=False)
                 return WRONG_CALL
             ledger.record_files(FileRow.of(outcome) for outcome in index.files)
-            stages, models = build_stages(config)
             desk = CourseDesk(
-                out=out, ledger=ledger, stages=stages, models=models, settings=settings_digest(config),
+                out=out, ledger=ledger, stages=built.stages, models=built.models, settings=settings_digest(config),
                 seg_sr=config.seg_sr,
             )
             record_unusable(index, ledger)
             work = list_work(index, contexts, ledger=ledger, key_of=desk.key_of)
             waiting = sum(item.assess for item in work)
             console.print(
-                f"{len(index.files)} files, {len(index.exams)} exams, {waiting} to do on {desk.device}",
+                f"{len(index.files)} files, {len(index.exams)} exams, {waiting} to do on {built.device}",
                 markup=False, highlight=False,
             )
             engine = LocalEngine(

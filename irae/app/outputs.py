@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from irae.batch.ledger import Ledger
 from irae.core.context import PatientContext
 from irae.core.course import Course
@@ -18,9 +20,10 @@ from irae.core.exam import Role
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
 from irae.core.result import ExamResult
+from irae.core.volume import LabelMap
 from irae.io.archive import ExamPlan
 from irae.io.atomic import write_text
-from irae.io.nifti import write_labels
+from irae.io.nifti import read_array, write_labels
 from irae.io.result_json import write_course, write_result
 from irae.pipeline import AssessedExam
 from irae.report import ExamImages, write_course_page, write_exam_page
@@ -55,20 +58,36 @@ def write_exam_folder(
     aside.mkdir(parents=True)
     if assessed.organs is not None:
         organs = assessed.organs
-        write_labels(aside / "organs.nii.gz", organs.array, organs.geometry, organs.labels)
+        write_labels(aside / "organs.nii.gz", organs.array, organs.geometry, _names(organs))
     if assessed.pituitary is not None:
         mr = assessed.pituitary
         name = "organs_mr.nii.gz" if assessed.organs is not None else "organs.nii.gz"
-        write_labels(aside / name, mr.array, mr.geometry, mr.labels)
+        write_labels(aside / name, mr.array, mr.geometry, _names(mr))
     if assessed.foci_labels is not None and assessed.foci_geometry is not None:
-        names = {f"{a.focus.id}": a.focus.id for a in result.foci if a.focus.status is not FocusStatus.GONE}
-        write_labels(aside / "foci.nii.gz", assessed.foci_labels, assessed.foci_geometry, names)
+        natures = {a.focus.id: a.nature.value for a in result.foci if a.focus.status is not FocusStatus.GONE}
+        write_labels(aside / "foci.nii.gz", assessed.foci_labels, assessed.foci_geometry, natures)
     targets = {track for a in result.assessments for track in a.targets}
     write_exam_page(
         aside / "report.html", result, images, baseline=baseline, earlier=history, targets=sorted(targets)
     )
     write_result(aside / "result.json", result)
     return aside
+
+
+def _names(labels: LabelMap) -> dict[int, str]:
+    return {label: organ for organ, label in labels.labels.items()}
+
+
+def read_organs(folder: Path, result: ExamResult) -> LabelMap:
+    """The organs of the body that were written with a result."""
+    array, geometry = read_array(folder / "organs.nii.gz")
+    organs = {name: seen for name, seen in result.organs.items() if name != "pituitary"}
+    return LabelMap(
+        array=array.astype(np.uint8), geometry=geometry,
+        labels={name: seen.label for name, seen in organs.items() if seen.label},
+        coverage={name: seen.coverage for name, seen in organs.items()},
+        rejected={name: seen.rejected for name, seen in organs.items() if seen.rejected},
+    )
 
 
 def put_in_place(aside: Path, final: Path) -> None:

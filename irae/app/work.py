@@ -15,6 +15,7 @@ from irae import __version__
 from irae.app.outputs import (
     put_in_place,
     quarantine_row,
+    read_organs,
     worklist_row,
     write_course_files,
     write_dicom_results,
@@ -27,7 +28,6 @@ from irae.core.errors import StudyError
 from irae.core.exam import Exam
 from irae.core.result import ExamResult, Versions
 from irae.io.archive import ArchiveIndex, ExamPlan, ReadExam, read_exam
-from irae.io.nifti import read_organs
 from irae.io.result_json import read_result
 from irae.lesions import EarlierExam
 from irae.pipeline import AssessedExam, Stages, assess_exam, assess_whole_course
@@ -54,7 +54,7 @@ def read_work(item: ExamWork) -> ReadExam:
     return read_exam(item.plan, item.context)
 
 
-def input_digest(plan: ExamPlan, context: PatientContext, earlier: str) -> str:
+def input_digest(plan: ExamPlan, context: PatientContext, earlier: str, *, source: Path) -> str:
     """``sha256:...`` over what an exam's result depends on: its files, the patient's context, the exams before it.
 
     Files count by name, size and time of change, not by content: reading every pixel to find that nothing changed
@@ -64,10 +64,21 @@ def input_digest(plan: ExamPlan, context: PatientContext, earlier: str) -> str:
     for series in plan.series:
         digest.update(f"{series.key}|{series.role}|{series.code}".encode())
         for file in series.files:
-            digest.update(f"{file.name}|{file.size}|{file.modified_ns}".encode())
+            digest.update(f"{file.name}|{file.size}|{_modified_ns(source, file.name)}".encode())
     for entry in context.entries:
         digest.update(f"{entry.kind.value}|{entry.value}|{entry.start}|{entry.end}".encode())
     return f"sha256:{digest.hexdigest()}"
+
+
+def _modified_ns(source: Path, name: str) -> int:
+    """When a file of the archive changed last; of a file inside a zip, when the zip did."""
+    path = source
+    if not path.is_file():
+        for part in name.split("/"):
+            path = path / part
+            if path.is_file():
+                break
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def models_digest(models: Mapping[str, str]) -> str:
@@ -94,7 +105,7 @@ def list_work(
         chain = ""
         listed: list[ExamWork] = []
         for plan in plans:
-            chain = input_digest(plan, context, chain)
+            chain = input_digest(plan, context, chain, source=index.source)
             key = key_of(chain)
             listed.append(
                 ExamWork(plan=plan, context=context, key=key, assess=not ledger.is_settled(plan.key, key))
@@ -110,7 +121,7 @@ def record_unusable(index: ArchiveIndex, ledger: Ledger) -> None:
         reasons = sorted({series.text for series in plan.series if series.text})
         code = plan.series[0].code if plan.series else "nothing_usable"
         reason = " ".join(reasons) or "No series of this exam can be used."
-        key = WorkKey(input_hash=input_digest(plan, PatientContext(), ""), model_hash="", settings_hash="")
+        key = WorkKey(input_hash=input_digest(plan, PatientContext(), "", source=index.source), model_hash="", settings_hash="")
         ledger.start(plan.key, plan.patient, plan.acquired_on.isoformat(), key)
         ledger.quarantine(plan.key, code=code, reason=reason,
                           worklist_row=quarantine_row(plan.key, code=code, reason=reason))
@@ -148,8 +159,7 @@ class CourseDesk:
     """Assesses the exams of a run, keeping per patient what later exams need."""
 
     def __init__(
-        self, *, out: Path, ledger: Ledger, stages: Stages, models: Mapping[str, str], settings: str, seg_sr: bool,
-        device: str = "cpu",
+        self, *, out: Path, ledger: Ledger, stages: Stages, models: Mapping[str, str], settings: str, seg_sr: bool
     ) -> None:
         self.out = out
         self.ledger = ledger
@@ -157,7 +167,6 @@ class CourseDesk:
         self.models = dict(models)
         self.settings = settings
         self.seg_sr = seg_sr
-        self.device = device
         self._patient = ""
         self._history: dict[date, ExamResult] = {}
         self._baseline: Looked | None = None
@@ -253,7 +262,7 @@ class CourseDesk:
     def _look_back(self, item: ExamWork, read: ReadExam) -> Looked:
         folder = self.out / item.exam
         result = read_result(folder / "result.json")
-        organs = read_organs(folder / "organs.nii.gz", result) if read.exam.ct is not None else None
+        organs = read_organs(folder, result) if read.exam.ct is not None else None
         return Looked(
             assessed=AssessedExam(result=result, organs=organs, pituitary=None, foci_labels=None, foci_geometry=None),
             exam=read.exam,

@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from irae.io.archive import FileOutcome
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -53,6 +55,14 @@ class FileRow:
     outcome: str
     code: str
     text: str
+
+    @classmethod
+    def of(cls, outcome: FileOutcome) -> FileRow:
+        """The row of an archive's file outcome."""
+        return cls(
+            path=outcome.path, series_uid=outcome.series_uid, outcome=outcome.outcome.value, code=outcome.code,
+            text=outcome.text,
+        )
 
 
 def _now() -> str:

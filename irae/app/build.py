@@ -1,0 +1,108 @@
+"""Names to objects. Each choice is a row of a table; nothing is built from a class path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from irae.app.config import InferConfig, ModelSource, SegmenterName
+from irae.core.ports import Segmenter
+from irae.models.classifiers import PackagedClassifier
+from irae.models.runtime import Device, torch_device, use_threads
+from irae.models.segmenters import (
+    MaskSegmenter,
+    MonaiBundleSegmenter,
+    PackagedSegmenter,
+    TotalSegmentatorSegmenter,
+)
+from irae.pipeline import Stages
+from irae.response import DEFAULT_CRITERIA
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """The stages of a run, the digests of every model in them, and the device they run on, in words."""
+
+    stages: Stages
+    models: Mapping[str, str]
+    device: str
+
+
+def build(config: InferConfig) -> Built:
+    """Builds what the settings name.
+
+    Raises:
+        ValueError: If a package is missing or refused, a device is not there, or a criterion is unknown.
+    """
+    cores = os.cpu_count() or 1
+    use_threads(config.run.threads or max(1, cores - config.run.readers))
+    device = Device(config.device.value)
+    folder = weights_folder(config)
+    segmenter = SEGMENTERS[config.segmenter](config, folder, device)
+    classifier = None if config.models is ModelSource.rules else PackagedClassifier.from_folder(folder, device=device)
+    stages = Stages(segmenter=segmenter, classifier=classifier, criteria=criteria(config))
+    return Built(
+        stages=stages,
+        models={**segmenter.digests, **(classifier.digests if classifier is not None else {})},
+        device=str(torch_device(device)),
+    )
+
+
+def weights_folder(config: InferConfig) -> Path:
+    """The folder of model packages: weights=, the folder beside infer.py, or what the registry holds.
+
+    Raises:
+        ValueError: If the folder is not there or the registry has no package under the alias.
+    """
+    if config.models is ModelSource.registry:
+        from irae.training.tracking import fetch_all
+
+        registry = config.registry
+        return fetch_all(registry.prefix, registry.alias, registry.tracking_uri, Path(mkdtemp(prefix="irae-models-")))
+    folder = Path(config.weights) if config.weights is not None else WEIGHTS
+    if not folder.is_dir():
+        raise ValueError(f"weights={folder}: no such folder; name one with weights=FOLDER")
+    return folder
+
+
+def criteria(config: InferConfig) -> tuple[str, ...]:
+    """The response criteria asked for.
+
+    Raises:
+        ValueError: If one is unknown; the message lists the choices.
+    """
+    from irae.response import CRITERIA
+
+    unknown = sorted(set(config.criteria) - set(CRITERIA))
+    if unknown:
+        raise ValueError(f"criteria: unknown {unknown}; the choices are {', '.join(sorted(CRITERIA))}")
+    return tuple(config.criteria) or tuple(DEFAULT_CRITERIA)
+
+
+def _packaged(config: InferConfig, folder: Path, device: Device) -> Segmenter:
+    return PackagedSegmenter.from_folder(folder, device=device)
+
+
+def _bundle(config: InferConfig, folder: Path, device: Device) -> Segmenter:
+    return MonaiBundleSegmenter(Path(str(config.segmenters.bundle)), device=device)
+
+
+def _totalsegmentator(config: InferConfig, folder: Path, device: Device) -> Segmenter:
+    return TotalSegmentatorSegmenter(config.segmenters.totalsegmentator, device=device)
+
+
+def _masks(config: InferConfig, folder: Path, device: Device) -> Segmenter:
+    return MaskSegmenter(Path(str(config.segmenters.masks)))
+
+
+SEGMENTERS: dict[SegmenterName, Callable[[InferConfig, Path, Device], Segmenter]] = {
+    SegmenterName.packaged: _packaged,
+    SegmenterName.monai_bundle: _bundle,
+    SegmenterName.totalsegmentator: _totalsegmentator,
+    SegmenterName.masks: _masks,
+}
