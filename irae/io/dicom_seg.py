@@ -155,12 +155,13 @@ def write_seg(
     content = ("seg", series, key, versions.irae, versions.settings, digest.hexdigest())
     descriptions = [_description(number_of[i], wanted[i], key, series, versions) for i in kept]
     now = created or datetime.now()
+    measures = _measures(planes, headers[0])
     seg = hd.seg.Segmentation(
         source_images=subjects,
         pixel_array=np.ones((1, planes[0].rows, planes[0].columns), dtype=np.uint8),  # replaced below
         plane_positions=[_position(planes[0])],
         plane_orientation=hd.PlaneOrientationSequence("PATIENT", _orientation(planes[0])),
-        pixel_measures=_measures(planes, headers[0]),
+        pixel_measures=measures,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
         series_instance_uid=uid_of("series", *content),
@@ -181,7 +182,7 @@ def write_seg(
     for equipment in seg.get("ContributingEquipmentSequence", []):
         if "ContributionDateTime" in equipment:
             equipment.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
-    _put_frames(seg, [(number_of[i], p, bits) for i in kept for p, bits in packed[i]], frames, planes)
+    _put_frames(seg, [(number_of[i], p, bits) for i in kept for p, bits in packed[i]], frames, planes, measures)
     seg.SegmentsOverlap = "NO" if len(layers) == 1 else "UNDEFINED"
     organization = uid_of("dimensions", *content)
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
@@ -297,9 +298,12 @@ def _cut(layers: Sequence[_Layer], planes: Sequence[Plane], count: int) -> list[
 
 def _put_frames(
     seg: Dataset, cuts: Sequence[tuple[int, int, bytes]], frames: Sequence[tuple[Dataset, int | None]],
-    planes: Sequence[Plane],
+    planes: Sequence[Plane], measures: hd.PixelMeasuresSequence,
 ) -> None:
-    """Replaces the frames of a Segmentation: (segment number, plane index, bits), by segment, then by place."""
+    """Replaces the frames of a Segmentation: (segment number, plane index, bits), by segment, then by place.
+
+    highdicom took the slice spacing from the one frame it was given; here it is that of the series.
+    """
     place = {index: n for n, index in enumerate(sorted({index for _, index, _ in cuts}), start=1)}
     groups = []
     for number, index, _ in cuts:
@@ -326,6 +330,7 @@ def _put_frames(
         groups.append(group)
     seg.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
     shared = seg.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence = measures
     if "SegmentIdentificationSequence" in shared:
         del shared.SegmentIdentificationSequence
     if "DimensionOrganizationType" in seg:

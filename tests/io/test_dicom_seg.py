@@ -67,6 +67,8 @@ def test_every_voxel_comes_back(tmp_path, directions, reverse, columns):
     )
     assert written is not None
     assert set(written.organs) == {"lung_left", "lung_right", "liver"}
+    measures = hd.seg.segread(tmp_path / "seg.dcm").SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert (measures.PixelSpacing, measures.SpacingBetweenSlices) == ([1.5, 1.25], 3.0)
     for organ, number in written.organs.items():
         np.testing.assert_array_equal(read_back(tmp_path / "seg.dcm", number, geometry), organs.mask(organ))
     for id_, number in written.foci.items():

@@ -1,0 +1,97 @@
+"""NIfTI label maps and single masks onto an image's grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from irae.core.errors import StudyError
+from irae.core.geometry import Geometry
+from irae.io.annotations.organs import organ_named
+from irae.io.annotations.value import (
+    Annotation,
+    AnnotationRules,
+    AnnotationsRead,
+    misfit_voxels,
+    region_of_voxels,
+    region_resampled,
+)
+from irae.io.nifti import read_array
+
+
+def read_label_nifti(
+    path: Path, onto: Geometry, *, names: Mapping[str, int] | None, rules: AnnotationRules
+) -> AnnotationsRead:
+    """Labels of a NIfTI file on the image's grid.
+
+    Names come from ``names``, or from a JSON file of the same stem beside it (``{"colon": 3}`` or ``{"3": "colon"}``,
+    also under ``"names"`` or ``"labels"``); a single mask without either is named after the file.
+
+    Raises:
+        StudyError: See ``read_annotations``.
+    """
+    array, source = read_array(path)
+    if not np.array_equal(array, np.rint(array)) or array.min(initial=0) < 0:
+        raise StudyError("annotation_names", f"{path.name} holds values that are not labels (whole numbers from 0)")
+    labels = array.astype(np.int64)
+    values = [int(v) for v in np.unique(labels) if v != 0]
+    if not values:
+        raise StudyError("annotation_empty", f"{path.name} marks nothing")
+    stem = path.name.removesuffix(".gz").removesuffix(".nii")
+    known = dict(names) if names is not None else _names_beside(path.with_name(f"{stem}.json"))
+    if known is None:
+        if len(values) > 1:
+            raise StudyError("annotation_names", f"{path.name} has {len(values)} labels and no names for them")
+        known = {stem: values[0]}
+
+    step = np.linalg.inv(onto.affine) @ source.affine
+    misfit = misfit_voxels(step[:3, 3], step[:3, :3], labels.shape)
+    fits = misfit <= rules.tolerance_voxels
+    if not fits and not rules.resample:
+        how = "is turned or of another voxel size" if np.isinf(misfit) else f"is up to {misfit:.2f} voxels off"
+        raise StudyError(
+            "annotation_grid", f"{path.name} {how} against the image's grid; at most {rules.tolerance_voxels} voxels "
+            "are accepted without resampling",
+        )
+    annotations, left_out = [], []
+    for name, value in known.items():
+        if value not in values:
+            left_out.append((name, "annotation_empty", f"label {value} ({name}) has no voxel"))
+            continue
+        own = region_of_voxels(np.argwhere(labels == value), source.shape)
+        assert own is not None
+        if fits:
+            index = np.argwhere(own.box) + own.start
+            turned = np.rint(step[:3, 3]).astype(np.intp) + index @ np.rint(step[:3, :3]).astype(np.intp).T
+            region = region_of_voxels(turned, onto.shape)
+        else:
+            stop = tuple(a + n for a, n in zip(own.start, own.box.shape, strict=True))
+            region = region_resampled(own.box, source.cropped(own.start, (stop[0], stop[1], stop[2])), onto)
+        if region is None:
+            left_out.append((name, "annotation_outside", f"label {value} ({name}) lies outside the image"))
+            continue
+        annotations.append(
+            Annotation(name=name, organ=organ_named(name), start=region.start, box=region.box, geometry=onto)
+        )
+    unnamed = sorted(set(values) - set(known.values()))
+    left_out += [(str(v), "annotation_names", f"label {v} has no name") for v in unnamed]
+    if not annotations:
+        reasons = "; ".join(text for _, _, text in left_out)
+        raise StudyError("annotation_empty", f"{path.name} marks nothing on the image: {reasons}")
+    return AnnotationsRead(annotations=tuple(annotations), left_out=tuple(left_out))
+
+
+def _names_beside(path: Path) -> dict[str, int] | None:
+    if not path.is_file():
+        return None
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        table = table.get("names", table.get("labels", table))
+        if all(str(key).isdigit() for key in table):
+            return {str(name): int(value) for value, name in table.items()}
+        return {str(name): int(value) for name, value in table.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise StudyError("annotation_names", f"{path.name} is not a table of names and labels") from error
