@@ -21,6 +21,8 @@ class PituitaryRules:
     grid_mm: float = 0.5
     margin_mm: float = 15.0
     midline_mm: float = 3.0  # half width of the sagittal slab around the midline in which height is read
+    edge_mm: float = 2.0  # how far from the mask's end the signal's edge is looked for
+    edge_fall: float = 0.4  # the signal must fall by this share of the gland's to be an edge
     stalk_above_mm: tuple[float, float] = (1.5, 4.5)  # the stretch over the gland in which the stalk is read
     stalk_reach_mm: float = 5.0
     stalk_voxel_mm: float = 1.3  # axial voxels larger than this cannot show a 2-3 mm stalk
@@ -58,8 +60,8 @@ def measure_pituitary(
 ) -> PituitaryMeasures | None:
     """Sizes of the pituitary.
 
-    Extents are sums, along the world's axes, of the mask interpolated linearly to 0.5 mm: a column through an oblique
-    or thick-sliced gland counts the share of every voxel that it passes.
+    Extents are read in columns along the world's axes. The mask says where a column's ends lie to about a voxel; where
+    the signal falls off within 2 mm of such an end, the end is put half-way down the fall.
 
     Args:
         mr: T1 after contrast.
@@ -88,22 +90,54 @@ def measure_pituitary(
     signal = onto_grid(mr.array[box], native, grid, antialias=False)
     middle = round(float(np.mean(np.nonzero(gland)[0])))
     reach = max(1, round(rules.midline_mm / rules.grid_mm))
-    slab = share[max(0, middle - reach) : middle + reach + 1]
-    heights = slab.sum(axis=2) * rules.grid_mm
-    # A single tall column is a corner of the mask or the stalk's root, not the gland's height.
-    heights = ndimage.median_filter(heights, size=(3, 3))
+    slab = slice(max(0, middle - reach), middle + reach + 1)
     stalk_mm, why = _stalk_mm(signal, gland, mr.geometry, rules)
     core = ndimage.binary_erosion(gland, iterations=max(1, round(1.0 / rules.grid_mm)))
     values = signal[core]
     return PituitaryMeasures(
         volume_ml=volume_ml,
-        height_mm=float(heights.max()),
-        depth_mm=float(ndimage.median_filter(slab.sum(axis=1), size=(3, 3)).max()) * rules.grid_mm,
-        width_mm=float(ndimage.median_filter(share.sum(axis=0), size=(3, 3)).max()) * rules.grid_mm,
+        height_mm=_extent_mm(share[slab], signal[slab], 2, rules),
+        depth_mm=_extent_mm(share[slab], signal[slab], 1, rules),
+        width_mm=_extent_mm(share, signal, 0, rules),
         stalk_mm=stalk_mm,
         stalk_why=why,
         signal_cov=float(values.std() / values.mean()) if values.size >= 50 and values.mean() > 0 else None,
     )
+
+
+def _extent_mm(
+    share: NDArray[np.float32], signal: NDArray[np.float32], axis: int, rules: PituitaryRules
+) -> float:
+    """The largest extent along an axis, of the columns' 3 x 3 medians: no single column decides."""
+    columns = np.moveaxis(share, axis, -1)
+    lines = np.moveaxis(signal, axis, -1)
+    rough = columns.sum(axis=-1) * rules.grid_mm
+    level = float(np.median(signal[share >= 0.5]))
+    extents = rough.copy()
+    for place in zip(*np.nonzero(rough >= 0.6 * rough.max()), strict=True):
+        inside = np.flatnonzero(columns[place] >= 0.5)
+        if inside.size:
+            outward = lines[place]
+            moved = _edge_shift(outward, int(inside[-1]), level, rules)
+            moved += _edge_shift(outward[::-1], len(outward) - 1 - int(inside[0]), level, rules)
+            extents[place] = (inside[-1] - inside[0] + 1) * rules.grid_mm + moved
+    return float(ndimage.median_filter(extents, size=(3, 3)).max())
+
+
+def _edge_shift(line: NDArray[np.float32], last: int, level: float, rules: PituitaryRules) -> float:
+    """From the end of the mask's last sample to where the signal is half-way down, mm; 0 where it does not fall."""
+    steps = round(rules.edge_mm / rules.grid_mm)
+    start = max(0, last - steps)
+    near = line[start : last + steps + 2].astype(np.float64)
+    outside = float(near[steps:].min()) if near.size > steps else level
+    if outside > (1.0 - rules.edge_fall) * level:
+        return 0.0
+    below = np.flatnonzero(near < (level + outside) / 2.0)
+    if not below.size or below[0] == 0:
+        return 0.0
+    at = int(below[0])
+    fraction = (near[at - 1] - (level + outside) / 2.0) / (near[at - 1] - near[at])
+    return float((start + at - 1 + fraction - (last + 0.5)) * rules.grid_mm)
 
 
 def _upright(native: Geometry, spacing_mm: float) -> Geometry:

@@ -85,8 +85,6 @@ def _of_finding(
 ) -> _Actionable | None:
     name = f"{finding.irae.value} ({BY_NAME[finding.organ].site})"
     if finding.decision is not Decision.SUSPECTED or finding.probability is None:
-        if finding.decision is Decision.NOT_SUSPECTED and finding.probability is not None:
-            return None
         return None
     worse = any(e.name == "severity_rise" and e.met for e in finding.evidence)
     emergencies = [text for code, text in rules.emergency_evidence.items() if _met(finding, code)]
@@ -114,7 +112,7 @@ def _chest_radiotherapy(context: PatientContext, on: date, rules: TriageRules) -
         *context.active(ContextKind.RADIOTHERAPY, on),
         *context.active(ContextKind.RADIOTHERAPY, on, within_days=rules.radiotherapy_days),
     )
-    return any(word in entry.value.lower() for entry in entries for word in ("lung", "chest", "thora", "mediast"))
+    return any(word in entry.value.lower() for entry in entries for word in rules.chest_words)
 
 
 def _of_foci(foci: Sequence[AttributedFocus], first_exam: bool) -> list[_Actionable]:

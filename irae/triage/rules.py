@@ -15,7 +15,8 @@ class TriageRules:
         category: irAE to radiological severity to category.
         emergency_evidence: Evidence of a suspected irAE that makes it category 1, and how it is said.
         bands: Category to the least and largest score; None is an exam with nothing actionable.
-        learned_only: irAEs that radiotherapy lifts to category 2 at any severity (pneumonitis on PD-1 with RT).
+        radiotherapy_days: Pneumonitis is category 2 at any severity this long after radiotherapy of the chest.
+        chest_words: Words of a radiotherapy site that mean the chest.
     """
 
     category: dict[Irae, dict[int, int]] = field(
@@ -38,6 +39,7 @@ class TriageRules:
         default_factory=lambda: {1: (0.85, 1.0), 2: (0.6, 0.85), 3: (0.35, 0.6), None: (0.0, 0.35)}
     )
     radiotherapy_days: int = 182
+    chest_words: tuple[str, ...] = ("lung", "chest", "thora", "mediast", "breast")
 
 
 TRIAGE_RULES = TriageRules()
