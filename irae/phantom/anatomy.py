@@ -12,14 +12,14 @@ from irae.phantom.tissue import TissueDraw
 # Lean body outline of a person of 176 cm: mm below the vertex, half width, half depth, centre (anterior positive).
 _OUTLINE = (
     (0, 6, 8, 12), (8, 38, 48, 12), (30, 62, 78, 12), (70, 75, 93, 12), (110, 76, 95, 12), (150, 72, 92, 12),
-    (190, 64, 84, 12), (225, 57, 72, 10), (242, 54, 58, -2), (270, 56, 56, -10), (296, 62, 58, -14),
+    (190, 64, 86, 14), (218, 57, 76, 14), (236, 50, 58, 0), (265, 49, 52, -10), (292, 55, 55, -14),
     (318, 105, 64, -14), (340, 158, 74, -10), (370, 168, 86, -4), (420, 158, 98, 0), (480, 152, 104, 0),
     (550, 147, 104, 0), (620, 138, 100, 0), (680, 132, 95, 0), (740, 142, 96, -2), (800, 158, 100, -6),
     (860, 168, 102, -10), (910, 172, 98, -12), (960, 172, 92, -12), (1000, 168, 88, -12),
 )
 # Right lung in the same space; the left one is the mirror, narrower.
 _LUNG = (
-    (322, 46, 6, 6, -22), (335, 50, 22, 26, -20), (360, 62, 36, 46, -16), (400, 74, 52, 68, -8), (450, 79, 60, 80, -4),
+    (318, 48, 20, 22, -22), (335, 52, 28, 34, -20), (360, 62, 36, 46, -16), (400, 74, 52, 68, -8), (450, 79, 60, 80, -4),
     (500, 80, 63, 86, -4), (550, 81, 64, 86, -6), (590, 84, 60, 72, -20), (620, 88, 48, 42, -48), (640, 92, 26, 18, -62),
 )
 _COLON = (
@@ -78,7 +78,7 @@ def lung(anatomy: Anatomy, side: int) -> Loft:
         z=tuple(-(base + (r[0] - base) * (0.9 + 0.1 * anatomy.size["lung"])) * s for r in _LUNG),
         half_x=tuple(r[2] * f * size for r in _LUNG), half_y=tuple(r[3] * f * (0.5 + 0.5 * size) for r in _LUNG),
         centre_x=tuple(side * (r[1] + r[2] * (1 - size)) * f for r in _LUNG),
-        centre_y=tuple(r[4] * f for r in _LUNG), square=0.25, rough_mm=1.0,
+        centre_y=tuple(r[4] * f for r in _LUNG), square=0.25, rough_mm=1.0, cap_mm=22.0,
     )
 
 

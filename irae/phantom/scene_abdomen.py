@@ -20,8 +20,8 @@ GALLBLADDER_WALL_MM = (1.5, 1.5, 4.0, 6.0)
 def paint_abdomen(stage: Stage) -> None:
     """All abdominal and pelvic organs, in the order in which they cover each other."""
     _vessels(stage)
-    _retroperitoneum(stage)
     _upper(stage)
+    _retroperitoneum(stage)
     _pelvis(stage)
     _small_bowel(stage)
     _colon(stage)
@@ -41,9 +41,9 @@ def _vessels(stage: Stage) -> None:
 
 def _retroperitoneum(stage: Stage) -> None:
     for side, name in ((1, "kidney_right"), (-1, "kidney_left")):
-        at = (side * 62.0, -44.0, 640.0 if side > 0 else 625.0)
+        at = (side * 62.0, -46.0, 655.0 if side > 0 else 640.0)
         turn = (-10.0, side * 14.0, side * 20.0)
-        stage.blob(name, at, (27, 27, 56), "kidney_cortex", label=name, turn=turn)
+        stage.blob(name, at, (28, 29, 57), "kidney_cortex", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 2, at[1] + 1, at[2]), (18, 18, 45), "kidney_medulla", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 10, at[1] + 5, at[2]), (9, 8, 17), "urine", turn=turn)
         stage.tube([(side * 46, -34, 655), (side * 34, -16, 700), (side * 36, -14, 770), (side * 40, -32, 830),
@@ -57,7 +57,7 @@ def _upper(stage: Stage) -> None:
     anatomy, material, canvas = stage.anatomy, stage.material, stage.canvas
     # Left diaphragm: fat under the dome, so that the lung's base is concave there too.
     stage.blob("dome", (-72, 0, 592), (62, 74, 66), "visceral_fat")
-    stage.blob("spleen", (-100, -34, 590), (27, 44, 53), "spleen", label="spleen", turn=(-18, 12, 28), rough_mm=1.0)
+    stage.blob("spleen", (-102, -34, 578), (26, 43, 51), "spleen", label="spleen", turn=(-18, 12, 28), rough_mm=1.0)
     _stomach(stage)
     grade = stage.severity(Irae.HEPATITIS)
     episode = stage.patient.episode(Irae.HEPATITIS)
@@ -67,7 +67,7 @@ def _upper(stage: Stage) -> None:
     size = anatomy.size["liver"] * growth
     stage.blob("liver", (74, 4, 582), (72, 82, 86), "liver", label="liver", turn=(0, -14, 0), rough_mm=1.2, size=size)
     stage.blob("liver", (-6, 36, 566), (66, 40, 36), "liver", label="liver", turn=(0, 12, 0), rough_mm=1.2, size=size)
-    stage.blob("liver", (92, -14, 640), (42, 50, 56), "liver", label="liver", turn=(0, -8, 0), rough_mm=1.0, size=size)
+    stage.blob("liver", (92, -6, 632), (40, 46, 50), "liver", label="liver", turn=(0, -8, 0), rough_mm=1.0, size=size)
     trunk = [(0, 18, 640), (22, 16, 618), (40, 12, 600), (62, 10, 586)]
     branches = [
         (trunk, (6.5, 6.5, 6, 5)), ([(62, 10, 586), (92, 0, 600), (110, -14, 620)], (4.5, 3.5, 2)),

@@ -19,7 +19,7 @@ def paint_chest(stage: Stage) -> None:
     centre = Loft(
         z=tuple(-d * s for d in (318, 350, 420, 500, 560, 600)), half_x=tuple(v * f for v in (24, 34, 44, 58, 62, 40)),
         half_y=tuple(v * f for v in (30, 50, 70, 82, 80, 40)), centre_x=(0.0,) * 6,
-        centre_y=tuple(v * f for v in (-8, 0, 8, 10, 10, 20)), square=0.3,
+        centre_y=tuple(v * f for v in (-8, 0, 8, 10, 10, 20)), square=0.3, cap_mm=20.0,
     )
     stage.paint(centre, "mediastinal_fat")
     for side, name in ((1, "lung_right"), (-1, "lung_left")):
@@ -71,13 +71,13 @@ def paint_mediastinum(stage: Stage) -> None:
     stage.tube([(-16, -14, 478), (-46, -18, 486)], (9, 6), "blood")
     heart = (-18.0, 26.0, 492.0)
     turn = (0.0, 38.0, -34.0)
-    shape = stage.blob("heart", heart, (60, 47, 52), "mediastinal_fat", label="heart", turn=turn)
+    shape = stage.blob("heart", heart, (68, 54, 58), "mediastinal_fat", label="heart", turn=turn)
     inner = Ellipsoid(centre=shape.centre, semi=tuple(v - 3.0 for v in shape.semi), turn_deg=shape.turn_deg)  # type: ignore[arg-type]
     stage.paint(inner, "blood", label="heart")
     muscle = replace(material["myocardium"], suv=stage.today.myocardium_suv)
     apex = stage.place("heart", -36, 26, 504)
     for grow, tissue in ((10.0, muscle), (0.0, material["blood"])):
-        stage.paint(Ellipsoid(centre=apex, semi=tuple((v * size + grow) * anatomy.frame for v in (38, 21, 21)),  # type: ignore[arg-type]
+        stage.paint(Ellipsoid(centre=apex, semi=tuple((v * size + grow) * anatomy.frame for v in (42, 24, 24)),  # type: ignore[arg-type]
                               turn_deg=(0.0, 38.0, -34.0)), tissue, label="heart", inside="heart")
     course = aorta_course(stage)
     radius = np.interp(np.linspace(0, 1, len(course)), [0, 0.15, 0.3, 0.5, 1.0], [15.5, 15, 13, 11.5, 9])

@@ -39,13 +39,13 @@ def paint_limbs(stage: Stage) -> None:
     fat = anatomy.fat_mm
     for side in (1, -1):
         arm = (
-            [(side * 158, -6, 348), (side * 172, 8, 300), (side * 168, 18, 210), (side * 140, 40, 60), (side * 105, 60, -120)]
+            [(side * 120, -8, 372), (side * 160, -6, 345), (side * 174, 8, 295), (side * 168, 18, 210), (side * 140, 40, 60), (side * 105, 60, -120)]
             if anatomy.arms_up
-            else [(side * 168, -8, 345), (side * (196 + fat * 0.6), -12, 420), (side * (212 + fat * 0.8), -10, 600),
+            else [(side * 120, -8, 360), (side * 168, -8, 345), (side * (196 + fat * 0.6), -12, 420), (side * (212 + fat * 0.8), -10, 600),
                   (side * (222 + fat), 10, 850), (side * (215 + fat), 30, 990)]
         )
         leg = [(side * 88, -10, 900), (side * 92, 0, 980), (side * 84, 2, 1150), (side * 78, 0, 1300)]
-        for knots, lean, layer in ((arm, (52, 46, 40, 33, 28), 0.45), (leg, (78, 78, 70, 58), 0.9)):
+        for knots, lean, layer in ((arm, (50, 54, 46, 40, 33, 28), 0.45), (leg, (78, 78, 70, 58), 0.9)):
             points = smooth_curve(np.array(knots) * (anatomy.frame, anatomy.frame, -anatomy.length), step_mm=40.0)
             radius = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(lean)), lean) * anatomy.frame
             stage.paint(Tube(points, radius + fat * layer + 2), "fat")
@@ -92,7 +92,7 @@ def abdominal_cavity(stage: Stage) -> Loft:
         front, rear = centre_y + half_y - 12.0, centre_y - half_y + back
         rows.append((-down * anatomy.length, max(half_x - wall, 8.0), (front - rear) / 2, 0.0, (front + rear) / 2))
     z, half_x, half_y, centre_x, centre_y = (tuple(float(v) for v in column) for column in zip(*rows, strict=True))
-    return Loft(z=z, half_x=half_x, half_y=half_y, centre_x=centre_x, centre_y=centre_y, square=0.3)
+    return Loft(z=z, half_x=half_x, half_y=half_y, centre_x=centre_x, centre_y=centre_y, square=0.3, cap_mm=30.0)
 
 
 def paint_skeleton(stage: Stage) -> None:
@@ -101,8 +101,8 @@ def paint_skeleton(stage: Stage) -> None:
     f, s = anatomy.frame, anatomy.length
     shell = Material(hu=material["cortical_bone"].hu * 0.55, suv=material["marrow"].suv, t1c=1.2)
     _paint_ribs(stage, shell)
-    stage.paint(Slab(centre=anatomy.point(0, 92, 430), half=(17 * f, 6, 85 * s), turn_deg=(-8, 0, 0), round_mm=5), shell)
-    stage.paint(Slab(centre=anatomy.point(0, 92, 430), half=(14 * f, 3.5, 82 * s), turn_deg=(-8, 0, 0), round_mm=3), "marrow")
+    for half, rounding, tissue in (((17 * f, 6, 85 * s), 5, shell), ((14 * f, 3.5, 82 * s), 3, "marrow")):
+        stage.paint(Slab(centre=anatomy.point(0, 80, 430), half=half, turn_deg=(10, 0, 0), round_mm=rounding), tissue)
     for side in (1, -1):
         stage.tube([(side * 20, 60, 338), (side * 70, 48, 326), (side * 120, 18, 322), (side * 150, 2, 330)], 6.5, shell)
         stage.paint(Slab(centre=anatomy.point(side * 108, -72, 410), half=(42, 4, 62), turn_deg=(8, 0, side * 32)), shell)

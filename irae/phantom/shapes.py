@@ -133,13 +133,14 @@ class Loft:
     centre_y: tuple[float, ...]
     square: float = 0.0
     rough_mm: float = 0.0
+    cap_mm: float = 0.0  # both ends close as half ellipses over this length
 
     def inset(self, mm: float) -> Loft:
         """The same body with its sections shrunk by some mm (no less than 1 mm half width)."""
         return Loft(
             z=self.z, half_x=tuple(max(a - mm, 1.0) for a in self.half_x),
             half_y=tuple(max(b - mm, 1.0) for b in self.half_y),
-            centre_x=self.centre_x, centre_y=self.centre_y, square=self.square, rough_mm=self.rough_mm,
+            centre_x=self.centre_x, centre_y=self.centre_y, square=self.square, rough_mm=self.rough_mm, cap_mm=self.cap_mm,
         )
 
     def at(self, z: float) -> tuple[float, float, float, float]:
@@ -176,6 +177,10 @@ class Loft:
             return smooth.astype(np.float32)[row]
 
         wide, deep = table(a), table(b)
+        if self.cap_mm:
+            end = np.clip(np.minimum(fine - bottom, top - fine) / self.cap_mm, 0.0, 1.0)
+            cap = np.maximum(np.sqrt(1.0 - (1.0 - end) ** 2), 0.02).astype(np.float32)[row]
+            wide, deep = wide * cap, deep * cap
         u = (canvas.x[block] - table(cx)) / wide
         v = (canvas.y[block] - table(cy)) / deep
         u2, v2 = u * u, v * v
