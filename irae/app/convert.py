@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCHEMA = "irae.convert/1"
 
 
-def convert(archive: Path, out: Path) -> dict[str, Any]:
+def convert_archive(archive: Path, out: Path) -> dict[str, Any]:
     """Writes ``<patient>/<date>/{ct,pet_suv,mr_t1c}.nii.gz`` (HU, SUVbw, RAS+) and ``convert.json`` under ``out``.
 
     Args:
@@ -105,13 +105,13 @@ def _alone(out: Path) -> Iterator[None]:
             (out / ".convert.lock").unlink(missing_ok=True)
 
 
-def convert_command(
+def convert(
     archive: Annotated[Path, typer.Argument(metavar="DIR", help="Folder, .zip, DICOMDIR or file.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.", show_default=False)],
 ) -> None:
     """Every usable series as NIfTI (HU, SUVbw, RAS+) and convert.json; exits 3 where something was quarantined."""
     try:
-        result = convert(archive, out)
+        result = convert_archive(archive, out)
     except ValueError as error:
         typer.echo(f"irae convert: {error}", err=True)
         raise typer.Exit(2) from error

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCHEMA = "irae.plan/1"
 
 
-def plan(archive: Path) -> dict[str, Any]:
+def plan_of(archive: Path) -> dict[str, Any]:
     """The plan of an archive as plain values.
 
     Args:
@@ -116,13 +116,13 @@ def _name(series: dict[str, Any]) -> str:
     return f"{series['modality'] or '?'} \"{described}\" ({series['files']} files)"
 
 
-def plan_command(
+def plan(
     archive: Annotated[Path, typer.Argument(metavar="DIR", help="Folder, .zip, DICOMDIR or file.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Dry run: per study what would run, what would not, and why; changes nothing."""
     try:
-        planned = plan(archive)
+        planned = plan_of(archive)
     except ValueError as error:
         typer.echo(f"irae plan: {error}", err=True)
         raise typer.Exit(2) from error

@@ -1,0 +1,168 @@
+"""SUV from headers: the vendor cases of cornerstonejs/calculate-suv, and what must be refused.
+
+The vendor cases are header values and expected factors transcribed from github.com/cornerstonejs/calculate-suv
+@ dc72aa17 (test/metadata, test/calculateSUV_SampleData.test.ts; MIT License, Open Health Imaging Foundation).
+"""
+
+from dataclasses import replace
+from datetime import datetime, time, timedelta, timezone
+
+import pytest
+
+from irae.quant.suv import PetHeader, suv_factor
+
+DAY = "2020-12-17"
+
+
+def at(clock: str) -> datetime:
+    return datetime.fromisoformat(f"{DAY} {clock}")
+
+
+def bqml(**changes) -> PetHeader:
+    return replace(
+        PetHeader(units="BQML", corrected_image=("ATTN", "DECY"), decay_correction="START", half_life_s=6586.2), **changes
+    )
+
+
+VENDORS = {
+    "PHILIPS_BQML": (bqml(
+        weight_kg=64, dose_bq=126e6, half_life_s=6586.199707, series_at=at("11:01:55"), acquired_at=at("11:01:56"),
+        frame_reference_s=1328.7, frame_duration_s=120.7, injected_at=at("10:00:58"), injected_time=time(10, 0, 58),
+        philips_suv_scale=0.003515736, philips_activity_scale=4.709921), 0.0007463747013889488),
+    "PHILIPS_CNTS_AND_BQML_SUV": (bqml(
+        units="CNTS", weight_kg=54, dose_bq=238e6, half_life_s=6588, series_at=at("09:35:56"),
+        acquired_at=at("09:54:39"), frame_reference_s=1183.0, frame_duration_s=120.0, injected_time=time(8, 30),
+        philips_suv_scale=0.000551, philips_activity_scale=1.602563), 0.000551),
+    "PHILIPS_CNTS_AND_SUV": (bqml(
+        units="CNTS", weight_kg=47, dose_bq=208.23e6, half_life_s=6588, series_at=at("13:45:51"),
+        acquired_at=at("14:13:36"), frame_reference_s=1755.0, frame_duration_s=180.0, injected_time=time(12, 30),
+        philips_suv_scale=0.000728), 0.000728),
+    "SIEMENS": (bqml(
+        weight_kg=67, dose_bq=374e6, series_at=at("10:48:29"), acquired_at=at("10:48:30.351370"),
+        frame_reference_s=38.51336, frame_duration_s=74.324, injected_at=at("08:30:45"),
+        injected_time=time(8, 30, 45)), 0.00042748316187197236),
+    "GE_MEDICAL_AND_BQML": (bqml(
+        weight_kg=52, dose_bq=152022720, half_life_s=6586.2001953125, series_at=at("09:56:21"),
+        acquired_at=at("09:56:21"), frame_reference_s=0.0, frame_duration_s=120.0, injected_at=at("08:45:00"),
+        injected_time=time(8, 45)), 0.0005367387681819742),
+    "BQML_AC_DT_lessThan_S_DT_SIEMENS": (bqml(
+        weight_kg=65, dose_bq=225e6, series_at=at("12:35:15"), acquired_at=at("12:35:14.999995"),
+        frame_reference_s=59.936854672596, frame_duration_s=120.0, injected_time=time(11, 41)), 0.0004069156854009332),
+    "CPS_AND_BQML_AC_DT_-_S_DT": (bqml(
+        weight_kg=69, dose_bq=388e6, series_at=at("13:49:18"), acquired_at=at("13:03:48.234"), frame_reference_s=0.0,
+        frame_duration_s=180.0, injected_time=time(12, 0, 37)), 0.00026503312764157046),
+    "RADIOPHARM_DATETIME_UNDEFINED": (bqml(
+        weight_kg=102, dose_bq=412e6, series_at=at("13:54:31.843"), acquired_at=at("14:15:55.687"),
+        frame_reference_s=1372.8579232493, frame_duration_s=180.0, injected_time=time(12, 50)), 0.0003721089202818729),
+}
+
+
+@pytest.mark.parametrize(("header", "expected"), VENDORS.values(), ids=VENDORS.keys())
+def test_vendor_cases(header, expected):
+    decision = suv_factor(header)
+    assert decision.factor == pytest.approx(expected, rel=1e-6)
+    assert decision.code == ""
+    assert decision.path[-1].startswith("SUVbw = ")
+
+
+CLEAN = bqml(
+    weight_kg=70.0, height_cm=175.0, sex="M", dose_bq=370e6, series_at=at("10:00:00"), acquired_at=at("10:00:00"),
+    injected_time=time(9, 0), nuclide="F-18",
+)
+EXPECTED = 1000 * 70.0 / (370e6 * 2 ** (-3600 / 6586.2))
+
+ACCEPTED = {
+    "one hour after injection": ({}, EXPECTED),
+    "activity corrected to the injection": ({"decay_correction": "ADMIN"}, 1000 * 70.0 / 370e6),
+    "Philips counts with an activity factor": ({"units": "CNTS", "philips_activity_scale": 2.5}, 2.5 * EXPECTED),
+    "Philips counts, SUV factor of zero is not a factor": (
+        {"units": "CNTS", "philips_suv_scale": 0.0, "philips_activity_scale": 2.0}, 2.0 * EXPECTED),
+    "already an SUV is not scaled twice": ({"units": "GML", "suv_type": "BW"}, 1.0),
+    "already an SUV, type not named": ({"units": "GML"}, 1.0),
+    "SUL Janmahasatian back to SUVbw": ({"units": "GML", "suv_type": "LBMJANMA"}, 70.0 / 55.857),
+    "reprocessed hours later: first acquisition": ({"series_at": at("18:00:00")}, EXPECTED),
+    "reprocessed the next day": ({"series_at": at("10:00:00") + timedelta(days=1)}, EXPECTED),
+    "reprocessed GE: private scan start": (
+        {"series_at": at("18:00:00"), "acquired_at": at("10:05:00"), "ge_scan_at": at("10:00:00")}, EXPECTED),
+    "GE private date shifted away is not believed": (
+        {"series_at": at("18:00:00"), "ge_scan_at": at("10:00:00") - timedelta(days=23)}, EXPECTED),
+    "no series time": ({"series_at": None}, EXPECTED),
+    "across midnight, with date": (
+        {"series_at": at("00:30:00"), "acquired_at": at("00:30:00"),
+         "injected_at": at("23:30:00") - timedelta(days=1)}, EXPECTED),
+    "across midnight, time only": (
+        {"series_at": at("00:30:00"), "acquired_at": at("00:30:00"), "injected_time": time(23, 30)}, EXPECTED),
+    "injection in UTC, scanner at +0100": (
+        {"injected_at": at("08:00:00").replace(tzinfo=timezone.utc), "utc_offset": timedelta(hours=1)}, EXPECTED),
+    "injection with offset, clock time agrees": (
+        {"injected_at": at("09:00:00").replace(tzinfo=timezone(timedelta(hours=2)))}, EXPECTED),
+    "half-life as GE writes it": ({"half_life_s": 6588.0}, 1000 * 70.0 / (370e6 * 2 ** (-3600 / 6588.0))),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(changes, expected):
+    decision = suv_factor(replace(CLEAN, **changes))
+    assert decision.factor == pytest.approx(expected, rel=1e-4), decision.path
+
+
+REFUSED = {
+    "units missing": ({"units": None}, "suv_units_missing"),
+    "propcnts": ({"units": "PROPCNTS"}, "suv_units_unsupported"),
+    "cm2ml": ({"units": "CM2ML"}, "suv_units_unsupported"),
+    "not attenuation-corrected": ({"corrected_image": ("DECY",)}, "pet_not_attenuation_corrected"),
+    "SUV but not attenuation-corrected": (
+        {"units": "GML", "corrected_image": ()}, "pet_not_attenuation_corrected"),
+    "not decay-corrected by its flags": ({"corrected_image": ("ATTN",)}, "suv_not_decay_corrected"),
+    "decay correction NONE": ({"decay_correction": "NONE"}, "suv_not_decay_corrected"),
+    "decay correction missing": ({"decay_correction": None}, "suv_not_decay_corrected"),
+    "counts without factor": ({"units": "CNTS"}, "suv_counts_without_factor"),
+    "counts with a zero factor": ({"units": "CNTS", "philips_suv_scale": 0.0}, "suv_counts_without_factor"),
+    "SUV by body surface": ({"units": "GML", "suv_type": "BSA"}, "suv_type_unsupported"),
+    "SUV by unnamed lean mass formula": ({"units": "GML", "suv_type": "LBM"}, "suv_type_unsupported"),
+    "SUL without height": ({"units": "GML", "suv_type": "LBMJANMA", "height_cm": None}, "suv_type_unsupported"),
+    "weight missing": ({"weight_kg": None}, "suv_weight_missing"),
+    "weight zero": ({"weight_kg": 0.0}, "suv_weight_missing"),
+    "weight nan": ({"weight_kg": float("nan")}, "suv_weight_missing"),
+    "weight in grams": ({"weight_kg": 70000.0}, "suv_weight_absurd"),
+    "weight 1 kg": ({"weight_kg": 1.0}, "suv_weight_absurd"),
+    "dose missing": ({"dose_bq": None}, "suv_dose_missing"),
+    "dose zero": ({"dose_bq": 0.0}, "suv_dose_missing"),
+    "dose in MBq": ({"dose_bq": 370.0}, "suv_dose_absurd"),
+    "dose a thousand times": ({"dose_bq": 370e9}, "suv_dose_absurd"),
+    "half-life missing": ({"half_life_s": None}, "suv_half_life_missing"),
+    "half-life in minutes": ({"half_life_s": 109.77}, "suv_half_life_absurd"),
+    "half-life of carbon with a fluorine tracer": ({"half_life_s": 1221.8}, "suv_half_life_absurd"),
+    "acquisition time missing": ({"acquired_at": None}, "suv_time_missing"),
+    "series begins long before its first bed": ({"acquired_at": at("11:30:00")}, "suv_time_contradiction"),
+    "injection time missing": ({"injected_time": None}, "suv_injection_time_missing"),
+    "injection after the scan, with date": ({"injected_at": at("10:30:00")}, "suv_injection_after_scan"),
+    "injection after the scan, time only": ({"injected_time": time(10, 30)}, "suv_injection_after_scan"),
+    "injection a day early": ({"injected_at": at("09:00:00") - timedelta(days=1)}, "suv_uptake_absurd"),
+    "dates shifted by de-identification": ({"injected_at": datetime(1999, 1, 1, 9)}, "suv_uptake_absurd"),
+    "offset that nothing explains": (
+        {"injected_at": at("08:00:00").replace(tzinfo=timezone.utc)}, "suv_time_zone_unknown"),
+}
+
+
+@pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused_with_a_reason(changes, code):
+    decision = suv_factor(replace(CLEAN, **changes))
+    assert decision.factor is None
+    assert decision.code == code, decision.path
+    assert decision.text
+
+
+def test_only_an_inference_counts_as_a_repair():
+    assert not suv_factor(CLEAN).repaired
+    midnight = replace(CLEAN, series_at=at("00:30:00"), acquired_at=at("00:30:00"), injected_time=time(23, 30))
+    assert suv_factor(midnight).repaired
+    assert suv_factor(midnight).uptake_minutes == pytest.approx(60.0)
+
+
+def test_law_more_weight_or_less_dose_is_more_suv():
+    base = suv_factor(CLEAN).factor
+    assert suv_factor(replace(CLEAN, weight_kg=140.0)).factor == pytest.approx(2 * base)
+    assert suv_factor(replace(CLEAN, dose_bq=185e6)).factor == pytest.approx(2 * base)
+    later = replace(CLEAN, series_at=at("10:00:00") + timedelta(seconds=6586.2), acquired_at=at("12:00:00"))
+    assert suv_factor(later).factor == pytest.approx(2 * base)
