@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -18,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
+from irae.io.atomic import write_text
 from irae.response.lengths import tenths
 from irae.response.options import Options
 from irae.response.values import (
@@ -550,10 +550,5 @@ def scored_json(scored: Scored) -> dict[str, object]:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Writes JSON whole or not at all: aside, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)
-
-
+    """Writes JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -51,7 +51,7 @@ def best_overall_response(responses: Sequence[Given], options: Options, referenc
         flags.append("cr_then_disease")
         if options.cr_then_disease == "pd":
             on = next(on for on, word in kept[cr_at + 1:] if word in ("PR", "SD"))
-            met = _stable_since([g for g in kept[: cr_at + 1]], options, reference)
+            met = _stable_since(kept[: cr_at + 1], options, reference)
             category = "SD" if met is not None else "PD"
             text = f"Disease on {on} after a complete response is progression (DEC-06)."
             if best is None or best.category != "CR":
@@ -112,7 +112,8 @@ def _without_response(
             on = next((o for o, g in kept if g == _NON
                        and (reference is None or (o - reference).days >= options.sd_min_days)), None)
         if on is not None:
-            return Best(category=word, on=on, flags=flags, reasons=(("R11-BOR", f"{word} on {on} is the best there is."),))
+            text = f"{word} on {on} is the best there is."
+            return Best(category=word, on=on, flags=flags, reasons=(("R11-BOR", text),))
     on = kept[0][0] if kept else None
     return Best(category="NE", on=on, flags=flags, reasons=(("R11-BOR", "No visit qualifies for a response."),))
 
@@ -184,7 +185,8 @@ def best_irecist(responses: Sequence[Given], options: Options, reference: date |
     for word in _IRECIST_ORDER:
         found = next((on for on, given in kept if given == word), None)
         if found is not None:
-            return Best(category=word, on=found, reasons=(("IR-B1", f"{word} on {found} is the best up to progression."),))
+            text = f"{word} on {found} is the best up to progression."
+            return Best(category=word, on=found, reasons=(("IR-B1", text),))
     if any(word == "NED" for _, word in kept):
         return Best(category="NED", on=kept[0][0], reasons=(("IR-B1", "There was no disease."),))
     return Best(category="NE", on=None, reasons=(("IR-B1", "No visit qualifies."),))

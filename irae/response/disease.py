@@ -110,7 +110,7 @@ def target_category(
     if is_grown:
         change = f"+{100 * (now - nadir) / nadir:.1f} %, " if nadir else ""
         if not seen.complete:
-            text = f"The measured part alone is {now / 10:g} mm: {change}+{(now - nadir) / 10:g} mm over {nadir / 10:g} mm."
+            text = f"The measured part alone is {now / 10:g} mm: {change}+{(now - nadir) / 10:g} mm over the nadir."
             return PD, ("R11-E2", text), "pd_despite_missing"
         return PD, ("R11-T3", f"Sum {now / 10:g} mm is {change}+{(now - nadir) / 10:g} mm over {nadir / 10:g} mm."), ""
     if not seen.complete:
@@ -166,7 +166,7 @@ def overall_category(target: str, non_target: str) -> tuple[str, Reason]:
 
 
 def non_target_grew(lesions: tuple[NonTarget, ...], progressed_before: frozenset[str]) -> bool:
-    """Whether any non-target grew since the last visit (rule IR-C6): the reader says so, or a further one progressed."""
+    """Whether any non-target grew since the last visit (rule IR-C6): so the reader says, or one more progressed."""
     return any(
         lesion.change is Change.INCREASED
         or lesion.change is Change.PROGRESSED

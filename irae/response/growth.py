@@ -91,7 +91,8 @@ def hyperprogression(
     ferrara = None if delta is None else exceeds(delta, rules.ferrara_delta_tgr_above)
     kas = None if delta is None else exceeds(delta, rules.kas_delta_tgr_above)
     ecog = None if growth.ecog is None else growth.ecog >= rules.lo_russo_ecog
-    two_new = None if growth.new_in_involved_organ is None else growth.new_in_involved_organ >= rules.lo_russo_new_lesions
+    new = growth.new_in_involved_organ
+    two_new = None if new is None else new >= rules.lo_russo_new_lesions
     five = (growth.fails_early, _rise(rise, base, rules.lo_russo_increase_pct), two_new, growth.spreads, ecog)
     new_organs = None if growth.new_lesion_organs is None else growth.new_lesion_organs >= rules.matos_new_organs
     matos = all_of(
@@ -173,7 +174,7 @@ def read_growth(case: Case) -> tuple[Growth, Visit]:
     elif "ttf_days" in facts.given:
         early = False  # given as null: the treatment has not failed
     new_organs = len(set(facts.new_lesions_organs)) if "new_lesions_organs" in facts.given else None
-    base_mm, now_mm = baseline.facts.sum_mm, facts.sum_mm
+    base_mm, now_mm = baseline.facts.sum_mm, now.facts.sum_mm
     growth = Growth(
         before=None if before is None or before.facts.sum_mm is None
         else slope(before.facts.sum_mm, base_mm, (baseline.on - before.on).days, month),

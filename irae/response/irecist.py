@@ -137,9 +137,9 @@ def classify_new(
     """New target or new non-target (rule IR-L1): five and two per organ at most, all others non-target."""
     called: dict[str, KnownNew] = {}
     counts: dict[str, int] = {}
-    for lesion in known.values():
-        if lesion.kind is Kind.TARGET:
-            counts[lesion.site] = counts.get(lesion.site, 0) + 1
+    for record in known.values():
+        if record.kind is Kind.TARGET:
+            counts[record.site] = counts.get(record.site, 0) + 1
     total = sum(counts.values())
     for lesion in additional_lesions(known, lesions):
         kind = lesion.kind or (Kind.TARGET if _measurable(lesion) else Kind.NON_TARGET)

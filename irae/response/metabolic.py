@@ -359,7 +359,7 @@ def step_unconfirmed(
         first, last = _window(state.opened_on, rules)
         if days < rules.confirm_from_days:
             values["confirm_from"], values["confirm_to"] = first, last
-            text = f"This PET comes {days} days after the UPMD, earlier than {rules.confirm_from_days}: it cannot decide."
+            text = f"This PET comes {days} days after the UPMD, before {rules.confirm_from_days}: it cannot decide."
             flags.append("early_scan")
             return state, Answer(visit.id, visit.on, UPMD, values, tuple(flags), (("IPE-1", text),))
         late = rules.confirm_to_days is not None and days > rules.confirm_to_days

@@ -39,7 +39,8 @@ DECISIONS: tuple[Decision, ...] = (
              question="All original disease gone while a new lesion persists"),
     Decision(id="DEC-09", option="late_confirmation", values=("confirms", "not_usable"),
              question="May a scan later than 8 weeks confirm progression"),
-    Decision(id="DEC-10", option="further_increase_from", values=("smallest_since_iupd", "iupd_visit", "previous_visit"),
+    Decision(id="DEC-10", option="further_increase_from",
+             values=("smallest_since_iupd", "iupd_visit", "previous_visit"),
              question="What a further increase of 5 mm is measured from"),
     Decision(id="DEC-11", option="unchanged_non_target_progression", values=("ipr", "iupd"),
              question="Non-target progression unchanged while targets newly fall to PR or CR"),
@@ -117,7 +118,9 @@ class Options:
         if self.month_days <= 0:
             raise ValueError(f"option month_days must be positive, got {self.month_days}")
         if self.profile not in ("", "admiralonco_bor", "admiralonco_confirmed_bor"):
-            raise ValueError(f"option profile must be admiralonco_bor or admiralonco_confirmed_bor, got {self.profile!r}")
+            raise ValueError(
+                f"option profile must be admiralonco_bor or admiralonco_confirmed_bor, got {self.profile!r}"
+            )
 
     def with_values(self, values: Mapping[str, object]) -> Options:
         """These options with some values changed, by option name or by decision number (``DEC-01``).

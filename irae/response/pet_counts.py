@@ -110,7 +110,8 @@ def _benefit(recist: str | None, change: Fraction | None, rules: PecritRules) ->
     if change is None:
         return None, "RECIST SD needs the change of SULpeak, which is not given."
     above = change > rules.benefit_above_pct
-    return above, f"RECIST SD with SULpeak {float(change):+.1f} %: benefit needs more than {float(rules.benefit_above_pct):g} %."
+    least = float(rules.benefit_above_pct)
+    return above, f"RECIST SD with SULpeak {float(change):+.1f} %: benefit needs more than {least:g} %."
 
 
 # --- LYRIC --------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def step_lyric(state: LyricState, visit: Visit, rules: LyricRules = LYRIC) -> tu
         elif further is not None and further >= rules.ir1_further_pct:
             overall, why = "PD", f"{text} IR1 is confirmed: SPD {float(further):+.1f} % since."
         elif days <= rules.early_days or state.ir1_spd is not None:
-            overall, why = "IR1", f"{text} Large rise, clinically stable: indeterminate, re-image or biopsy in 12 weeks."
+            overall, why = "IR1", f"{text} Large rise, clinically stable: indeterminate, re-image or biopsy."
             ir1 = state.ir1_spd if state.ir1_spd is not None else now
         else:
             overall, why = "PD", f"{text} Large rise after the first 12 weeks."
