@@ -84,7 +84,8 @@ def test_gantry_tilt_is_straightened(tmp_path, angle):
     """Tilted planes, stepped along the table: markers stay where they are in the world."""
     tilt = np.radians(angle)
     cosines = (1, 0, 0, 0, np.cos(tilt), np.sin(tilt))
-    write(tmp_path / "in", series(cosines=cosines, step=(0, 0, 6.0), spacing=(3.0, 3.0), rows=48, columns=50, slices=30))
+    made = series(cosines=cosines, step=(0, 0, 6.0), spacing=(3.0, 3.0), rows=48, columns=50, slices=30)
+    write(tmp_path / "in", made)
     read = read_one(tmp_path / "in", tmp_path)
     volume = read.exam.ct
     axes = volume.geometry.affine[:3, :3] / np.linalg.norm(volume.geometry.affine[:3, :3], axis=0)
