@@ -37,9 +37,7 @@ def run(config: TrainConfig) -> int:
     from irae.training.tracking import Tracking
 
     use_threads(config.threads)
-    source = PhantomSource(
-        workers=config.cases.workers, cache=None if config.cases.cache is None else Path(config.cases.cache)
-    )
+    source = PhantomSource(workers=config.cases.workers)
     columns = (TextColumn("training"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"), TimeElapsedColumn(),
                TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:

@@ -40,10 +40,9 @@ class TrackingSettings:
 
 @dataclass
 class CaseSettings:
-    """Making of synthetic cases. workers: processes; cache: folder that keeps cases between runs, null for none."""
+    """Making of synthetic cases. workers: processes that make them."""
 
     workers: int = 2
-    cache: str | None = None
 
 
 @dataclass

@@ -53,11 +53,13 @@ class PackagedClassifier:
         for irae, package in self._packages.items():
             logit = self.logit(irae, exam, organs, pituitary)
             card = package.card
-            if logit is None or card.calibration is None or card.operating_point is None:
+            without_pet = exam.pet is None and card.scoring_without_pet is not None
+            scoring = card.scoring_without_pet if without_pet else card.scoring
+            if logit is None or scoring is None:
                 continue
             scores[irae] = LearnedScore(
-                irae=irae, probability=card.calibration.probability(logit), threshold=card.operating_point.threshold,
-                calibrated=True, model=package.digest,
+                irae=irae, probability=scoring.calibration.probability(logit),
+                threshold=scoring.operating_point.threshold, calibrated=True, model=package.digest,
             )
         return scores
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +16,18 @@ from irae.core.volume import LabelMap
 from irae.models.package import Channel
 from irae.models.tensors import crop_grid, mask_crop, mr_levels, scaled, volume_crop
 
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """The input contract of one irAE's classifier: crop in voxels, isotropic spacing, channels."""
+
+    patch: tuple[int, int, int]
+    spacing_mm: float
+    channels: tuple[Channel, ...]
+
+
 # Raw crops by source (ct in HU, pet in SUVbw, mr normalised, organ as a share 0..1); pet is absent where there is none.
-Crops = Mapping[str, NDArray[np.float32]]
+Crops = Mapping[str, NDArray[np.floating[Any]]]
 
 
 def organ_crops(

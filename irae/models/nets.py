@@ -86,7 +86,7 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
     try:
         network: nn.Module = getattr(nets, kind.monai_class)(**arguments)
-    except (TypeError, AssertionError, KeyError, NotImplementedError) as error:
+    except (TypeError, ValueError, AssertionError, LookupError, NotImplementedError) as error:
         raise ValueError(f"network {name} cannot be built from {dict(arguments)}: {error}") from error
     size = parameter_count(network)
     if size > MAX_PARAMETERS:

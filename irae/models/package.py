@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,14 @@ class OperatingPoint:
     specificity: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """From a classifier's logit to an answer."""
+
+    calibration: Calibration
+    operating_point: OperatingPoint
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Card:
     """Everything a package says about itself; checked against ``card.schema.json`` and the anatomy table.
@@ -90,7 +98,8 @@ class Card:
         labels: Segmentation: organ names of the output channels 1, 2, ... (0 is background). Classification: the irAE.
         training: Settings of the run that made it. data: Where its cases came from, seeds and generator digest.
         metrics: Measured on cases that were never trained on.
-        calibration, operating_point: Classification only.
+        scoring: Classification only. scoring_without_pet: The same where the exam has no PET, if PET is a channel; the
+            network then knows less, and its probabilities and threshold are others.
     """
 
     name: str
@@ -108,8 +117,8 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    calibration: Calibration | None = None
-    operating_point: OperatingPoint | None = None
+    scoring: Scoring | None = None
+    scoring_without_pet: Scoring | None = None
     licence: str = "Apache-2.0"
     weights_sha256: str = ""
     weights_dtype: str = "float16"
@@ -118,8 +127,11 @@ class Card:
         if self.is_classifier:
             if self.labels != (self.task,):
                 raise ValueError(f"card {self.name}: a classifier's label is its irAE, got {self.labels}")
-            if self.calibration is None or self.operating_point is None:
-                raise ValueError(f"card {self.name}: a classifier needs a calibration and an operating point")
+            reads_pet = any(channel.source == "pet" for channel in self.channels)
+            if self.scoring is None or reads_pet != (self.scoring_without_pet is not None):
+                raise ValueError(
+                    f"card {self.name}: a classifier needs scoring, and scoring_without_pet if and only if it reads PET"
+                )
         else:
             unknown = sorted(set(self.labels) - set(BY_NAME))
             if unknown:
@@ -147,13 +159,10 @@ class Card:
             "licence": self.licence, "intended_use": self.intended_use, "limitations": self.limitations,
             "created_on": self.created_on,
         }
-        if self.calibration is not None:
-            document["calibration"] = {"scale": self.calibration.scale, "offset": self.calibration.offset}
-        if self.operating_point is not None:
-            point = self.operating_point
-            document["operating_point"] = {
-                "threshold": point.threshold, "sensitivity": point.sensitivity, "specificity": point.specificity,
-            }
+        for key in ("scoring", "scoring_without_pet"):
+            scoring: Scoring | None = getattr(self, key)
+            if scoring is not None:
+                document[key] = asdict(scoring)
         return document
 
     @classmethod
@@ -165,8 +174,6 @@ class Card:
         """
         try:
             jsonschema.validate(document, _schema())
-            point = document.get("operating_point")
-            calibration = document.get("calibration")
             patch = document["input"]["patch"]
             return cls(
                 name=document["name"], task=document["task"], network=document["network"]["name"],
@@ -177,8 +184,8 @@ class Card:
                 intended_use=document["intended_use"], limitations=document["limitations"],
                 training=document["training"], data=document["data"],
                 metrics={key: Metric(**values) for key, values in document["metrics"].items()},
-                calibration=None if calibration is None else Calibration(**calibration),
-                operating_point=None if point is None else OperatingPoint(**point),
+                scoring=_scoring(document.get("scoring")),
+                scoring_without_pet=_scoring(document.get("scoring_without_pet")),
                 licence=document["licence"], weights_sha256=document["weights"]["sha256"],
                 weights_dtype=document["weights"]["dtype"],
             )
@@ -269,6 +276,12 @@ def find_packages(folder: Path) -> tuple[Path, ...]:
     if (folder / CARD_FILE).is_file():
         return (folder,)
     return tuple(sorted(card.parent for card in folder.glob(f"*/{CARD_FILE}")))
+
+
+def _scoring(document: Mapping[str, Any] | None) -> Scoring | None:
+    if document is None:
+        return None
+    return Scoring(Calibration(**document["calibration"]), OperatingPoint(**document["operating_point"]))
 
 
 def _refuse_non_finite(name: str, tensors: Mapping[str, torch.Tensor]) -> None:

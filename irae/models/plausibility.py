@@ -70,7 +70,8 @@ def _order(organ: str, axis: int, beyond: str, text: str, *reject: str) -> Order
 # Anatomical position. Situs inversus fails these rules; it is then said to be not assessable, which is right to review.
 ORDERS: tuple[Order, ...] = (
     _order("lung_right", 0, "lung_left", "right lung lies left of the left lung", "lung_left", "lung_right"),
-    _order("kidney_right", 0, "kidney_left", "right kidney lies left of the left kidney", "kidney_left", "kidney_right"),
+    _order("kidney_right", 0, "kidney_left", "right kidney lies left of the left kidney", "kidney_left",
+           "kidney_right"),
     _order("lung_right", 2, "liver", "liver lies above the right lung", "liver"),
     _order("lung_left", 2, "liver", "liver lies above the left lung", "liver"),
     _order("liver", 0, "spleen", "spleen lies right of the liver", "spleen"),
@@ -247,7 +248,7 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
     inside = float(((found.hu >= gate.within[0]) & (found.hu <= gate.within[1])).mean())
     if inside < gate.share:
         low, high = gate.within
-        return said + f"only {100 * inside:.0f} % of it lie in {low:g} to {high:g} HU (at least {100 * gate.share:.0f} %)"
+        return said + f"{100 * inside:.0f} % of it lie in {low:g} to {high:g} HU; at least {100 * gate.share:.0f} % must"
     return ""
 
 

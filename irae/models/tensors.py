@@ -36,8 +36,8 @@ class Canonical:
         directions = geometry.affine[:3, :3] / np.linalg.norm(geometry.affine[:3, :3], axis=0)
         remaining, axes = {0, 1, 2}, [0, 0, 0]
         # The most decided world axis chooses its voxel axis first, so that oblique grids stay a permutation.
-        for world in np.argsort(-np.abs(directions).max(axis=1)):
-            axes[world] = max(remaining, key=lambda axis, row=directions[world]: abs(row[axis]))
+        for world in np.argsort(-np.abs(directions).max(axis=1)).tolist():
+            axes[world] = max(remaining, key=np.abs(directions[world]).__getitem__)
             remaining.discard(axes[world])
         flipped = [bool(directions[world, axes[world]] < 0) for world in range(3)]
         affine = np.eye(4)

@@ -37,9 +37,10 @@ class HuChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MrChange:
-    """How MR signal (normalised, about 0..1) changes: gain, gamma, bias field, noise, blur."""
+    """How MR signal (normalised, about 0..1) changes: gain, offset, gamma, bias field, noise, blur."""
 
     gain: float = 0.25
+    offset: float = 0.06
     gamma: float = 0.3
     bias: float = 0.25
     noise: float = 0.06
@@ -98,6 +99,7 @@ def changed_mr(rng: np.random.Generator, mr: torch.Tensor, change: MrChange) -> 
     knots = torch.from_numpy(rng.normal(0.0, change.bias, (1, 1, 3, 3, 3)).astype(np.float32))
     bias = functional.interpolate(knots, size=list(mr.shape[1:]), mode="trilinear", align_corners=True)[0]
     out = out * torch.exp(bias) * float(np.exp(rng.uniform(-change.gain, change.gain)))
+    out = out + rng.uniform(-change.offset, change.offset)
     return out + noise_like(rng, mr, sigma=change.noise * rng.random() ** 2)
 
 

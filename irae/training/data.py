@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from irae.core.anatomy import Irae
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
-from irae.models.crops import Crops
+from irae.models.crops import Crops, CropSpec
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
 from irae.quant.resample import onto_grid
 from irae.training.segmentation import SegmentationCase
@@ -64,9 +65,13 @@ class Source(Protocol):
         ...
 
     def classification(
-        self, irae: Irae, seeds: Sequence[int], *, patch: tuple[int, int, int], spacing_mm: float
-    ) -> Iterator[LabelledCrops]:
-        """Crops around the irAE's organ, one per seed, in order; about half are positive."""
+        self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None
+    ) -> Iterator[Mapping[Irae, LabelledCrops]]:
+        """Crops around the organ of each irAE that is in the picture, one mapping per seed, in order.
+
+        With a package of the task organs the crops lie around what it finds, as they will in use; without one, around
+        the truth.
+        """
         ...
 
 

@@ -128,7 +128,7 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
         place.say(f"{name}: making {len(train)} training cases")
         cases = [
             segmentation_case(sample, settings.labels, spacing_mm=settings.spacing_mm)
-            for sample in source.segmentation(settings.target, train, spacing_mm=settings.spacing_mm)
+            for sample in source.segmentation(settings.target, train, spacing_mm=settings.image_spacing_mm)
         ]
         plan = SegmentationPlan(
             network="dynunet", arguments=arguments, patch=patch, channels=channels,
@@ -173,7 +173,7 @@ def measure_segmenter(
     on_mr = settings.target is Target.pituitary
     scores: dict[str, list[float]] = {label: [] for label in settings.labels}
     believed: dict[str, list[float]] = {label: [] for label in settings.labels}
-    for sample in source.segmentation(settings.target, held_out, spacing_mm=settings.held_out_spacing_mm):
+    for sample in source.segmentation(settings.target, held_out, spacing_mm=settings.image_spacing_mm):
         found = segmenter.segment_mr(sample.image) if on_mr else segmenter.segment_ct(sample.image)
         for label in settings.labels:
             truth = sample.truth.mask(label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 from irae.core.anatomy import BY_NAME
 
@@ -69,7 +70,7 @@ class SegmentationSettings(TaskSettings):
         labels: Organs to find, in the order of the network's outputs.
         spacing_mm: The network's isotropic grid. patch: Its window, voxels.
         windows: One input channel per (low, high): HU for CT, share of the bright end for MR.
-        held_out_spacing_mm: Grid of the images the result is measured on.
+        image_spacing_mm: Grid of the synthetic images, finer than the network's as real ones are.
     """
 
     target: Target = Target.organs
@@ -77,7 +78,7 @@ class SegmentationSettings(TaskSettings):
     spacing_mm: float = 6.0
     patch: list[int] = field(default_factory=lambda: [48, 48, 48])
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
-    held_out_spacing_mm: float = 4.0
+    image_spacing_mm: float = 4.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,7 +93,7 @@ class SegmentationSettings(TaskSettings):
             )
         if not self.windows or any(len(w) != 2 or w[0] >= w[1] for w in self.windows):
             raise ValueError(f"task.windows must be pairs low < high, got {self.windows}")
-        for name in ("spacing_mm", "held_out_spacing_mm"):
+        for name in ("spacing_mm", "image_spacing_mm"):
             if not 0.3 <= getattr(self, name) <= 12:
                 raise ValueError(f"task.{name} must be 0.3 to 12 mm, got {getattr(self, name)}")
 
@@ -106,6 +107,8 @@ class ClassificationSettings(TaskSettings):
         calibration_cases, calibration_seed: Patients for calibration and operating point; a range of its own.
         pet_dropped: Share of training crops whose PET is hidden, so that the network also reads CT alone.
         specificity: The operating point's least specificity on the calibration patients.
+        organs_package: Package of the task organs; calibration and measuring then use the organs that it finds, as
+            in use, and not the true ones. null: the true ones.
     """
 
     iraes: list[IraeName] = field(default_factory=lambda: list(IraeName))
@@ -113,15 +116,20 @@ class ClassificationSettings(TaskSettings):
     calibration_seed: int = 2_000_000
     pet_dropped: float = 0.4
     specificity: float = 0.95
+    organs_package: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(self.filters) != 4:
+            raise ValueError(f"task.filters needs four levels for a classifier, got {self.filters}")
         if not self.iraes or len(set(self.iraes)) != len(self.iraes):
             raise ValueError(f"task.iraes must name each irAE once; the choices are {[e.name for e in IraeName]}")
         if not 0.0 <= self.pet_dropped < 1.0:
             raise ValueError(f"task.pet_dropped must be 0 to under 1, got {self.pet_dropped}")
         if not 0.5 <= self.specificity < 1.0:
             raise ValueError(f"task.specificity must be 0.5 to under 1, got {self.specificity}")
+        if self.organs_package is not None and not (Path(self.organs_package) / "card.json").is_file():
+            raise ValueError(f"task.organs_package={self.organs_package}: holds no card.json")
         if self.calibration_cases < 4:
             raise ValueError(f"task.calibration_cases must be at least 4, got {self.calibration_cases}")
         calibration = ("calibration", self.calibration_seed, self.calibration_cases)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from irae.core.anatomy import BY_NAME, Irae
 from irae.core.exam import Exam, Role
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
-from irae.models.crops import organ_crops
+from irae.models.crops import CropSpec, organ_crops
 from irae.training.data import LabelledCrops, Sample
 from irae.training.settings import Target
 
@@ -94,9 +95,13 @@ class StandIn:
                 yield Sample(exam.ct, truth)
 
     def classification(
-        self, irae: Irae, seeds: Sequence[int], *, patch: tuple[int, int, int], spacing_mm: float
-    ) -> Iterator[LabelledCrops]:
+        self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None
+    ) -> Iterator[Mapping[Irae, LabelledCrops]]:
         for seed in seeds:
             exam, truth = body(seed, hot=seed % 2 == 1)
-            crops = organ_crops(exam, truth, None, irae=irae, patch=patch, spacing_mm=spacing_mm)
-            yield LabelledCrops(crops, positive=seed % 2 == 1)
+            found = {}
+            for irae, spec in specs.items():
+                crops = organ_crops(exam, truth, None, irae=irae, patch=spec.patch, spacing_mm=spec.spacing_mm)
+                if crops is not None:
+                    found[irae] = LabelledCrops(crops, positive=seed % 2 == 1)
+            yield found

@@ -1,0 +1,159 @@
+"""Training of the per-irAE classifiers on organ crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from irae.core.anatomy import Irae
+from irae.core.volume import Quantity
+from irae.models.crops import CropSpec, stacked
+from irae.models.nets import build_network
+from irae.models.package import Channel
+from irae.quant.resample import OUTSIDE
+from irae.training.augment import Deform, HuChange, MrChange, blurred, changed_hu, changed_mr, crop_field, sample
+from irae.training.data import LabelledCrops
+from irae.training.loop import REPORTS, Budget, Optimiser, Report
+
+_MASK = Channel("organ", 0.0, 1.0)
+_PET = Channel("pet_present", 0.0, 1.0)
+
+
+# The box holds the organ of a large adult; spacing is what its disease needs and a small network can take in.
+# CT is seen twice, widely and in a soft-tissue window; PET saturates where every reader would say "very hot".
+CROPS: dict[Irae, CropSpec] = {
+    Irae.COLITIS: CropSpec(
+        (64, 48, 72), 5.0,
+        (Channel("ct", -1000.0, 400.0), Channel("ct", -120.0, 160.0), Channel("pet", 0.0, 8.0), _PET, _MASK),
+    ),
+    Irae.PNEUMONITIS: CropSpec(
+        (56, 40, 56), 6.0,
+        (Channel("ct", -1000.0, 200.0), Channel("ct", -950.0, -450.0), Channel("pet", 0.0, 5.0), _PET, _MASK),
+    ),
+    Irae.THYROIDITIS: CropSpec(
+        (40, 32, 40), 2.5,
+        (Channel("ct", -200.0, 300.0), Channel("ct", 0.0, 200.0), Channel("pet", 0.0, 7.0), _PET, _MASK),
+    ),
+    Irae.HEPATITIS: CropSpec(
+        (56, 48, 48), 5.0,
+        (Channel("ct", -200.0, 250.0), Channel("ct", 0.0, 160.0), Channel("pet", 0.0, 5.0), _PET, _MASK),
+    ),
+    Irae.HYPOPHYSITIS: CropSpec(
+        (40, 40, 40), 1.0, (Channel("mr", 0.0, 1.2), Channel("mr", 0.2, 0.8), _MASK),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassificationPlan:
+    """One training run. ``network`` and ``arguments``: a row of ``nets.NETWORKS`` and its arguments."""
+
+    network: str
+    arguments: dict[str, Any]
+    channels: tuple[Channel, ...]
+    budget: Budget
+    seed: int = 0
+    batch: int = 8
+    pet_dropped: float = 0.4
+    shift_voxels: float = 3.0
+    pet_gain: float = 0.15
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    deform: Deform = field(default_factory=lambda: Deform(rotate_deg=10.0, scale=0.08, stretch=0.05, bend_voxels=1.0))
+    hu: HuChange = field(default_factory=lambda: HuChange(offset_hu=8.0, gain=0.02, noise_hu=30.0, cut_share=0.0))
+    mr: MrChange = field(default_factory=MrChange)
+
+
+def train_classifier(
+    cases: Sequence[LabelledCrops],
+    plan: ClassificationPlan,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    report: Report | None = None,
+) -> nn.Module:
+    """A trained network with one output, the logit (on the device, in eval mode).
+
+    Every batch is half positive, half negative; irAEs without any sign are left out.
+
+    Raises:
+        ValueError: If one class is absent from the cases.
+        FloatingPointError: If the loss diverges.
+    """
+    shown = [case for case in cases if not case.hidden]
+    groups = [[c for c in shown if c.positive], [c for c in shown if not c.positive]]
+    if not all(groups):
+        raise ValueError(f"training needs both classes, got {len(groups[0])} positive and {len(groups[1])} negative")
+    torch.manual_seed(plan.seed)
+    rng = np.random.default_rng([plan.seed, 3])
+    network = build_network(plan.network, plan.arguments).to(device).train()
+    optimiser = plan.optimiser.build(network)
+    clock = plan.budget.clock()
+    every = max(1, plan.budget.steps // REPORTS)
+    losses: list[float] = []
+    step, share = 0, 0.0
+    while share < 1.0:
+        images, truth = [], []
+        for position in range(plan.batch):
+            group = groups[position % 2]
+            case = group[int(rng.integers(len(group)))]
+            images.append(augmented(rng, case, plan))
+            truth.append(float(case.positive))
+        with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            logits = network(torch.stack(images).to(device))
+        loss = functional.binary_cross_entropy_with_logits(logits.float().flatten(), torch.tensor(truth, device=device))
+        losses.append(plan.optimiser.step(optimiser, network, loss, share))
+        step += 1
+        share = clock.share(step)
+        if report is not None and (step % every == 0 or share >= 1.0):
+            report(step, {"loss": float(np.mean(losses)), "learning_rate": plan.optimiser.rate(share), "share": share})
+            losses.clear()
+    return network.eval()
+
+
+def augmented(rng: np.random.Generator, case: LabelledCrops, plan: ClassificationPlan) -> torch.Tensor:
+    """One case as another day, scanner and segmentation might show it: (C, *patch) in 0..1."""
+    shape = case.crops["organ"].shape
+    centre = (np.array(shape) - 1) / 2.0 + rng.uniform(-plan.shift_voxels, plan.shift_voxels, 3)
+    crop = crop_field(rng, centre.tolist(), shape, shape, plan.deform)
+    sources = [source for source in case.crops if source != "pet" or rng.random() >= plan.pet_dropped]
+    moved: dict[str, torch.Tensor] = {}
+    for source in sources:
+        outside = OUTSIDE[Quantity.HU] if source == "ct" else 0.0
+        image = torch.from_numpy(np.array(case.crops[source], dtype=np.float32))[None]
+        moved[source] = sample(image, crop, outside=outside)
+    if "ct" in moved:
+        moved["ct"] = changed_hu(rng, moved["ct"], plan.hu)
+    if "mr" in moved:
+        moved["mr"] = changed_mr(rng, moved["mr"], plan.mr)
+    if "pet" in moved:
+        moved["pet"] = moved["pet"] * float(1.0 + rng.uniform(-plan.pet_gain, plan.pet_gain))
+    moved["organ"] = _resegmented(rng, moved["organ"])
+    return stacked({source: image[0] for source, image in moved.items()}, plan.channels)
+
+
+def _resegmented(rng: np.random.Generator, organ: torch.Tensor) -> torch.Tensor:
+    """A mask as a network might have drawn it: smoother, fuller or thinner."""
+    smooth = blurred(organ, rng.uniform(0.0, 1.2))
+    return ((smooth - rng.uniform(0.25, 0.75)) * 3.0 + 0.5).clamp(0.0, 1.0)
+
+
+def logits_of(
+    network: nn.Module, cases: Sequence[LabelledCrops], channels: Sequence[Channel], *, with_pet: bool = True
+) -> np.ndarray:
+    """A network's answers on cases as they are, in float32."""
+    device = next(network.parameters()).device
+    answers = []
+    with torch.inference_mode():
+        for case in cases:
+            crops = {
+                source: torch.from_numpy(np.array(array, dtype=np.float32))
+                for source, array in case.crops.items() if with_pet or source != "pet"
+            }
+            answers.append(float(network(stacked(crops, channels)[None].to(device)).flatten()[0]))
+    return np.array(answers)
