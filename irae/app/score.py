@@ -132,35 +132,83 @@ def score_file(
     return SOME_REJECTED if rejected else DONE
 
 
+# With more patients than this the terminal gets one line a patient; the JSON holds every visit.
+DETAILED_PATIENTS = 40
+
+
 def _print(
     console: Console, patients: Sequence[tuple[str, Mapping[str, Scored]]], rejected: Sequence[Rejected]
 ) -> None:
-    from rich.table import Table
-
-    from irae.io.response_tables import plain
-    from irae.response import CRITERIA
-
-    table = Table(title=None, header_style="bold")
-    for column in ("patient", "criterion", "visit", "date", "overall", "target", "sum", "nadir", "why"):
-        table.add_column(column, justify="right" if column in ("sum", "nadir") else "left",
-                         overflow="fold", no_wrap=column in ("visit", "date", "overall"))
-    for patient, scored in patients:
-        for name, found in scored.items():
-            title = CRITERIA[name].title
-            for answer in found.answers:
-                values = answer.values
-                total = values.get("sum_mm", values.get("tumour_burden_mm", values.get(
-                    "tumour_burden_mm2", values.get("sum_sulpeak", values.get("sul_peak")))))
-                nadir = values.get("nadir_mm", values.get("nadir_mm2"))
-                rule, why = answer.reasons[-1] if answer.reasons else ("", "")
-                table.add_row(patient, title, answer.tp, answer.on.isoformat(), answer.overall or "not scored",
-                              str(values.get("target", "")), _figure(total), _figure(nadir), f"{rule}: {why}")
-            said = ", ".join(f"{k} {_said(plain(v))}" for k, v in found.summary.items() if v not in (None, ()))
-            table.add_row(patient, title, "", "", "[bold]summary[/bold]", "", "", "", said, end_section=True)
-    console.print(table)
+    if len(patients) <= DETAILED_PATIENTS:
+        for patient, scored in patients:
+            for name, found in scored.items():
+                _print_visits(console, patient, name, found)
+    elif patients:
+        _print_overview(console, patients)
     for failed in rejected:
         console.print(f"not scored: {failed.id}: {failed.text}", markup=False, style="red")
     console.print(f"{len(patients)} scored, {len(rejected)} rejected. Research use only.", markup=False)
+
+
+def _print_visits(console: Console, patient: str, name: str, found: Scored) -> None:
+    """Every visit of one patient by one criterion, with the reasons, then what they come to."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from irae.response import CRITERIA
+
+    console.print(f"[bold]{escape(patient)}[/bold]  {CRITERIA[name].title}", highlight=False)
+    if found.answers:
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        for column in ("visit", "date", "overall"):
+            table.add_column(column, no_wrap=True)
+        for column in ("measure", "nadir"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("why")
+        for answer in found.answers:
+            nadir = answer.values.get("nadir_mm", answer.values.get("nadir_mm2"))
+            why = " ".join(f"{rule}: {text}" for rule, text in answer.reasons)
+            table.add_row(escape(answer.tp), answer.on.isoformat(), f"[bold]{answer.overall or 'not scored'}[/bold]",
+                          _measure(answer.values), _figure(nadir), escape(why))
+        console.print(table)
+    for key, value in found.summary.items():
+        if value is not None and value != ():
+            console.print(f"  {key}: {_said(value)}", markup=False, highlight=False)
+    for rule, text in found.reasons:
+        console.print(f"  {rule}: {text}", markup=False, highlight=False, style="dim")
+    console.print()
+
+
+def _print_overview(console: Console, patients: Sequence[tuple[str, Mapping[str, Scored]]]) -> None:
+    """One line a patient and criterion: the answer at each visit, and what they come to."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from irae.response import CRITERIA
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in ("patient", "criterion", "visits", "comes to"):
+        table.add_column(column)
+    for patient, scored in patients:
+        for name, found in scored.items():
+            words = " ".join(answer.overall or "-" for answer in found.answers)
+            summary = found.summary
+            known = [k for k in ("best_response", "progression_date") if summary.get(k) is not None]
+            keys = known or [k for k, v in summary.items() if v is not None and v != ()]
+            said = ", ".join(f"{k} {_said(summary[k])}" for k in keys)
+            table.add_row(escape(patient), CRITERIA[name].title, words, escape(said))
+    console.print(table)
+
+
+_MEASURES = (("sum_mm", "mm"), ("tumour_burden_mm", "mm"), ("tumour_burden_mm2", "mm2"), ("sum_sulpeak", "SUL"),
+             ("sul_peak", "SUL"), ("spd_mm2", "mm2"))
+
+
+def _measure(values: Mapping[str, object]) -> str:
+    """What the criterion sums or compares, with its unit."""
+    return next((f"{_figure(values[key])} {unit}" for key, unit in _MEASURES if values.get(key) is not None), "")
 
 
 def _figure(value: object) -> str:
@@ -168,4 +216,6 @@ def _figure(value: object) -> str:
 
 
 def _said(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
