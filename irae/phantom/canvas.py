@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,20 @@ from irae.core.geometry import Geometry
 
 Slices = tuple[slice, slice, slice]
 Field = NDArray[np.float32]
+
+
+@lru_cache(maxsize=4096)
+def rotation(degrees: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Rotation matrix (3, 3), read-only: turns about x, then y, then z."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(degrees):
+        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+        turn = np.eye(3)
+        j, k = (axis + 1) % 3, (axis + 2) % 3
+        turn[j, j], turn[j, k], turn[k, j], turn[k, k] = c, -s, s, c
+        matrix = turn @ matrix
+    matrix.flags.writeable = False
+    return matrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +62,7 @@ class Pose:
 
     def rotation(self) -> NDArray[np.float64]:
         """World to canonical rotation matrix (3, 3)."""
-        matrix = np.eye(3)
-        for axis, degrees in enumerate(self.tilt_deg):
-            c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-            turn = np.eye(3)
-            j, k = (axis + 1) % 3, (axis + 2) % 3
-            turn[j, j], turn[j, k], turn[k, j], turn[k, k] = c, -s, s, c
-            matrix = turn @ matrix
-        return matrix
+        return rotation(self.tilt_deg)
 
     def bend(self, local: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Displacement along x, y, z for coordinates relative to ``shift_mm``; arrays that broadcast."""
@@ -73,13 +81,15 @@ class Pose:
         turned = (local - self._PIVOT) @ self.rotation().T + self._PIVOT
         return turned + np.stack([np.broadcast_to(b, local.shape[:-1]) for b in bent], axis=-1)
 
-    def to_world(self, canonical_mm: ArrayLike) -> NDArray[np.float64]:
-        """The patient's space (..., 3) to world RAS+ mm (..., 3), by fixed-point iteration (error < 0.01 mm)."""
+    def to_world(self, canonical_mm: ArrayLike, *, steps: int = 6) -> NDArray[np.float64]:
+        """The patient's space (..., 3) to world RAS+ mm (..., 3), by fixed-point steps (6: error < 0.001 mm)."""
         target = np.asarray(canonical_mm, dtype=np.float64)
-        inverse = self.rotation().T
-        world = target + self.shift_mm
-        for _ in range(12):
-            world = world + (target - self.to_canonical(world)) @ inverse.T
+        turn = self.rotation()
+        flat = (target - self._PIVOT) @ turn + self._PIVOT  # exact without bends
+        world = flat + self.shift_mm
+        if any(self.bend_mm):
+            for _ in range(steps):
+                world = world + (target - self.to_canonical(world)) @ turn
         return world
 
 
@@ -143,15 +153,26 @@ class Canvas:
         """Index ranges that hold boxes (n, 3) given by centre and half size in canonical mm; None if off the grid."""
         centres = np.atleast_2d(np.asarray(centres_mm, dtype=np.float64))
         halves = np.atleast_2d(np.asarray(halves_mm, dtype=np.float64))
-        index = self.pose.to_world(centres) @ self._inverse[:3, :3].T + self._inverse[:3, 3]
-        strain = 0.12 if any(self.pose.bend_mm) or any(self.pose.tilt_deg) else 0.0
-        reach = (halves + strain * halves.max(axis=1, keepdims=True) + self.edge_mm) @ np.abs(self._inverse[:3, :3]).T
+        index = self.pose.to_world(centres, steps=1) @ self._inverse[:3, :3].T + self._inverse[:3, 3]
+        longest = halves.max(axis=1, keepdims=True)
+        tilt = float(np.sin(np.deg2rad(np.abs(self.pose.tilt_deg).sum())))
+        bend = np.minimum(0.15 * longest, 4.0 * max(self.pose.bend_mm))  # two waves per axis, there and back
+        reach = (halves + tilt * longest + bend + self.edge_mm + 0.7) @ np.abs(self._inverse[:3, :3]).T
         first = np.maximum(np.floor(index - reach).astype(int), 0)
         last = np.minimum(np.ceil(index + reach).astype(int) + 1, np.array(self.geometry.shape))
         return [
             None if (b <= a).any() else (slice(a[0], b[0]), slice(a[1], b[1]), slice(a[2], b[2]))
             for a, b in zip(first, last, strict=True)
         ]
+
+    def world(self, axis: int) -> NDArray[np.float32]:
+        """World coordinate of every voxel along one axis, mm; an array that broadcasts over (i, j, k)."""
+        affine = self.geometry.affine
+        total: Any = np.full((1, 1, 1), affine[axis, 3])
+        for a, n in enumerate(self.geometry.shape):
+            if affine[axis, a]:
+                total = total + affine[axis, a] * np.arange(n).reshape([-1 if b == a else 1 for b in range(3)])
+        return np.asarray(total, dtype=np.float32)
 
     def share(self, distance_mm: NDArray[Any]) -> Field:
         """The share of each voxel that lies inside a surface, from the signed distance to it."""
@@ -167,10 +188,10 @@ class Canvas:
         return self._noise[key][block]
 
     def _lattice_noise(self, scale_mm: float, seed: int) -> Field:
-        """Random lattice of the patient's space interpolated linearly; separable where the grid is axis-aligned."""
+        """A periodic random lattice interpolated linearly; separable, along the voxel axes nearest to the world's."""
         rng = np.random.default_rng((self._noise_seed, round(scale_mm * 10), seed))
-        origin, counts = np.array([-330.0, -330.0, -1250.0]), np.ceil(np.array([660, 660, 1450]) / scale_mm).astype(int)
-        lattice = rng.standard_normal(tuple(counts), dtype=np.float32) * np.float32(1.84)  # linear weights: var x 8/27
+        n_lattice = 40
+        lattice = rng.standard_normal((n_lattice,) * 3, dtype=np.float32) * np.float32(1.84)  # linear weights: var x 8/27
         matrix = self.geometry.affine[:3, :3]
         dominant = [int(np.argmax(np.abs(matrix[axis]))) for axis in range(3)]
         start = self.geometry.affine[:3, 3] - np.array(self.pose.shift_mm)
@@ -178,16 +199,13 @@ class Canvas:
         weights = []
         for axis in range(3):
             n = self.geometry.shape[dominant[axis]]
-            at = (start[axis] + matrix[axis, dominant[axis]] * np.arange(n) - origin[axis]) / scale_mm
-            at = np.clip(at, 0, counts[axis] - 1.001)
-            left = at.astype(int)
+            at = (start[axis] + matrix[axis, dominant[axis]] * np.arange(n)) / scale_mm
+            left = np.floor(at).astype(int)
             part = (at - left).astype(np.float32)
-            lo, hi = int(left.min()), int(left.max()) + 2
-            row = np.zeros((n, hi - lo), dtype=np.float32)
-            row[np.arange(n), left - lo] = 1 - part
-            row[np.arange(n), left - lo + 1] += part
+            row = np.zeros((n, n_lattice), dtype=np.float32)
+            row[np.arange(n), left % n_lattice] = 1 - part
+            row[np.arange(n), (left + 1) % n_lattice] = part
             weights.append(row)
-            values = np.take(values, np.arange(lo, hi), axis=axis)
         for axis in range(3):
             values = np.moveaxis(np.tensordot(weights[axis], values, axes=(1, axis)), 0, axis)
         return np.ascontiguousarray(np.transpose(values, np.argsort(dominant)))

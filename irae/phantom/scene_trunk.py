@@ -24,13 +24,19 @@ def spine_at(down: float) -> float:
 
 
 def paint_table(stage: Stage) -> None:
-    """A foam table with a thin shell under the back."""
-    anatomy = stage.anatomy
-    skin = skin_surface(anatomy)
-    back = min(c - b for c, b in zip(skin.centre_y, skin.half_y, strict=True)) + 4.0
-    z = -600.0 * anatomy.length
-    for grow, tissue in ((3.0, "table_shell"), (0.0, "table")):
-        stage.paint(Slab(centre=(0, back - 16, z), half=(205 + grow, 12 + grow, 1400), round_mm=10), tissue)
+    """A flat foam table with a thin shell under the back; it stands in the world, not in the patient's bent space."""
+    canvas = stage.canvas
+    skin = skin_surface(stage.anatomy)
+    shift = stage.today.pose.shift_mm
+    back = min(c - b for c, b in zip(skin.centre_y, skin.half_y, strict=True)) + shift[1] - 1.0
+    wide, deep = np.abs(canvas.world(0) - shift[0]) - np.float32(205), np.abs(canvas.world(1) - (back - 16)) - np.float32(12)
+    distance = np.hypot(np.maximum(wide, 0), np.maximum(deep, 0)) + np.minimum(np.maximum(wide, deep), 0)
+    outer, inner = canvas.share(distance - np.float32(3.0)), canvas.share(distance)
+    shell, foam = stage.material["table_shell"], stage.material["table"]
+    for name, channel in canvas.channels.items():
+        added = (outer - inner) * np.float32(getattr(shell, name)) + inner * np.float32(getattr(foam, name))
+        channel *= 1 - outer
+        channel += added
 
 
 def paint_limbs(stage: Stage) -> None:

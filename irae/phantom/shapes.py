@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,21 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from irae.phantom.canvas import Canvas, Field, Slices
+from irae.phantom.canvas import Canvas, Field, Slices, rotation
 
 FAR_MM = 1000.0
-
-
-def rotation(degrees: Sequence[float]) -> NDArray[np.float64]:
-    """Rotation matrix: turns about x, then y, then z."""
-    matrix = np.eye(3)
-    for axis, angle in enumerate(degrees):
-        c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-        turn = np.eye(3)
-        j, k = (axis + 1) % 3, (axis + 2) % 3
-        turn[j, j], turn[j, k], turn[k, j], turn[k, k] = c, -s, s, c
-        matrix = turn @ matrix
-    return matrix
 
 
 @dataclass(frozen=True, kw_only=True)
