@@ -92,21 +92,38 @@ def plane(header: Header, rules: GeometryRules = GEOMETRY_RULES) -> tuple[NDArra
     return row, column, np.array(position), np.array([spacing[1], spacing[0]])
 
 
+def places(headers: Sequence[Header], rules: GeometryRules = GEOMETRY_RULES) -> NDArray[np.float64]:
+    """Positions (n, 3) in LPS mm of slices that share orientation and pixel spacing.
+
+    Raises:
+        StudyError: As ``plane``, or ``mixed_series``.
+    """
+    first = headers[0]
+    row, column, _, spacing = plane(first, rules)
+    cosines, size = first.get("ImageOrientationPatient"), first.get("PixelSpacing")
+    positions = []
+    for header in headers:
+        position = header.get("ImagePositionPatient")
+        same = header.get("ImageOrientationPatient") == cosines and header.get("PixelSpacing") == size
+        if not same or position is None or len(position) != 3 or max(position) > 1e5 or min(position) < -1e5:
+            r, c, _, s = plane(header, rules)
+            if max(np.abs(r - row).max(), np.abs(c - column).max()) > rules.cosine_tolerance:
+                raise StudyError("mixed_series", f"{header.file.name}: orientation differs from the first slice")
+            if np.abs(s - spacing).max() > 1e-3 * spacing.max():
+                raise StudyError("mixed_series", f"{header.file.name}: pixel spacing {s} differs from {spacing}")
+        positions.append(position)
+    return np.array(positions, dtype=np.float64)
+
+
 def stack(headers: Sequence[Header], rules: GeometryRules = GEOMETRY_RULES) -> Stack:
     """The regular stack that slices of one size and orientation form.
 
     Raises:
         StudyError: With a reason code where no regular stack can be proven.
     """
-    planes = [plane(header, rules) for header in headers]
-    row, column, _, spacing = planes[0]
-    for header, (r, c, _, s) in zip(headers, planes, strict=True):
-        if max(np.abs(r - row).max(), np.abs(c - column).max()) > rules.cosine_tolerance:
-            raise StudyError("mixed_series", f"{header.file.name}: orientation differs from the first slice")
-        if np.abs(s - spacing).max() > 1e-3 * spacing.max():
-            raise StudyError("mixed_series", f"{header.file.name}: pixel spacing {s} differs from {spacing}")
+    row, column, _, spacing = plane(headers[0], rules)
     normal = np.cross(row, column)
-    positions = np.array([p for _, _, p, _ in planes])
+    positions = places(headers, rules)
     depth = positions @ normal
     order, duplicates = _unique_places(depth, positions, rules)
     columns, rows = headers[0].get("Columns"), headers[0].get("Rows")

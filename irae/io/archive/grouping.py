@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from irae.core.errors import StudyError
 from irae.core.notice import Notice
-from irae.io.archive.geometry import GEOMETRY_RULES, plane
+from irae.io.archive.geometry import GEOMETRY_RULES, places, plane
 from irae.io.archive.headers import Header
 from irae.io.archive.identity import digest, exam_date, patient_key
 
@@ -99,9 +100,16 @@ def grouped(headers: Iterable[Header]) -> list[Group]:
 
 def _patient(header: Header) -> tuple[str, tuple[Notice, ...]]:
     said = header.text("PatientID")
+    source = ""
     if not said:
         folder = str(PurePosixPath(header.file.name).parent)
         source = header.text("StudyInstanceUID") or header.text("FrameOfReferenceUID") or folder
+    return _patient_of(said, source)
+
+
+@lru_cache(maxsize=4096)
+def _patient_of(said: str, source: str) -> tuple[str, tuple[Notice, ...]]:
+    if not said:
         key = f"no-id-{digest(source)}"
         return key, (Notice("patient_id_missing", f"The images name no patient; they are filed under {key}."),)
     key = patient_key(said)
@@ -135,19 +143,24 @@ def _kind(header: Header) -> Hashable:
 def _orientations(headers: Sequence[Header]) -> list[list[Header]]:
     """Headers of one kind by orientation, within rounding."""
     clusters: list[tuple[np.ndarray | None, list[Header]]] = []
+    exact: dict[Hashable, list[Header]] = {}
     for header in headers:
         said = header.get("ImageOrientationPatient")
-        cosines = np.array(said) if said is not None and len(said) == 6 else None
-        for known, members in clusters:
-            if (known is None and cosines is None) or (
-                known is not None and cosines is not None
-                and np.abs(known - cosines).max() <= GEOMETRY_RULES.mixed_cosine_tolerance
-            ):
-                members.append(header)
-                break
-        else:
-            clusters.append((cosines, [header]))
+        if said not in exact:
+            exact[said] = _cluster(clusters, np.array(said) if said is not None and len(said) == 6 else None)
+        exact[said].append(header)
     return [members for _, members in clusters]
+
+
+def _cluster(clusters: list[tuple[np.ndarray | None, list[Header]]], cosines: np.ndarray | None) -> list[Header]:
+    for known, members in clusters:
+        if known is None or cosines is None:
+            if known is None and cosines is None:
+                return members
+        elif np.abs(known - cosines).max() <= GEOMETRY_RULES.mixed_cosine_tolerance:
+            return members
+    clusters.append((cosines, []))
+    return clusters[-1][1]
 
 
 def _by(headers: Sequence[Header], key: Callable[[Header], Hashable]) -> list[list[Header]]:
@@ -177,11 +190,10 @@ def _plain(value: Any) -> Hashable:
 
 def _places_repeat(headers: Sequence[Header]) -> bool:
     try:
-        planes = [plane(header) for header in headers]
+        row, column, _, _ = plane(headers[0])
+        depth = np.sort(places(headers) @ np.cross(row, column))
     except StudyError:
         return False
-    normal = np.cross(planes[0][0], planes[0][1])
-    depth = np.sort([float(position @ normal) for _, _, position, _ in planes])
     return bool((np.diff(depth) <= GEOMETRY_RULES.same_position_mm).any())
 
 

@@ -7,7 +7,6 @@ aside and pydicom reads the file, so both give the same values (``tests/io/archi
 from __future__ import annotations
 
 import math
-import os
 import struct
 import warnings
 import zlib
@@ -24,11 +23,13 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 UNCOMPRESSED = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, DEFLATED_LE})
-HEADER_LIMIT = 64 * 2**20
 INFLATED_LIMIT = 256 * 2**20
-_FIRST_READ = 16 * 1024
+_FIRST_READ = 8 * 1024
+_WINDOW = 8 * 1024
+_SEQUENCE_WINDOW = 1024 * 1024
+_SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
-_TEXT, _TEXTS, _INT, _INTS, _NUMBER, _NUMBERS, _SHORT, _RAW = range(8)
+_TEXT, _TEXTS, _INT, _NUMBER, _NUMBERS, _SHORT, _RAW = range(7)
 
 # What the index needs, as DICOM PS3.6 names it. RAW is kept as bytes (compared between slices, or read later).
 _WANTED: dict[int, tuple[str, str, int]] = {
@@ -158,7 +159,7 @@ def read_header(file: FoundFile) -> Header | None:
     if file.size == 0:
         raise StudyError("empty_file", f"{file.name} is empty")
     try:
-        with open(file.path, "rb") as stream:
+        with open(file.path, "rb", buffering=0) as stream:
             start = stream.read(_FIRST_READ)
             if not _looks_like_dicom(start):
                 return None
@@ -188,20 +189,9 @@ def _walk_file(file: FoundFile, stream: Any, start: bytes) -> Header:
     syntax, begin = _meta(start)
     if syntax in (DEFLATED_LE, EXPLICIT_BE) or not syntax.startswith("1.2.840.10008.1.2"):
         raise _UnusualError
-    explicit = syntax != IMPLICIT_LE
     raw: dict[int, tuple[bytes, bytes]] = {}
-    buffer, wanted = start, _FIRST_READ
-    while True:
-        try:
-            end = _walk(buffer, begin, explicit, raw, file.size)
-            break
-        except (struct.error, IndexError):
-            if len(buffer) >= min(file.size, HEADER_LIMIT):
-                raise _UnusualError from None
-            wanted *= 16
-            buffer += stream.read(wanted - len(buffer))
-            raw.clear()
-    values, bad = _decoded(raw, explicit)
+    end = _walk(stream, start, begin, syntax != IMPLICIT_LE, raw, file.size)
+    values, bad = _decoded(raw, syntax != IMPLICIT_LE)
     pixels: tuple[int, int] | None = None
     if end is not None:
         offset, length = end
@@ -235,18 +225,29 @@ def _meta(start: bytes) -> tuple[str, int]:
     return syntax, position
 
 
+_TAG = struct.Struct("<HH").unpack_from
+_LONG = struct.Struct("<I").unpack_from
+_SHORT_LENGTH = struct.Struct("<H").unpack_from
+
+
 def _walk(
-    data: bytes, position: int, explicit: bool, raw: dict[int, tuple[bytes, bytes]], size: int
+    stream: Any, data: bytes, position: int, explicit: bool, raw: dict[int, tuple[bytes, bytes]], size: int
 ) -> tuple[int, int] | None:
-    """Collects the wanted elements; where pixel data begins and its length, or None where the file ends first."""
-    unpack_tag = struct.Struct("<HH").unpack_from
-    unpack_long = struct.Struct("<I").unpack_from
-    unpack_short = struct.Struct("<H").unpack_from
-    last = 0
+    """Collects the wanted elements; where pixel data begins and its length, or None where the file ends first.
+
+    ``data`` is a window of the file; what is not wanted is jumped over without being read.
+    """
+    base, last = 0, 0
     while True:
-        if position >= size:
-            return None
-        group, element = unpack_tag(data, position)
+        if position + 12 > len(data):
+            base += position
+            if base >= size:
+                return None
+            stream.seek(base)
+            data, position = stream.read(_WINDOW), 0
+            if len(data) < 8:
+                raise _UnusualError
+        group, element = _TAG(data, position)
         tag = group << 16 | element
         if tag <= last:
             raise _UnusualError  # out of order: not ours to judge
@@ -255,35 +256,42 @@ def _walk(
         if explicit:
             vr = data[position + 4 : position + 6]
             if vr in _LONG_FORM:
-                length = unpack_long(data, position + 8)[0]
+                length = _LONG(data, position + 8)[0]
                 position += 12
             elif vr in _ALL_VRS:
-                length = unpack_short(data, position + 6)[0]
+                length = _SHORT_LENGTH(data, position + 6)[0]
                 position += 8
-            elif len(vr) < 2:
-                raise struct.error
             else:
                 raise _UnusualError
         else:
-            length = unpack_long(data, position + 4)[0]
+            length = _LONG(data, position + 4)[0]
             position += 8
         if tag in _PIXEL_TAGS:
-            return position, length
+            return base + position, length
         if group > 0x7FE0:
             return None
         if length == _UNDEFINED:
+            data, position, base = _whole_sequence(stream, data, position, base)
             end = _skip_undefined(data, position, explicit, 0)
         else:
             end = position + length
-            if end > size:
+            if base + end > size:
                 raise _UnusualError
         if tag in _WANTED:
             if end > len(data):
-                raise struct.error
+                base += position
+                stream.seek(base)
+                data, end, position = stream.read(end - position + _WINDOW), end - position, 0
             raw[tag] = (vr, data[position:end])
         position = end
-        if position + 8 > len(data) and position < size:
-            raise struct.error
+
+
+def _whole_sequence(stream: Any, data: bytes, position: int, base: int) -> tuple[bytes, int, int]:
+    """A window that holds an undefined-length sequence to its end, as far as its delimiter can be found."""
+    if data.find(_SEQUENCE_END, position) >= 0 and len(data) - position > _WINDOW // 2:
+        return data, position, base
+    stream.seek(base + position)
+    return stream.read(_SEQUENCE_WINDOW), 0, base + position
 
 
 def _skip_undefined(data: bytes, position: int, explicit: bool, depth: int) -> int:
@@ -326,28 +334,46 @@ def _skip_item(data: bytes, position: int, explicit: bool, depth: int) -> int:
         position = _skip_undefined(data, position, explicit, depth + 1) if length == _UNDEFINED else position + length
 
 
+# Most values are the same in every slice: what was understood once is not parsed again (and is kept once).
+_understood: dict[tuple[int, bytes, bytes, bytes], Any] = {}
+_UNDERSTOOD_MOST = 200_000
+_NOTHING, _BAD = object(), object()
+
+
 def _decoded(raw: dict[int, tuple[bytes, bytes]], explicit: bool) -> tuple[dict[str, Any], frozenset[str]]:
     values: dict[str, Any] = {}
-    bad: set[str] = set()
+    bad: list[str] = []
+    charset = raw.get(0x00080005, (b"", b""))[1]
+    if len(_understood) > _UNDERSTOOD_MOST:
+        _understood.clear()
     for tag, (vr, data) in raw.items():
-        keyword, expected, kind = _WANTED[tag]
-        if kind == _RAW:
-            if data:
-                values[keyword] = data
-            continue
-        if explicit and vr != expected.encode() and not (tag >> 16 & 1 and vr in (b"UN", b"LO", b"SH")):
-            raise _UnusualError  # pydicom knows how other VRs convert
-        if kind == _SHORT:
-            if len(data) == 2:
-                values[keyword] = data[0] | data[1] << 8
-            elif data:
-                raise _UnusualError
-            continue
-        _set_text(values, bad, keyword, kind, _text(data, values, keyword))
+        key = (tag, vr, data, charset)
+        value = _understood.get(key)
+        if value is None:
+            value = _understood[key] = _value(tag, vr, data, explicit, charset)
+        if value is _BAD:
+            bad.append(_WANTED[tag][0])
+        elif value is not _NOTHING:
+            values[_WANTED[tag][0]] = value
     return values, frozenset(bad)
 
 
-def _text(data: bytes, values: dict[str, Any], keyword: str) -> str:
+def _value(tag: int, vr: bytes, data: bytes, explicit: bool, charset: bytes) -> Any:
+    keyword, expected, kind = _WANTED[tag]
+    if kind == _RAW:
+        return data or _NOTHING
+    if explicit and vr != expected.encode() and not (tag >> 16 & 1 and vr in (b"UN", b"LO", b"SH")):
+        raise _UnusualError  # pydicom knows how other VRs convert
+    if kind == _SHORT:
+        if len(data) == 2:
+            return data[0] | data[1] << 8
+        if data:
+            raise _UnusualError
+        return _NOTHING
+    return _parsed(kind, _text(data, charset, keyword))
+
+
+def _text(data: bytes, charset: bytes, keyword: str) -> str:
     try:
         return data.decode("ascii")
     except UnicodeDecodeError:
@@ -355,40 +381,34 @@ def _text(data: bytes, values: dict[str, Any], keyword: str) -> str:
             return data.decode("latin-1")
     from pydicom.charset import convert_encodings, decode_bytes
 
+    names = [name.strip() for name in charset.decode("latin-1").split("\\")]
     try:
-        return decode_bytes(data, convert_encodings(list(values.get("SpecificCharacterSet", ("",)))), {92})
+        return decode_bytes(data, convert_encodings(names), {ord("\\")})
     except (LookupError, UnicodeError, ValueError):
         return data.decode("latin-1")
 
 
-def _set_text(values: dict[str, Any], bad: set[str], keyword: str, kind: int, text: str) -> None:
+def _parsed(kind: int, text: str) -> Any:
+    """A text value by its kind; _NOTHING where empty, _BAD where it is not what it should be."""
     text = text.strip(" \0\t\r\n")
     if not text:
-        return
+        return _NOTHING
     if kind == _TEXT:
-        values[keyword] = text
-        return
+        return text
     parts = [part.strip() for part in text.split("\\")]
     if kind == _TEXTS:
-        values[keyword] = tuple(parts)
-        return
+        return tuple(parts)
     try:
         numbers = tuple(_number(part) for part in parts)
     except ValueError:
-        bad.add(keyword)
-        return
+        return _BAD
     if kind == _NUMBERS:
-        values[keyword] = numbers
-    elif len(numbers) == 1:
-        if kind in (_INT, _INTS):
-            if not numbers[0].is_integer():
-                bad.add(keyword)
-                return
-            values[keyword] = int(numbers[0])
-        else:
-            values[keyword] = numbers[0]
-    else:
-        bad.add(keyword)
+        return numbers
+    if len(numbers) != 1:
+        return _BAD
+    if kind == _INT:
+        return int(numbers[0]) if numbers[0].is_integer() else _BAD
+    return numbers[0]
 
 
 def _number(text: str) -> float:
@@ -446,7 +466,11 @@ def _by_pydicom_loudly(file: FoundFile) -> Header:
             else:
                 bad.add(keyword)
             continue
-        _set_text(values, bad, keyword, kind, text)
+        parsed = _parsed(kind, text)
+        if parsed is _BAD:
+            bad.add(keyword)
+        elif parsed is not _NOTHING:
+            values[keyword] = parsed
     return Header(file, values, syntax, frozenset(bad), None, bool(getattr(dataset, "_pixels_follow", False)))
 
 
@@ -505,11 +529,3 @@ def _inflated(file: FoundFile) -> bytes | None:
         raise StudyError("too_large", f"{file.name} inflates to more than {INFLATED_LIMIT} bytes")
     meta = start[:begin].replace(DEFLATED_LE.encode(), EXPLICIT_LE.encode() + b"\0" * 3, 1)
     return meta + data
-
-
-def stable(file: FoundFile) -> bool:
-    """Whether the file still has the size it had when it was found."""
-    try:
-        return os.stat(file.path).st_size == file.size
-    except OSError:
-        return False

@@ -181,7 +181,7 @@ def _judged_stack(plan: SeriesPlan, first: Header, unreadable: int) -> SeriesPla
         field_of_view_mm=max(arranged.shape[0] * spacing[0], arranged.shape[1] * spacing[1]), unreadable=unreadable,
     )
     files = plan.files if plan.kind == "enhanced" else tuple(plan.headers[n].file for n in arranged.order)
-    extra = tuple(file for file in plan.files if file not in files)
+    extra = tuple(plan.headers[n].file for _, n in arranged.duplicates) if plan.kind != "enhanced" else ()
     plan = plan.decided(plan.outcome, plan.code, plan.text, *arranged.decisions, facts=facts, files=(*files, *extra))
     plan = _with_repairs(plan, arranged, unreadable)
     return judged(plan)

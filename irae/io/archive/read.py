@@ -25,7 +25,7 @@ from irae.io.archive.pet import height_cm
 from irae.io.archive.pixels import read_slice, rescale
 from irae.io.archive.plausibility import check_hu, check_suv
 from irae.io.archive.values import ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
-from irae.io.archive.volumes import assemble, canonical, finite
+from irae.io.archive.volumes import assemble, canonical
 from irae.io.nifti import read_volume
 from irae.quant.lbm import suv_to_sul
 
@@ -55,11 +55,13 @@ def read_exam(plan: ExamPlan, context: PatientContext | None = None) -> ReadExam
     refused: list[SeriesPlan] = []
     for role, first_choice in plan.chosen.items():
         for series in (first_choice, *_next_best(plan, role)):
-            read, volume = _tried(series)
+            with ThreadPoolExecutor(1) as beside:  # hashing frees the interpreter: it runs while slices are placed
+                digest = beside.submit(digest_of, series.files)
+                read, volume = _tried(series)
             ended[series.key] = read
             if volume is not None:
                 volumes[role], chosen[role] = volume, read
-                origins[role] = _origin(read, role, context, plan)
+                origins[role] = _origin(read, role, context, plan, digest.result())
                 break
             refused.append(read)
             notices.append(Notice("series_quarantined", f"A {read.modality} series could not be used: {read.text}."))
@@ -126,7 +128,9 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     quantity = ROLE_QUANTITY[plan.role]
     if plan.kind == "nifti":
         volume = canonical(read_volume(plan.files[0].path, quantity))
-        return _checked(volume, plan)
+        array = np.array(volume.array, order="K")  # checking clips, and a volume is read-only
+        plan = _checked(array, plan)
+        return Volume(array=array, geometry=volume.geometry, quantity=quantity), plan
     headers: Sequence[Header] = plan.headers
     arranged = stack(headers)
     ordered = tuple(headers[n] for n in arranged.order)
@@ -140,8 +144,8 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     frame = ordered[0].text("FrameOfReferenceUID") or None
     outside = AIR_HU if plan.role is Role.CT else 0.0
     array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
-    volume = Volume(array=array, geometry=geometry, quantity=quantity)
-    return _checked(volume, plan)
+    plan = _checked(array, plan)
+    return Volume(array=array, geometry=geometry, quantity=quantity), plan
 
 
 def _scales(headers: Sequence[Header], plan: SeriesPlan) -> tuple[list[tuple[float, float]], SeriesPlan]:
@@ -208,29 +212,29 @@ def _agreeing_duplicates(headers: Sequence[Header], arranged: Stack, plan: Serie
             )
 
 
-def _checked(volume: Volume, plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
-    """The volume after its values were checked against what they claim to be; HU are clipped at air."""
+def _checked(array: NDArray[np.float32], plan: SeriesPlan) -> SeriesPlan:
+    """The series after its values were checked against what they claim to be; HU are clipped at air, in place."""
     name = plan.description or plan.key
-    array = volume.array
-    finite(array, name)
+    lowest = float(array.min())
     if plan.role is Role.CT:
         said = check_hu(array, name)
-        if float(array.min()) < AIR_HU:
-            clipped = np.maximum(array, np.float32(AIR_HU))
+        if lowest < AIR_HU:
+            np.maximum(array, np.float32(AIR_HU), out=array)
             said += f"; values below {AIR_HU:g} HU (padding) are clipped"
-            volume = Volume(array=clipped, geometry=volume.geometry, quantity=volume.quantity)
     elif plan.role is Role.PET:
         said = check_suv(array, name)
-        if float(array.min()) < 0.0:
-            said += f"; lowest value {array.min():.3g} kept"
+        if lowest < 0.0:
+            said += f"; lowest value {lowest:.3g} kept"
     else:
-        if float(array.std()) == 0.0:
+        if lowest == float(array.max()):
             raise StudyError("quantity_contradicts", f"{name}: every voxel has the same value")
         said = "MR signal, arbitrary units"
-    return volume, plan.decided(plan.outcome, plan.code, plan.text, said)
+    return plan.decided(plan.outcome, plan.code, plan.text, said)
 
 
-def _origin(plan: SeriesPlan, role: Role, context: PatientContext, exam: ExamPlan) -> SeriesOrigin:
+def _origin(
+    plan: SeriesPlan, role: Role, context: PatientContext, exam: ExamPlan, digest: str
+) -> SeriesOrigin:
     first: Header | None = plan.headers[0] if plan.headers else None
     decisions = list(plan.decisions)
     sul = None
@@ -239,7 +243,7 @@ def _origin(plan: SeriesPlan, role: Role, context: PatientContext, exam: ExamPla
         decisions.append(said)
     return SeriesOrigin(
         role=role, series_uid=plan.series_uid, study_uid=first.text("StudyInstanceUID") if first else "",
-        files=tuple(file.name for file in plan.files), digest=digest_of(plan.files), decisions=tuple(decisions),
+        files=tuple(file.name for file in plan.files), digest=digest, decisions=tuple(decisions),
         suv_factor=plan.suv_factor, suv_to_sul=sul, uptake_minutes=plan.facts.get("uptake_minutes"),
         contrast=contrast_given(first) if first is not None and role is not Role.PET else None,
     )

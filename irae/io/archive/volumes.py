@@ -109,12 +109,6 @@ def straightened(
     return result, upright
 
 
-def finite(array: NDArray[np.float32], name: str) -> None:
-    """Refuses NaN and Inf."""
-    if not np.isfinite(array).all():
-        raise StudyError("values_not_finite", f"{name}: voxels are not finite")
-
-
 def canonical(volume: Volume) -> Volume:
     """The same volume with axes nearest to R, A and S; voxels are only reordered."""
     axes, flips = nearest_ras(volume.geometry.affine)
