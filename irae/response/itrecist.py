@@ -8,7 +8,7 @@ two groups are each RECIST 1.1 target responses on their own sum.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from irae.response import irecist
@@ -26,65 +26,70 @@ from irae.response.irecist import IRecistState
 from irae.response.options import Options
 from irae.response.recist11 import need_baseline
 from irae.response.rules import ITRECIST, ItRecistRules
-from irae.response.values import Answer, Case, Scored, Target, Value, Visit
+from irae.response.values import Answer, Case, Scored, Value, Visit
 
 GROUPS = ("injected", "non_injected")
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Injected or non-injected targets: which they are, and their history (tenths of mm)."""
+
+    members: frozenset[str]
+    history: TargetHistory
+
+
+@dataclass(frozen=True, slots=True)
 class ItRecistState:
-    """The iRECIST state of all targets, and each group's members, history and sizes so far (tenths of mm)."""
+    """The iRECIST state of all targets, each group's own, and all sizes so far, newest last (tenths of mm)."""
 
     overall: IRecistState
-    injected: frozenset[str]
-    groups: Mapping[str, TargetHistory]
-    sizes: tuple[Mapping[str, int], ...] = field(default_factory=tuple)
+    groups: Mapping[str, Group]
+    sizes: tuple[Mapping[str, int], ...]
 
 
 def start(baseline: Visit) -> ItRecistState:
     """The state at baseline."""
-    injected = frozenset(t.id for t in baseline.targets if t.injected)
     sizes = ({t.id: size_of(t) or 0 for t in baseline.targets},)
-    ids = frozenset(sizes[0])
-    groups = {name: _history(_members(name, ids, injected), sizes) for name in GROUPS}
-    return ItRecistState(irecist.start(baseline), injected, MappingProxyType(groups), sizes)
+    return ItRecistState(irecist.start(baseline), _groups({t.id for t in baseline.targets if t.injected}, sizes), sizes)
 
 
-def _members(group: str, ids: frozenset[str], injected: frozenset[str]) -> frozenset[str]:
-    return injected if group == "injected" else ids - injected
-
-
-def _history(members: frozenset[str], sizes: tuple[Mapping[str, int], ...]) -> TargetHistory:
-    """Baseline and nadir of a group from every visit so far at which all of it was measured."""
-    sums = [sum(seen[m] for m in members) for seen in sizes if members <= seen.keys()]
-    return TargetHistory(len(members), sums[0] if sums else 0, min(sums, default=0))
+def _groups(injected: set[str], sizes: tuple[Mapping[str, int], ...]) -> Mapping[str, Group]:
+    """Both groups, with baseline and nadir from every visit so far at which all of a group was measured."""
+    found = {}
+    for name, members in zip(GROUPS, (frozenset(injected), frozenset(sizes[0]) - injected), strict=True):
+        sums = [sum(seen[m] for m in members) for seen in sizes if members <= seen.keys()]
+        found[name] = Group(members, TargetHistory(len(members), sums[0] if sums else 0, min(sums, default=0)))
+    return MappingProxyType(found)
 
 
 def step(state: ItRecistState, visit: Visit, options: Options) -> tuple[ItRecistState, Answer]:
     """Scores one visit: overall as iRECIST on all targets, and each group on its own."""
     overall_state, answer = irecist.step(state.overall, visit, options)
     if answer.overall is None or "disregarded_early_scan" in answer.flags:
-        return ItRecistState(overall_state, state.injected, state.groups, state.sizes), answer
-    ids = frozenset(state.sizes[0])
-    flagged = {t.id: t.injected for t in visit.targets}
-    # A lesion may become injected after baseline, never the other way round.
-    injected = state.injected | {id_ for id_, is_injected in flagged.items() if is_injected}
+        return ItRecistState(overall_state, state.groups, state.sizes), answer
     groups = state.groups
-    if injected != state.injected:
-        groups = {name: _history(_members(name, ids, injected), state.sizes) for name in GROUPS}
+    already = groups["injected"].members
+    # A lesion may become injected after baseline, never the other way round.
+    joining = {t.id for t in visit.targets if t.injected and t.id not in already}
+    if joining:
+        groups = _groups({*already, *joining}, state.sizes)
     values: dict[str, Value] = dict(answer.values)
-    after: dict[str, TargetHistory] = {}
-    for name in GROUPS:
-        members = _members(name, ids, injected)
-        targets: tuple[Target, ...] = tuple(t for t in visit.targets if t.id in members)
-        seen = sum_targets(targets, len(members))
-        category, _, _ = target_category(seen, groups[name], options) if members else (NA, None, "")
+    after: dict[str, Group] = {}
+    for name, group in groups.items():
+        if not group.members:
+            values[name] = NA
+            after[name] = group
+            continue
+        history = group.history
+        seen = sum_targets(tuple(t for t in visit.targets if t.id in group.members), history.count)
+        category, _, _ = target_category(seen, history, options)
         values[name] = category
-        values[f"{name}_sum_mm"] = None if seen.sum is None or not members else seen.sum / 10
-        values[f"{name}_nadir_mm"] = groups[name].nadir / 10 if members else None
-        after[name] = next_history(groups[name], seen, category, category if category == NE else "", options)
+        values[f"{name}_sum_mm"] = None if seen.sum is None else seen.sum / 10
+        values[f"{name}_nadir_mm"] = history.nadir / 10
+        after[name] = Group(group.members, next_history(history, seen, category, NE if category == NE else "", options))
     sized = {t.id: size for t in visit.targets if (size := size_of(t)) is not None}
-    state = ItRecistState(overall_state, injected, MappingProxyType(after), (*state.sizes, sized))
+    state = ItRecistState(overall_state, MappingProxyType(after), (*state.sizes, sized))
     return state, Answer(answer.tp, answer.on, answer.overall, values, answer.flags, answer.reasons)
 
 

@@ -16,16 +16,18 @@ NOT_MEASURABLE = frozenset({
 })
 
 
-def least_size_mm(is_node: bool, imaging: Imaging, options: Options, rules: Recist11Rules = RECIST_11) -> Fraction:
+def least_size_mm(
+    is_node: bool, imaging: Imaging, options: Options, rules: Recist11Rules = RECIST_11
+) -> int | Fraction:
     """The smallest measurable size in mm: short axis of a node, longest diameter of anything else (R11-M1, R11-M2)."""
     thick = imaging.slice_mm is not None and imaging.slice_mm > rules.thin_slice_mm
-    doubled = 2 * imaging.slice_mm if thick and imaging.slice_mm is not None else Fraction(0)
+    doubled = 2 * imaging.slice_mm if thick and imaging.slice_mm is not None else 0
     if is_node:
-        least = Fraction(rules.node_measurable_mm)
+        least = rules.node_measurable_mm
         return max(least, doubled) if options.node_slices == "max_15_or_2_slices" else least
     if imaging.modality.upper() in ("CXR", "XR", "X-RAY", "XRAY"):
-        return Fraction(rules.xray_measurable_mm)
-    return max(Fraction(rules.lesion_measurable_mm), doubled)
+        return rules.xray_measurable_mm
+    return max(rules.lesion_measurable_mm, doubled)
 
 
 def is_measurable(target: Target, imaging: Imaging, options: Options, rules: Recist11Rules = RECIST_11) -> bool:
