@@ -10,9 +10,11 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.measure import find_contours
 
 DPI = 100
 GREY_TOLERANCE = 10  # channels that differ by no more are grey
@@ -193,16 +195,30 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 def _draw_outline(axes: Axes, outline: Outline, panel_extent: tuple[float, float, float, float]) -> None:
     mask = outline.mask
-    if not mask.any() or min(mask.shape) < 2:
+    if not mask.any():
         return
     left, right, bottom, top = outline.extent_mm or panel_extent
     rows, columns = mask.shape
     across = left + (np.arange(columns) + 0.5) * (right - left) / columns
     up = top - (np.arange(rows) + 0.5) * (top - bottom) / rows
-    lines = axes.contour(across, up, mask.astype(np.float32), levels=[0.5], colors=[outline.colour],
-                         linewidths=[outline.width], linestyles=[outline.style])
-    if outline.width >= FOCUS_WIDTH:
-        lines.set_path_effects([patheffects.withStroke(linewidth=outline.width + 1.2, foreground="white", alpha=0.75)])
+    (first_row, last_row), (first_column, last_column) = (
+        (int(where.min()), int(where.max()) + 1) for where in np.nonzero(mask)
+    )
+    # One empty pixel around the mask closes its outline at the edge of the picture.
+    framed = np.pad(mask[first_row:last_row, first_column:last_column].astype(np.float32), 1)
+    lines = [
+        np.column_stack(
+            (np.interp(line[:, 1] + first_column - 1, np.arange(columns), across),
+             np.interp(line[:, 0] + first_row - 1, np.arange(rows), up))
+        )
+        for line in find_contours(framed, 0.5)
+    ]
+    rim = patheffects.withStroke(linewidth=outline.width + 1.2, foreground="white", alpha=0.75)
+    axes.add_collection(
+        LineCollection(lines, colors=[outline.colour], linewidths=[outline.width], linestyles=[outline.style],
+                       path_effects=[rim] if outline.width >= FOCUS_WIDTH else None),
+        autolim=False,
+    )
 
 
 def _draw_mark(axes: Axes, mark: Mark) -> None:

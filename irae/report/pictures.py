@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from irae.core.anatomy import IRAE_ORGANS, Irae, site_of
-from irae.core.exam import Exam
+from irae.core.exam import Exam, Role
 from irae.core.finding import Decision
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
 from irae.core.geometry import Geometry
@@ -95,6 +95,7 @@ ORGAN_PLANE: dict[Irae, str] = {
     Irae.COLITIS: CORONAL, Irae.PNEUMONITIS: CORONAL, Irae.THYROIDITIS: AXIAL, Irae.HEPATITIS: AXIAL,
 }
 MAX_KEY_SLICES = 6
+MAX_NAMES = 24  # names on a projection; every focus keeps its outline
 TALLEST_PX = 760
 OVERVIEW_MM_PER_PX, AXIAL_MM_PER_PX, SELLA_MM_PER_PX = 1.1, 1.2, 0.24
 BODY_HU, BODY_SUV = -400.0, 0.3
@@ -109,7 +110,8 @@ class Side:
     result: ExamResult
     images: ExamImages
     centres: Mapping[str, NDArray[np.float64]]
-    foci: Mapping[int, AttributedFocus] = field(default_factory=dict)
+    foci: Mapping[int, AttributedFocus]
+    body: Mapping[Role, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
     @classmethod
     def of(cls, name: str, result: ExamResult, images: ExamImages) -> Side:
@@ -117,6 +119,7 @@ class Side:
         return cls(
             f"{name} {result.acquired_on.isoformat()}", result, images, organ_centres(images.organs),
             {f.focus.id: f for f in result.foci},
+            {role: _body_box(volume) for role, volume in images.exam.volumes.items() if role is not Role.MR},
         )
 
 
@@ -168,8 +171,11 @@ def _body_box(volume: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     coarse = volume.array[:: steps[0], :: steps[1], :: steps[2]]
     body = coarse > (BODY_HU if volume.quantity is Quantity.HU else BODY_SUV)
     body = ndimage.binary_opening(body) if min(body.shape) > 3 else body
-    index = np.argwhere(body)
-    corners = volume.geometry.to_world(index * steps) if len(index) else volume.geometry.corners_mm()
+    spans = [np.flatnonzero(body.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not all(len(span) for span in spans):
+        spans = [np.arange(n) for n in coarse.shape]
+    ends = [(int(span[0]) * step, int(span[-1]) * step) for span, step in zip(spans, steps, strict=True)]
+    corners = volume.geometry.to_world(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
     margin = COARSE_MM + 4.0
     whole = volume.geometry.corners_mm()
     low = np.maximum(corners.min(axis=0) - margin, whole.min(axis=0))
@@ -293,8 +299,7 @@ def _triptych(
 def _overview(now: Side, before: Side | None) -> Picture:
     """Coronal CT through the middle of the irAE organs, baseline and now, with organ outlines."""
     ct = now.images.exam.ct
-    assert ct is not None
-    low, high = _body_box(ct)
+    low, high = (corner.copy() for corner in now.body[Role.CT])
     scale = max(OVERVIEW_MM_PER_PX, float(high[2] - low[2]) / TALLEST_PX)
     plane = _in_plane_plane(CORONAL, _telling_depth(now, low, high), low, high, scale)
     panels = []
@@ -344,9 +349,7 @@ def _telling_depth(side: Side, low: NDArray[np.float64], high: NDArray[np.float6
 
 def _projection(now: Side, before: Side | None) -> Picture:
     """Coronal maximum intensity projections, baseline and now, foci outlined and named in the margins."""
-    pet = now.images.exam.pet
-    assert pet is not None
-    low, high = _body_box(pet)
+    low, high = (corner.copy() for corner in now.body[Role.PET])
     scale = max(OVERVIEW_MM_PER_PX, float(high[2] - low[2]) / TALLEST_PX)
     view = _in_plane_plane(CORONAL, (low + high) / 2, low, high, scale)
     panels = []
@@ -359,8 +362,8 @@ def _projection(now: Side, before: Side | None) -> Picture:
     panels.append(_projected(now, view))
     return Picture(
         "PET, maximum intensity projection from the front",
-        f"{note} Every focus is outlined; physiologic ones dotted. Letters: M metastasis, I inflammation, "
-        "P physiologic, ? cannot be told.",
+        f"{note} Every focus is outlined, physiologic ones dotted; up to {MAX_NAMES} are named. "
+        "Letters: M metastasis, I inflammation, ? cannot be told.",
         draw_rows(panels),
         "Coronal PET maximum intensity projection at baseline and now, foci outlined by nature", wide=True,
     )
@@ -386,6 +389,7 @@ def _projected_foci(side: Side) -> tuple[list[Outline], list[Mark]]:
         return [], []
     outlines, marks = [], []
     boxes = ndimage.find_objects(labels)
+    named = [f.focus.id for f in sorted(side.foci.values(), key=importance) if importance(f)[0] <= 5][:MAX_NAMES]
     for number, focus in side.foci.items():
         box = boxes[number - 1] if number <= len(boxes) else None
         if box is None:
@@ -399,10 +403,12 @@ def _projected_foci(side: Side) -> tuple[list[Outline], list[Mark]]:
         low, high = turned_grid.corners_mm().min(axis=0), turned_grid.corners_mm().max(axis=0)
         style = palette.NATURE[focus.nature]
         outlines.append(
-            Outline(flat, style.colour, style.line, 1.4, (float(high[0]), float(low[0]), float(low[2]), float(high[2])))
+            Outline(flat, style.colour, style.line, 1.4 if number in named else 0.9,
+                    (float(high[0]), float(low[0]), float(low[2]), float(high[2])))
         )
-        x, _, z = focus.focus.centroid_ras_mm
-        marks.append(Mark(x, z, f"{focus_name(focus)} {style.letter}", style.colour))
+        if number in named:
+            x, _, z = focus.focus.centroid_ras_mm
+            marks.append(Mark(x, z, f"{focus_name(focus)} {style.letter}", style.colour))
     return outlines, marks
 
 
@@ -420,7 +426,7 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
     depths, counts = np.unique(np.round(places[:, through] / LEVEL_MM), return_counts=True)
     centre = places.mean(axis=0)
     centre[through] = depths[np.argmax(counts)] * LEVEL_MM
-    low, high = _body_box(ct)
+    low, high = (corner.copy() for corner in now.body[Role.CT])
     if kind is CORONAL:
         low[2] = max(low[2], places[:, 2].min() - 30)
         high[2] = min(high[2], places[:, 2].max() + 30)
@@ -441,9 +447,7 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
 
 def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Picture:
     """Axial slices through a focus: the earlier level, now raw, now outlined."""
-    volume = now.images.exam.ct or now.images.exam.pet
-    assert volume is not None
-    low, high = _body_box(volume)
+    low, high = (corner.copy() for corner in now.body[Role.CT if Role.CT in now.body else Role.PET])
     centre = np.array(focus.focus.centroid_ras_mm)
     plane = _in_plane_plane(AXIAL, centre, low, high, AXIAL_MM_PER_PX)
     style = palette.NATURE[focus.nature]
