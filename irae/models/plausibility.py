@@ -248,7 +248,7 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
     inside = float(((found.hu >= gate.within[0]) & (found.hu <= gate.within[1])).mean())
     if inside < gate.share:
         low, high = gate.within
-        return said + f"{100 * inside:.0f} % of it lie in {low:g} to {high:g} HU; at least {100 * gate.share:.0f} % must"
+        return said + f"{100 * inside:.0f} % of it is in {low:g} to {high:g} HU; at least {100 * gate.share:.0f} % must"
     return ""
 
 

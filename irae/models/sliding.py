@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from irae.models.tensors import linear_weights, separable
+
 # Windows overlap by half and count less towards their border: instance normalisation wants the training patch, and
 # half-overlapping Gaussian windows were measured better than one pass over the whole volume.
 OVERLAP = 0.5
@@ -54,9 +56,9 @@ def labels_on_grid(probabilities: torch.Tensor, shape: Sequence[int]) -> NDArray
         uint8 class numbers.
     """
     classes, *coarse = probabilities.shape
-    weights = [_linear(n, wanted) for n, wanted in zip(coarse, shape, strict=True)]
+    weights = [linear_weights(n, wanted) for n, wanted in zip(coarse, shape, strict=True)]
     winner = probabilities.argmax(dim=0)
-    best = _upsampled(probabilities[0], weights)
+    best = separable(probabilities[0], weights).clone()
     labels = torch.zeros(tuple(shape), dtype=torch.uint8)
     for index in range(1, classes):
         found = (winner == index).nonzero()
@@ -68,33 +70,13 @@ def labels_on_grid(probabilities: torch.Tensor, shape: Sequence[int]) -> NDArray
         fine = [_drawing_on(w, lo, hi) for w, lo, hi in zip(weights, low, high, strict=True)]
         box = tuple(slice(lo, hi) for lo, hi in zip(low, high, strict=True))
         part = [w[rows, columns] for w, rows, columns in zip(weights, fine, box, strict=True)]
-        mine = _upsampled(probabilities[(index, *box)], part)
+        mine = separable(probabilities[(index, *box)], part)
         here = tuple(fine)
         wins = mine > best[here]
         best[here] = torch.where(wins, mine, best[here])
         labels[here].masked_fill_(wins, index)
     result: NDArray[np.uint8] = labels.numpy()
     return result
-
-
-def _linear(coarse: int, fine: int) -> torch.Tensor:
-    """(fine, coarse) weights of linear interpolation between voxel centres over the same box, ends held."""
-    position = ((torch.arange(fine, dtype=torch.float64) + 0.5) * coarse / fine - 0.5).clamp(0, coarse - 1)
-    low = position.floor().long()
-    high = (low + 1).clamp(max=coarse - 1)
-    share = (position - low).float()
-    weights = torch.zeros(fine, coarse)
-    rows = torch.arange(fine)
-    weights[rows, low] += 1.0 - share
-    weights[rows, high] += share
-    return weights
-
-
-def _upsampled(array: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Separable interpolation, the last axis at the end so that the large product is the cheap one."""
-    out = torch.tensordot(weights[0], array, dims=([1], [0]))
-    out = torch.einsum("bj,ajk->abk", weights[1], out)
-    return torch.matmul(out, weights[2].T)
 
 
 def _drawing_on(weights: torch.Tensor, low: int, high: int) -> slice:

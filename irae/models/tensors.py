@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
@@ -68,13 +67,43 @@ def resample(array: NDArray[np.float32], shape: Sequence[int]) -> torch.Tensor:
 
     Axes that get coarser are averaged over each new voxel, so that nothing aliases; axes that get finer are linear.
     """
-    tensor = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None, None]
-    coarser = [min(old, new) for old, new in zip(array.shape, shape, strict=True)]
-    if coarser != list(array.shape):
-        tensor = functional.interpolate(tensor, size=coarser, mode="area")
-    if list(shape) != coarser:
-        tensor = functional.interpolate(tensor, size=list(shape), mode="trilinear", align_corners=False)
-    return tensor[0, 0]
+    tensor = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
+    return separable(tensor, [
+        (average_weights if new < old else linear_weights)(old, new)
+        for old, new in zip(array.shape, shape, strict=True)
+    ])
+
+
+def average_weights(old: int, new: int) -> torch.Tensor:
+    """(new, old) weights of the mean over each of fewer, larger voxels over the same box; parts of voxels count so."""
+    edges = torch.arange(new + 1, dtype=torch.float64) * old / new
+    left = torch.arange(old, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:, None], left + 1) - torch.maximum(edges[:-1, None], left)
+    return (overlap.clamp(min=0.0) * new / old).float()
+
+
+def linear_weights(old: int, new: int) -> torch.Tensor:
+    """(new, old) weights of linear interpolation between voxel centres over the same box; the ends are held."""
+    position = ((torch.arange(new, dtype=torch.float64) + 0.5) * old / new - 0.5).clamp(0, old - 1)
+    low = position.floor().long()
+    high = (low + 1).clamp(max=old - 1)
+    share = (position - low).float()
+    weights = torch.zeros(new, old)
+    rows = torch.arange(new)
+    weights[rows, low] += 1.0 - share
+    weights[rows, high] += share
+    return weights
+
+
+def separable(array: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(I, J, K) under one (new, old) matrix per axis; axes that shrink go first, so that little is computed."""
+    out = array
+    for axis in sorted(range(3), key=lambda axis: weights[axis].shape[0] / weights[axis].shape[1]):
+        new, old = weights[axis].shape
+        if new == old and torch.equal(weights[axis], torch.eye(old)):
+            continue
+        out = torch.movedim(torch.tensordot(weights[axis], out, dims=([1], [axis])), 0, axis)
+    return out.contiguous()
 
 
 def network_grid(geometry: Geometry, spacing_mm: float) -> Geometry:

@@ -54,8 +54,8 @@ class TaskSettings:
                 raise ValueError(f"task.{name} must be positive, got {getattr(self, name)}")
         if self.cpu_minutes < 0:
             raise ValueError(f"task.cpu_minutes must be 0 (no limit) or more, got {self.cpu_minutes}")
-        if len(self.filters) < 2 or min(self.filters) < 4:
-            raise ValueError(f"task.filters needs two levels or more of at least 4 channels, got {self.filters}")
+        if len(self.filters) < 3 or min(self.filters) < 4:
+            raise ValueError(f"task.filters needs three levels or more of at least 4 channels, got {self.filters}")
         _refuse_overlap(
             ("train", self.train_seed, self.train_cases), ("held_out", self.held_out_seed, self.held_out_cases)
         )
