@@ -6,7 +6,6 @@ that the same call writes the same bytes. Used for synthetic archives; a name th
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,25 +20,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 
 from irae.core.geometry import Geometry
 from irae.core.volume import Quantity, Volume
+from irae.io.uids import uid_of
 
 # RAS+ to LPS: the first two world axes point the other way in DICOM.
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0])
 F18_HALF_LIFE_S = 6586.2  # 109.77 min
 F18_POSITRON_FRACTION = 0.967
 IMPLEMENTATION_VERSION = "IRAE"
-
-
-def derived_uid(*parts: object) -> str:
-    """A UID under 2.25 (UUID-derived root) that follows from its parts alone.
-
-    >>> derived_uid("a", 1) == derived_uid("a", 1) != derived_uid("a", 2)
-    True
-    """
-    digest = hashlib.sha256("/".join(str(p) for p in parts).encode()).digest()
-    number = int.from_bytes(digest[:16], "big")
-    number = (number & ~(0xF << 76)) | (0x5 << 76)  # version 5, as name-based UUIDs are
-    number = (number & ~(0x3 << 62)) | (0x2 << 62)
-    return f"2.25.{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +75,12 @@ class SeriesHeader:
     @property
     def study_uid(self) -> str:
         """StudyInstanceUID."""
-        return derived_uid("study", self.study_key)
+        return uid_of("study", self.study_key)
 
     @property
     def series_uid(self) -> str:
         """SeriesInstanceUID."""
-        return derived_uid("series", self.study_key, self.series_key)
+        return uid_of("series", self.study_key, self.series_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,11 +148,13 @@ def plane(geometry: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64],
 
 
 def _flipped(volume: Volume) -> tuple[NDArray[np.float32], Geometry]:
-    """The volume with in-plane axes turned so that rows and columns run towards LPS-positive, as scanners write them."""
+    """The volume with in-plane axes turned so that rows and columns run the way scanners write them."""
     array, geometry = volume.array, volume.geometry
     for axis in (0, 1):
         direction = LPS_FROM_RAS @ geometry.affine[:3, axis]
-        if (direction[int(np.argmax(np.abs(direction)))] < 0 and int(np.argmax(np.abs(direction))) != 2) or (int(np.argmax(np.abs(direction))) == 2 and direction[2] > 0):
+        if (direction[int(np.argmax(np.abs(direction)))] < 0 and int(np.argmax(np.abs(direction))) != 2) or (
+            int(np.argmax(np.abs(direction))) == 2 and direction[2] > 0
+        ):
             array = np.flip(array, axis)
         else:
             continue
@@ -174,9 +163,7 @@ def _flipped(volume: Volume) -> tuple[NDArray[np.float32], Geometry]:
         last[axis] = geometry.shape[axis] - 1
         affine[:3, 3] = geometry.to_world(last)
         affine[:3, axis] *= -1
-        geometry = Geometry(
-            shape=geometry.shape, affine=affine, frame_of_reference_uid=geometry.frame_of_reference_uid
-        )
+        geometry = Geometry(shape=geometry.shape, affine=affine, frame_of_reference_uid=geometry.frame_of_reference_uid)
     return array, geometry
 
 
@@ -217,7 +204,7 @@ def _common(header: SeriesHeader, modality: str, sop_class: str, geometry: Geome
     ds.SeriesNumber = header.series_number
     ds.InstanceNumber = 0
     ds.PatientPosition = "HFS"
-    ds.FrameOfReferenceUID = geometry.frame_of_reference_uid or derived_uid(
+    ds.FrameOfReferenceUID = geometry.frame_of_reference_uid or uid_of(
         "frame", header.frame_of_reference_key or header.study_key
     )
     ds.PositionReferenceIndicator = ""
@@ -234,7 +221,13 @@ def _common(header: SeriesHeader, modality: str, sop_class: str, geometry: Geome
 
 
 def _write(
-    folder: Path, ds: Dataset, stored: NDArray[Any], geometry: Geometry, header: SeriesHeader, *, times: Sequence[datetime] | None = None
+    folder: Path,
+    ds: Dataset,
+    stored: NDArray[Any],
+    geometry: Geometry,
+    header: SeriesHeader,
+    *,
+    times: Sequence[datetime] | None = None,
 ) -> tuple[Path, ...]:
     """One file a slice; ``stored`` is (i, j, k) int16 or uint16."""
     rows, columns, positions = plane(geometry)
@@ -245,14 +238,14 @@ def _write(
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    ds.file_meta.ImplementationClassUID = derived_uid("implementation", IMPLEMENTATION_VERSION)
+    ds.file_meta.ImplementationClassUID = uid.UID(uid_of("implementation", IMPLEMENTATION_VERSION))
     ds.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     normal = np.cross(rows, columns)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     frames = np.ascontiguousarray(np.transpose(stored, (2, 1, 0))).astype(stored.dtype.newbyteorder("<"), copy=False)
     for n in range(geometry.shape[2]):
-        sop = derived_uid("instance", header.study_key, header.series_key, n)
+        sop = uid.UID(uid_of("instance", header.study_key, header.series_key, str(n)))
         ds.SOPInstanceUID = sop
         ds.file_meta.MediaStorageSOPInstanceUID = sop
         ds.InstanceNumber = n + 1
@@ -302,7 +295,13 @@ def write_ct_series(folder: Path, volume: Volume, header: SeriesHeader, *, kvp: 
 
 
 def write_pet_series(
-    folder: Path, volume: Volume, header: SeriesHeader, *, injection: Injection, bed_minutes: float = 2.0, per_bed: int = 40
+    folder: Path,
+    volume: Volume,
+    header: SeriesHeader,
+    *,
+    injection: Injection,
+    bed_minutes: float = 2.0,
+    per_bed: int = 40,
 ) -> tuple[Path, ...]:
     """A PET series in Bq/mL with everything an SUV needs: corrected for decay (to the start) and attenuation.
 

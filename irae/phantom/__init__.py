@@ -1,4 +1,4 @@
-"""A world of its own: synthetic patients, scanner physics, disease courses. Proves plumbing and physics, not accuracy."""
+"""A world of its own: synthetic patients, scanner physics, disease courses. Proves plumbing, never accuracy."""
 
 from irae.phantom.archive import write_archive
 from irae.phantom.draw import draw_patient

@@ -11,24 +11,88 @@ from irae.phantom.tissue import TissueDraw
 
 # Lean body outline of a person of 176 cm: mm below the vertex, half width, half depth, centre (anterior positive).
 _OUTLINE = (
-    (0, 6, 8, 12), (8, 38, 48, 12), (30, 62, 78, 12), (70, 75, 93, 12), (110, 76, 95, 12), (150, 72, 92, 12),
-    (190, 64, 86, 14), (218, 57, 76, 14), (236, 50, 58, 0), (265, 49, 52, -10), (292, 55, 55, -14),
-    (318, 105, 64, -14), (340, 158, 74, -10), (370, 168, 86, -4), (420, 158, 98, 0), (480, 152, 104, 0),
-    (550, 147, 104, 0), (620, 138, 100, 0), (680, 132, 95, 0), (740, 142, 96, -2), (800, 158, 100, -6),
-    (860, 168, 102, -10), (910, 172, 98, -12), (960, 172, 92, -12), (1000, 168, 88, -12),
+    (0, 6, 8, 12),
+    (8, 38, 48, 12),
+    (30, 62, 78, 12),
+    (70, 75, 93, 12),
+    (110, 76, 95, 12),
+    (150, 72, 92, 12),
+    (190, 64, 86, 14),
+    (218, 57, 76, 14),
+    (236, 50, 58, 0),
+    (265, 49, 52, -10),
+    (292, 55, 55, -14),
+    (318, 105, 64, -14),
+    (340, 158, 74, -10),
+    (370, 168, 86, -4),
+    (420, 158, 98, 0),
+    (480, 152, 104, 0),
+    (550, 147, 104, 0),
+    (620, 138, 100, 0),
+    (680, 132, 95, 0),
+    (740, 142, 96, -2),
+    (800, 158, 100, -6),
+    (860, 168, 102, -10),
+    (910, 172, 98, -12),
+    (960, 172, 92, -12),
+    (1000, 168, 88, -12),
 )
 # Right lung in the same space; the left one is the mirror, narrower.
 _LUNG = (
-    (318, 48, 20, 22, -22), (335, 52, 28, 34, -20), (360, 62, 36, 46, -16), (400, 74, 52, 68, -8), (450, 79, 60, 80, -4),
-    (500, 80, 63, 86, -4), (550, 81, 64, 86, -6), (590, 84, 60, 72, -20), (620, 88, 48, 42, -48), (640, 92, 26, 18, -62),
+    (318, 48, 20, 22, -22),
+    (335, 52, 28, 34, -20),
+    (360, 62, 36, 46, -16),
+    (400, 74, 52, 68, -8),
+    (450, 79, 60, 80, -4),
+    (500, 80, 63, 86, -4),
+    (550, 81, 64, 86, -6),
+    (590, 84, 60, 72, -20),
+    (620, 88, 48, 42, -48),
+    (640, 92, 26, 18, -62),
 )
 _COLON = (
-    (72, 28, 812), (82, 24, 790), (92, 4, 745), (96, -10, 700), (92, -6, 660), (80, 18, 640), (58, 50, 660), (25, 68, 690),
-    (-15, 70, 700), (-52, 58, 680), (-80, 25, 632), (-97, -12, 612), (-104, -26, 660), (-106, -26, 715), (-102, -10, 765),
-    (-84, 12, 795), (-56, 30, 812), (-30, 18, 792), (-5, 8, 806), (14, -8, 832), (6, -34, 842), (0, -54, 856),
-    (0, -58, 885), (0, -52, 915),
+    (72, 28, 812),
+    (82, 24, 790),
+    (92, 4, 745),
+    (96, -10, 700),
+    (92, -6, 660),
+    (80, 18, 640),
+    (58, 50, 660),
+    (25, 68, 690),
+    (-15, 70, 700),
+    (-52, 58, 680),
+    (-80, 25, 632),
+    (-97, -12, 612),
+    (-104, -26, 660),
+    (-106, -26, 715),
+    (-102, -10, 765),
+    (-84, 12, 795),
+    (-56, 30, 812),
+    (-30, 18, 792),
+    (-5, 8, 806),
+    (14, -8, 832),
+    (6, -34, 842),
+    (0, -54, 856),
+    (0, -58, 885),
+    (0, -52, 915),
 )
 _COLON_CALIBRE = (27, 27, 24, 23, 22, 21, 19, 19, 19, 19, 18, 17, 14, 13, 13, 13, 13, 13, 13, 14, 15, 17, 17, 10)
+
+
+# Vertebral bodies: mm below the vertex, centre (anterior positive), half width, half depth, half height.
+SPINE = (
+    *((146 + 19.0 * n, -14 - 1.2 * n, 12.0 + 0.4 * n, 9.0, 7.0) for n in range(7)),  # C1-C7
+    *(
+        (285 + 24.2 * n, -30 - 26 * np.sin(np.pi * (n + 0.8) / 13.5), 14.0 + 0.55 * n, 12.0 + 0.4 * n, 9.2 + 0.2 * n)
+        for n in range(12)
+    ),  # T1-T12
+    *((588 + 35.5 * n, -36 + 9 * np.sin(np.pi * n / 5), 21.5 + 0.8 * n, 16.5, 13.2) for n in range(5)),  # L1-L5
+)
+
+
+def spine_at(down: float) -> float:
+    """Anterior position of the vertebral bodies' centres at a height of the standard body."""
+    return float(np.interp(down, [v[0] for v in SPINE], [v[1] for v in SPINE]))
 
 
 def outline(anatomy: Anatomy) -> Loft:
@@ -45,9 +109,12 @@ def outline(anatomy: Anatomy) -> Loft:
         return f * (1 + (depth - 1) * float(np.clip(1 - abs(down - 720) / 170, 0, 1)))
 
     return Loft(
-        z=tuple(-r[0] * s for r in _OUTLINE), half_x=tuple(r[1] * wide(r[0]) for r in _OUTLINE),
-        half_y=tuple(r[2] * deep(r[0]) for r in _OUTLINE), centre_x=(0.0,) * len(_OUTLINE),
-        centre_y=tuple(r[3] * f + r[2] * (deep(r[0]) - f) * 0.7 for r in _OUTLINE), square=0.35,
+        z=tuple(-r[0] * s for r in _OUTLINE),
+        half_x=tuple(r[1] * wide(r[0]) for r in _OUTLINE),
+        half_y=tuple(r[2] * deep(r[0]) for r in _OUTLINE),
+        centre_x=(0.0,) * len(_OUTLINE),
+        centre_y=tuple(r[3] * f + r[2] * (deep(r[0]) - f) * 0.7 for r in _OUTLINE),
+        square=0.35,
     )
 
 
@@ -63,9 +130,12 @@ def skin_surface(anatomy: Anatomy) -> Loft:
     lean = outline(anatomy)
     fat = [fat_at(anatomy, r[0]) for r in _OUTLINE]
     return Loft(
-        z=lean.z, half_x=tuple(a + t for a, t in zip(lean.half_x, fat, strict=True)),
+        z=lean.z,
+        half_x=tuple(a + t for a, t in zip(lean.half_x, fat, strict=True)),
         half_y=tuple(b + t for b, t in zip(lean.half_y, fat, strict=True)),
-        centre_x=lean.centre_x, centre_y=lean.centre_y, square=0.35,
+        centre_x=lean.centre_x,
+        centre_y=lean.centre_y,
+        square=0.35,
     )
 
 
@@ -76,9 +146,13 @@ def lung(anatomy: Anatomy, side: int) -> Loft:
     base = _LUNG[0][0]
     return Loft(
         z=tuple(-(base + (r[0] - base) * (0.9 + 0.1 * anatomy.size["lung"])) * s for r in _LUNG),
-        half_x=tuple(r[2] * f * size for r in _LUNG), half_y=tuple(r[3] * f * (0.5 + 0.5 * size) for r in _LUNG),
+        half_x=tuple(r[2] * f * size for r in _LUNG),
+        half_y=tuple(r[3] * f * (0.5 + 0.5 * size) for r in _LUNG),
         centre_x=tuple(side * (r[1] + r[2] * (1 - size)) * f for r in _LUNG),
-        centre_y=tuple(r[4] * f for r in _LUNG), square=0.25, rough_mm=1.0, cap_mm=22.0,
+        centre_y=tuple(r[4] * f for r in _LUNG),
+        square=0.25,
+        rough_mm=1.0,
+        cap_mm=22.0,
     )
 
 
@@ -119,7 +193,7 @@ def _vessels(
 
 
 def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
-    """A body at random; ``wide`` > 1 spreads sizes, places and tissue values beyond the usual (domain randomisation)."""
+    """A body at random; ``wide`` > 1 spreads sizes, places and tissues beyond the usual (domain randomisation)."""
     sex = "M" if rng.random() < 0.55 else "F"
     height = float(np.clip(rng.normal(177 if sex == "M" else 164, 7), 150, 198))
     bmi = float(np.clip(rng.normal(26.0, 4.2), 18.0, 40.0))
@@ -133,12 +207,33 @@ def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
         return float(np.clip(1 + wide * cov * rng.standard_normal(), 1 - 2.2 * cov * wide, 1 + 2.2 * cov * wide))
 
     names = {
-        "lung": 0.05, "heart": 0.06, "liver": 0.055, "spleen": 0.09, "thyroid_gland": 0.10, "kidney_left": 0.06,
-        "kidney_right": 0.06, "stomach": 0.12, "pancreas": 0.10, "aorta": 0.10, "brain": 0.03, "vertebrae": 0.05,
-        "gallbladder": 0.15, "small_bowel": 0.10,
+        "lung": 0.05,
+        "heart": 0.06,
+        "liver": 0.055,
+        "spleen": 0.09,
+        "thyroid_gland": 0.10,
+        "kidney_left": 0.06,
+        "kidney_right": 0.06,
+        "stomach": 0.12,
+        "pancreas": 0.10,
+        "aorta": 0.10,
+        "brain": 0.03,
+        "vertebrae": 0.05,
+        "gallbladder": 0.15,
+        "small_bowel": 0.10,
     }
-    moved = {"heart": 5, "liver": 5, "spleen": 6, "thyroid_gland": 3, "kidney_left": 7, "kidney_right": 7, "stomach": 8,
-             "pancreas": 6, "brain": 2, "urinary_bladder": 4}
+    moved = {
+        "heart": 5,
+        "liver": 5,
+        "spleen": 6,
+        "thyroid_gland": 3,
+        "kidney_left": 7,
+        "kidney_right": 7,
+        "stomach": 8,
+        "pancreas": 6,
+        "brain": 2,
+        "urinary_bladder": 4,
+    }
     sizes = {name: size(cov) for name, cov in names.items()}
     shifts = {
         name: tuple(float(v) for v in np.clip(rng.standard_normal(3), -2, 2) * sd * wide) for name, sd in moved.items()
@@ -155,13 +250,24 @@ def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
     calibre = np.interp(np.linspace(0, 1, len(colon)), np.linspace(0, 1, len(_COLON_CALIBRE)), _COLON_CALIBRE)
     calibre = calibre * size(0.10) * frame
     return Anatomy(
-        sex=sex, height_cm=round(height, 1), weight_kg=round(weight, 1), length=length, frame=frame, fat_mm=fat,
-        visceral=visceral, arms_up=bool(rng.random() < 0.8), size=sizes,
+        sex=sex,
+        height_cm=round(height, 1),
+        weight_kg=round(weight, 1),
+        length=length,
+        frame=frame,
+        fat_mm=fat,
+        visceral=visceral,
+        arms_up=bool(rng.random() < 0.8),
+        size=sizes,
         shift_mm={k: (v[0], v[1], v[2]) for k, v in shifts.items()},
         turn_deg={k: (v[0], v[1], v[2]) for k, v in turns.items()},
-        colon=colon, small_bowel=_bowel(rng, frame, length), colon_calibre_mm=calibre,
-        colon_wall_mm=float(np.clip(rng.normal(1.5, 0.3), 1.0, 2.4)), lung_vessels=_vessels(rng, frame, length),
-        tissue=TissueDraw.draw(rng, spread=wide), noise_seed=int(rng.integers(2**31)),
+        colon=colon,
+        small_bowel=_bowel(rng, frame, length),
+        colon_calibre_mm=calibre,
+        colon_wall_mm=float(np.clip(rng.normal(1.5, 0.3), 1.0, 2.4)),
+        lung_vessels=_vessels(rng, frame, length),
+        tissue=TissueDraw.draw(rng, spread=wide),
+        noise_seed=int(rng.integers(2**31)),
         pituitary_height_mm=float(np.clip(rng.normal(5.5 if sex == "M" else 6.0, 1.0), 3.5, 7.8)),
         stalk_mm=float(np.clip(rng.normal(2.0, 0.3), 1.3, 2.9)),
     )

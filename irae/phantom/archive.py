@@ -1,8 +1,8 @@
 """Writes a synthetic study archive: DICOM as scanners send it, context.csv, and the truth beside it.
 
-    out/dicom/<patient>/<date>/{CT,PT,MR}/*.dcm     what `infer.py archive=` reads
-    out/context.csv                                 what `infer.py context=` reads
-    out/truth/<patient>/<date>/truth.json organs.nii.gz
+out/dicom/<patient>/<date>/{CT,PT,MR}/*.dcm     what `infer.py archive=` reads
+out/context.csv                                 what `infer.py context=` reads
+out/truth/<patient>/<date>/truth.json organs.nii.gz
 """
 
 from __future__ import annotations
@@ -21,17 +21,11 @@ from typing import Any
 import numpy as np
 
 from irae.core.anatomy import Irae
-from irae.core.context import PatientContext
+from irae.core.context import ContextKind, PatientContext
 from irae.core.exam import Role
 from irae.core.volume import LabelMap
-from irae.io.dicom_write import (
-    Injection,
-    SeriesHeader,
-    scan_moment,
-    write_ct_series,
-    write_mr_series,
-    write_pet_series,
-)
+from irae.io.dicom_write import Injection, SeriesHeader, scan_moment, write_ct_series, write_mr_series, write_pet_series
+from irae.io.nifti import write_labels
 from irae.phantom.disease import CONFOUNDER_SHARE, DiseasePlan
 from irae.phantom.draw import VisitPlan, draw_patient
 from irae.phantom.patient import Patient
@@ -62,21 +56,35 @@ def demo_plan(number: int, visits: int) -> tuple[DiseasePlan, VisitPlan]:
     none = dict.fromkeys(Irae, 0.0)
     if number == 0:
         return (
-            DiseasePlan(irae=none, force={Irae.COLITIS: _course(visits, 0, 3, 1)}, lesion_course="response",
-                        confounder={**QUIET, "physiologic_bowel": 0.0, "fatty_liver": 0.3}, max_lesions=5),
+            DiseasePlan(
+                irae=none,
+                force={Irae.COLITIS: _course(visits, 0, 3, 1)},
+                lesion_course="response",
+                confounder={**QUIET, "physiologic_bowel": 0.0, "fatty_liver": 0.3},
+                max_lesions=5,
+            ),
             VisitPlan(phase=Phase.PORTAL, has_pet=True, mr=False, weeks=(9, 8)),
         )
     if number == 1:
         return (
-            DiseasePlan(irae=none, force={Irae.PNEUMONITIS: _course(visits, 0, 1, 2)}, lesion_course="stable",
-                        force_new=True, confounder={**QUIET, "physiologic_bowel": 0.5}, max_lesions=4),
+            DiseasePlan(
+                irae=none,
+                force={Irae.PNEUMONITIS: _course(visits, 0, 1, 2)},
+                lesion_course="stable",
+                force_new=True,
+                confounder={**QUIET, "physiologic_bowel": 0.5},
+                max_lesions=4,
+            ),
             VisitPlan(phase=Phase.NATIVE, has_pet=True, mr=False, weeks=(8, 9)),
         )
     if number == 2:
         return (
             DiseasePlan(
-                irae=none, force={Irae.HYPOPHYSITIS: _course(visits, 0, 3, 2), Irae.THYROIDITIS: _course(visits, 0, 2, 3)},
-                lesion_course="pseudoprogression", confounder=QUIET, max_lesions=4,
+                irae=none,
+                force={Irae.HYPOPHYSITIS: _course(visits, 0, 3, 2), Irae.THYROIDITIS: _course(visits, 0, 2, 3)},
+                lesion_course="pseudoprogression",
+                confounder=QUIET,
+                max_lesions=4,
             ),
             VisitPlan(phase=Phase.PORTAL, has_pet=True, mr=True, weeks=(8, 6)),
         )
@@ -144,41 +152,58 @@ def _write_visit(job: tuple[Path, int, int, int, int]) -> None:
     patient = archive_patient(number, seed=seed, visits=visits)
     today = patient.visits[visit]
     exam = render_exam(
-        patient, visit, ct_geometry=body_geometry(patient, visit, CT_SPACING_MM),
+        patient,
+        visit,
+        ct_geometry=body_geometry(patient, visit, CT_SPACING_MM),
         pet_geometry=body_geometry(patient, visit, PET_SPACING_MM),
     )
     base = out / "dicom" / patient.key
     folder = base / today.acquired_on.isoformat()
     start = scan_moment(today.acquired_on, hour=9, minute=10)
     about = SeriesHeader(
-        patient_id=patient.key, sex=patient.anatomy.sex, birth_year=_birth_year(patient),
-        weight_kg=patient.anatomy.weight_kg, height_cm=patient.anatomy.height_cm,
-        study_key=f"{seed}/{patient.key}/{visit}", series_key="CT", acquired_at=start, description="CT",
+        patient_id=patient.key,
+        sex=patient.anatomy.sex,
+        birth_year=_birth_year(patient),
+        weight_kg=patient.anatomy.weight_kg,
+        height_cm=patient.anatomy.height_cm,
+        study_key=f"{seed}/{patient.key}/{visit}",
+        series_key="CT",
+        acquired_at=start,
+        description="CT",
         study_description="PET/CT" if exam.exam.pet is not None else "CT",
         contrast_agent="" if today.phase is Phase.NATIVE else "iodinated contrast",
     )
     volumes = exam.exam.volumes
-    write_ct_series(folder / "CT", volumes[Role.CT], replace(about, series_number=2, description=f"CT body {today.phase.value}"))
+    write_ct_series(
+        folder / "CT", volumes[Role.CT], replace(about, series_number=2, description=f"CT body {today.phase.value}")
+    )
     if exam.exam.pet is not None:
         injected = start - timedelta(seconds=round(60 * today.scanner.uptake_minutes))
         write_pet_series(
-            folder / "PT", exam.exam.pet, replace(about, series_key="PT", series_number=3, description="PET FDG AC", contrast_agent=""),
+            folder / "PT",
+            exam.exam.pet,
+            replace(about, series_key="PT", series_number=3, description="PET FDG AC", contrast_agent=""),
             injection=Injection(dose_mbq=today.scanner.injected_mbq, injected_at=injected),
         )
     if exam.exam.mr is not None and today.mr_on is not None:
         write_mr_series(
-            base / today.mr_on.isoformat() / "MR", exam.exam.mr,
+            base / today.mr_on.isoformat() / "MR",
+            exam.exam.mr,
             replace(
-                about, study_key=f"{seed}/{patient.key}/{visit}/MR", series_key="MR", series_number=5, study_description="MR head",
-                acquired_at=scan_moment(today.mr_on, hour=14), description="T1 post contrast", contrast_agent="gadolinium",
+                about,
+                study_key=f"{seed}/{patient.key}/{visit}/MR",
+                series_key="MR",
+                series_number=5,
+                study_description="MR head",
+                acquired_at=scan_moment(today.mr_on, hour=14),
+                description="T1 post contrast",
+                contrast_agent="gadolinium",
             ),
         )
     _write_truth(out / "truth" / patient.key / today.acquired_on.isoformat(), exam, mr_on=today.mr_on)
 
 
 def _birth_year(patient: Patient) -> int | None:
-    from irae.core.context import ContextKind
-
     value = patient.context.latest(ContextKind.BIRTH_YEAR, date.max)
     return int(value) if value else None
 
@@ -202,15 +227,10 @@ def _write_truth(folder: Path, exam: PhantomExam, *, mr_on: date | None) -> None
     (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     if exam.organs is not None:
         coarse = labels_onto(exam.organs, exam.organs.geometry.with_spacing(TRUTH_SPACING_MM))
-        write_label_nifti(folder / "organs.nii.gz", coarse)
+        _write_labels(folder / "organs.nii.gz", coarse)
     if exam.pituitary is not None:
-        write_label_nifti(folder / "pituitary.nii.gz", exam.pituitary)
+        _write_labels(folder / "pituitary.nii.gz", exam.pituitary)
 
 
-def write_label_nifti(path: Path, labels: LabelMap) -> None:
-    """A label map as uint8 NIfTI."""
-    import nibabel
-
-    image = nibabel.Nifti1Image(np.asarray(labels.array), labels.geometry.affine)
-    image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
+def _write_labels(path: Path, labels: LabelMap) -> None:
+    write_labels(path, labels.array, labels.geometry, {value: name for name, value in labels.labels.items()})

@@ -107,6 +107,14 @@ def colon_profile(patient: Patient, visit: int, *, wall_suv: float) -> ColonProf
         fluid = inflamed * 0.9
         gas = gas * (1 - 0.75 * inflamed)
     return ColonProfile(
-        lumen_mm=lumen, wall_mm=wall, wall_suv=suv, lumen_suv=lumen_suv, mucosa_hu=mucosa, stranding_mm=stranding,
-        gas=gas, fluid=fluid, inflamed=inflamed, hot=hot,
+        lumen_mm=lumen,
+        wall_mm=wall,
+        wall_suv=suv,
+        lumen_suv=lumen_suv,
+        mucosa_hu=mucosa,
+        stranding_mm=stranding,
+        gas=gas,
+        fluid=fluid,
+        inflamed=inflamed,
+        hot=hot,
     )

@@ -95,7 +95,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a tissue shows: CT number, true FDG concentration as SUVbw, T1c signal (white matter before contrast = 1)."""
+    """What a tissue shows: CT number, true FDG as SUVbw, T1c signal (white matter before contrast = 1)."""
 
     hu: float
     suv: float
@@ -191,7 +191,9 @@ class Canvas:
         """A periodic random lattice interpolated linearly; separable, along the voxel axes nearest to the world's."""
         rng = np.random.default_rng((self._noise_seed, round(scale_mm * 10), seed))
         n_lattice = 40
-        lattice = rng.standard_normal((n_lattice,) * 3, dtype=np.float32) * np.float32(1.84)  # linear weights: var x 8/27
+        lattice = rng.standard_normal((n_lattice,) * 3, dtype=np.float32) * np.float32(
+            1.84
+        )  # linear weights: var x 8/27
         matrix = self.geometry.affine[:3, :3]
         dominant = [int(np.argmax(np.abs(matrix[axis]))) for axis in range(3)]
         start = self.geometry.affine[:3, 3] - np.array(self.pose.shift_mm)
@@ -213,7 +215,7 @@ class Canvas:
     def paint(
         self, block: Slices, share: NDArray[Any], material: Material, *, label: int = 0, inside: int | None = None
     ) -> None:
-        """Covers a block with a material by share (0..1); sets the label where more than half; ``inside`` keeps to it."""
+        """Covers a block with a material by share (0..1); labels where more than half; ``inside`` keeps to that label."""
         alpha = share if inside is None else np.where(self.labels[block] == inside, share, 0.0).astype(np.float32)
         texture = self.noise(block, scale_mm=9.0) * np.float32(material.texture) if material.texture else None
         for name, channel in self.channels.items():
@@ -226,7 +228,12 @@ class Canvas:
             self.labels[block][alpha > 0.5] = label
 
     def paint_layers(
-        self, block: Slices, surfaces: Sequence[NDArray[Any]], materials: Sequence[Mapping[str, Any]], *, label: int = 0,
+        self,
+        block: Slices,
+        surfaces: Sequence[NDArray[Any]],
+        materials: Sequence[Mapping[str, Any]],
+        *,
+        label: int = 0,
         labelled: int = 0,
     ) -> None:
         """Nested layers with exact shares.

@@ -12,7 +12,7 @@ import numpy as np
 
 from irae.core.anatomy import Irae
 from irae.core.focus import Nature
-from irae.phantom.anatomy import lung
+from irae.phantom.anatomy import lung, spine_at
 from irae.phantom.patient import Anatomy, Confounder, Episode, LesionCourse
 
 INVISIBLE_SHARE = 0.15  # true irAEs that leave no sign on any image, before those that are invisible by their grade
@@ -27,9 +27,21 @@ _PATTERNS: dict[Irae, tuple[tuple[str, float], ...]] = {
 }
 
 CONFOUNDERS: tuple[str, ...] = (
-    "metformin", "physiologic_bowel", "brown_fat", "pneumonia", "radiation", "atelectasis", "fatty_liver",
-    "thyroid_adenoma", "diffuse_thyroid_baseline", "gcsf", "steroid", "vaccine_nodes", "sarcoid_nodes",
-    "pituitary_microadenoma", "pleural_effusion",
+    "metformin",
+    "physiologic_bowel",
+    "brown_fat",
+    "pneumonia",
+    "radiation",
+    "atelectasis",
+    "fatty_liver",
+    "thyroid_adenoma",
+    "diffuse_thyroid_baseline",
+    "gcsf",
+    "steroid",
+    "vaccine_nodes",
+    "sarcoid_nodes",
+    "pituitary_microadenoma",
+    "pleural_effusion",
 )
 
 
@@ -56,9 +68,21 @@ class DiseasePlan:
 
 
 CONFOUNDER_SHARE: dict[str, float] = {
-    "metformin": 0.12, "physiologic_bowel": 0.39, "brown_fat": 0.05, "pneumonia": 0.05, "radiation": 0.08,
-    "atelectasis": 0.15, "fatty_liver": 0.25, "thyroid_adenoma": 0.03, "diffuse_thyroid_baseline": 0.066, "gcsf": 0.06,
-    "steroid": 0.0, "vaccine_nodes": 0.06, "sarcoid_nodes": 0.06, "pituitary_microadenoma": 0.10, "pleural_effusion": 0.06,
+    "metformin": 0.12,
+    "physiologic_bowel": 0.39,
+    "brown_fat": 0.05,
+    "pneumonia": 0.05,
+    "radiation": 0.08,
+    "atelectasis": 0.15,
+    "fatty_liver": 0.25,
+    "thyroid_adenoma": 0.03,
+    "diffuse_thyroid_baseline": 0.066,
+    "gcsf": 0.06,
+    "steroid": 0.0,
+    "vaccine_nodes": 0.06,
+    "sarcoid_nodes": 0.06,
+    "pituitary_microadenoma": 0.10,
+    "pleural_effusion": 0.06,
 }
 
 
@@ -102,8 +126,14 @@ def draw_episode(
         if pattern == "aip" and worst < 3:
             pattern = "nsip"
     drawn = {
-        "wall": _jitter(rng), "extent": _jitter(rng), "suv": _jitter(rng), "hu": _jitter(rng), "start": rng.random(),
-        "stranding": _jitter(rng), "seed": float(rng.integers(2**20)), "size": _jitter(rng),
+        "wall": _jitter(rng),
+        "extent": _jitter(rng),
+        "suv": _jitter(rng),
+        "hu": _jitter(rng),
+        "start": rng.random(),
+        "stranding": _jitter(rng),
+        "seed": float(rng.integers(2**20)),
+        "size": _jitter(rng),
     }
     return Episode(irae=irae, pattern=pattern, visible=visible, severity=severity, phase=phase, drawn=drawn)
 
@@ -119,32 +149,62 @@ _SITES: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "soft_tissue": (0.13, 19, 1.5, 9, 1.6, 42, 40),
 }
 _NODES = (
-    (8, 22, 405), (-30, 12, 425), (40, -2, 440), (-42, -2, 446), (2, -22, 455), (128, -12, 372), (-128, -12, 372),
-    (52, 6, 312), (-52, 6, 312), (22, -18, 690), (-18, -20, 700), (12, 16, 640), (62, 52, 890), (-62, 52, 890),
-    (70, -8, 800), (-70, -8, 800), (30, 40, 760), (-38, 30, 740),
+    (8, 22, 405),
+    (-30, 12, 425),
+    (40, -2, 440),
+    (-42, -2, 446),
+    (2, -22, 455),
+    (128, -12, 372),
+    (-128, -12, 372),
+    (52, 6, 312),
+    (-52, 6, 312),
+    (22, -18, 690),
+    (-18, -20, 700),
+    (12, 16, 640),
+    (62, 52, 890),
+    (-62, 52, 890),
+    (70, -8, 800),
+    (-70, -8, 800),
+    (30, 40, 760),
+    (-38, 30, 740),
 )
 _BONES = (
-    (0, -42, 350), (0, -56, 430), (0, -56, 500), (0, -50, 560), (0, -40, 625), (0, -34, 690), (0, -42, 735), (92, -28, 775),
-    (-92, -28, 775), (40, -72, 800), (-40, -72, 800), (95, -8, 870), (-95, -8, 870),
+    *((0, spine_at(d), d) for d in (333, 430, 503, 551, 588, 624, 694, 730)),
+    (92, -28, 775),
+    (-92, -28, 775),
+    (40, -72, 800),
+    (-40, -72, 800),
+    (95, -8, 870),
+    (-95, -8, 870),
 )
-_SOFT = ((85, -95, 850), (-85, -95, 850), (60, -92, 520), (-62, -94, 560), (110, 40, 960), (-110, 20, 955), (70, -88, 700))
+_SOFT = (
+    (85, -95, 850),
+    (-85, -95, 850),
+    (60, -92, 520),
+    (-62, -94, 560),
+    (110, 40, 960),
+    (-110, 20, 955),
+    (70, -88, 700),
+)
 
 
 def _place(rng: np.random.Generator, anatomy: Anatomy, site: str) -> tuple[tuple[float, float, float], str]:
     """A canonical place of a site, and the name of its organ."""
     if site == "lung":
+        # Above the domes of the diaphragm and beside the heart, so that it truly lies in the lung.
         side = 1 if rng.random() < 0.55 else -1
         body = lung(anatomy, side)
-        z = float(rng.uniform(-560, -370)) * anatomy.length
+        z = float(rng.uniform(-475, -350)) * anatomy.length
         half_x, half_y, centre_x, centre_y = body.at(z)
         angle, radius = rng.uniform(0, 2 * np.pi), 0.78 * np.sqrt(rng.uniform(0.05, 1))
-        x = centre_x + 0.15 * side * half_x + half_x * 0.8 * radius * np.cos(angle)
+        x = centre_x + 0.3 * side * half_x + half_x * 0.65 * radius * np.cos(angle)
         y = centre_y + half_y * radius * np.sin(angle) * 0.85
         return (float(x), float(y), z), "lung_right" if side > 0 else "lung_left"
     if site == "liver":
         offset = rng.uniform(-0.6, 0.6, 3) * (62, 55, 55)
-        centre = np.array([80.0, 6.0, 572.0]) + offset * (1, 1, 1)
-        return anatomy.point(*(float(v) for v in centre)), "liver"
+        x, y, z = anatomy.point(*(float(v) for v in np.array([78.0, 6.0, 578.0]) + offset * 0.85))
+        dx, dy, dz = anatomy.shift_mm.get("liver", (0.0, 0.0, 0.0))
+        return (x + dx, y + dy, z + dz), "liver"
     table = {"lymph_node": _NODES, "bone": _BONES, "soft_tissue": _SOFT}[site]
     x, y, down = table[int(rng.integers(len(table)))]
     spread = 3.0 if site == "bone" else 5.0
@@ -154,8 +214,12 @@ def _place(rng: np.random.Generator, anatomy: Anatomy, site: str) -> tuple[tuple
 
 COURSES: dict[str, tuple[float, float, float]] = {
     # name: share; diameter and SUV factors are in _factors
-    "response": (0.30, 0, 0), "stable": (0.22, 0, 0), "progression": (0.22, 0, 0), "pseudoprogression": (0.10, 0, 0),
-    "hyperprogression": (0.04, 0, 0), "dissociated": (0.12, 0, 0),
+    "response": (0.30, 0, 0),
+    "stable": (0.22, 0, 0),
+    "progression": (0.22, 0, 0),
+    "pseudoprogression": (0.10, 0, 0),
+    "hyperprogression": (0.04, 0, 0),
+    "dissociated": (0.12, 0, 0),
 }
 
 
@@ -172,8 +236,11 @@ def _factors(rng: np.random.Generator, course: str, visits: int) -> tuple[list[f
         elif course == "hyperprogression":
             step, heat = rng.uniform(1.7, 2.0), rng.uniform(1.1, 1.4)
         elif course == "pseudoprogression":
-            step, heat = (rng.uniform(1.25, 1.38), rng.uniform(1.1, 1.3)) if visit == 1 else (
-                rng.uniform(0.45, 0.6), rng.uniform(0.45, 0.65))
+            step, heat = (
+                (rng.uniform(1.25, 1.38), rng.uniform(1.1, 1.3))
+                if visit == 1
+                else (rng.uniform(0.45, 0.6), rng.uniform(0.45, 0.65))
+            )
         else:
             raise ValueError(f"unknown course {course!r}; known are {sorted(COURSES)}")
         size.append(size[-1] * float(step))
@@ -190,7 +257,9 @@ def draw_metastases(
     course = plan.lesion_course or str(rng.choice(names, p=shares / shares.sum()))
     count = int(np.clip(1 + rng.negative_binomial(0.8, 0.8 / (0.8 + 3.0)), 2, plan.max_lesions))
     fresh = 0
-    if visits > 1 and (plan.force_new or (course in {"progression", "hyperprogression", "dissociated"} and rng.random() < 0.6)):
+    if visits > 1 and (
+        plan.force_new or (course in {"progression", "hyperprogression", "dissociated"} and rng.random() < 0.6)
+    ):
         fresh = int(rng.integers(1, 3))
     sites = list(_SITES)
     weights = np.array([_SITES[s][0] for s in sites])
@@ -206,7 +275,9 @@ def draw_metastases(
         if site == "lymph_node":
             first = max(first, 16.0)
         suv = float(np.clip(suv_median * suv_spread ** rng.standard_normal(), 3.5, 25))
-        if any(np.linalg.norm(np.subtract(place, x.centre_mm)) < 10 + (first + max(x.diameter_mm)) * 0.75 for x in lesions):
+        if any(
+            np.linalg.norm(np.subtract(place, x.centre_mm)) < 10 + (first + max(x.diameter_mm)) * 0.75 for x in lesions
+        ):
             continue
         number = len(lesions)
         own = course
@@ -219,24 +290,37 @@ def draw_metastases(
             heat = [1.0] * visits
         diameters = tuple(0.0 if (d := first * f) < 4.0 else round(min(d, 90.0), 1) for f in size)
         ratio = (1.0, float(rng.uniform(0.72, 0.98)), float(rng.uniform(0.75, 1.0)))
-        lesions.append(LesionCourse(
-            track=f"M{number + 1:02d}", nature=Nature.METASTASIS, organ=organ, course=own, centre_mm=place, ratio=ratio,
-            turn_deg=(0.0, 0.0, float(rng.uniform(0, 180))), diameter_mm=diameters,
-            suv=tuple(round(max(suv * h, 1.2), 2) for h in heat), hu=float(hu + 6 * rng.standard_normal()),
-            hu_gain=float(gain),
-        ))
+        lesions.append(
+            LesionCourse(
+                track=f"M{number + 1:02d}",
+                nature=Nature.METASTASIS,
+                organ=organ,
+                course=own,
+                centre_mm=place,
+                ratio=ratio,
+                turn_deg=(0.0, 0.0, float(rng.uniform(0, 180))),
+                diameter_mm=diameters,
+                suv=tuple(round(max(suv * h, 1.2), 2) for h in heat),
+                hu=float(hu + 6 * rng.standard_normal()),
+                hu_gain=float(gain),
+            )
+        )
     return tuple(lesions), course
 
 
-def draw_confounders(
-    rng: np.random.Generator, visits: int, plan: DiseasePlan
-) -> tuple[Confounder, ...]:
+def draw_confounders(rng: np.random.Generator, visits: int, plan: DiseasePlan) -> tuple[Confounder, ...]:
     """Which confounders show, when, and how strongly."""
     out = []
     for kind in CONFOUNDERS:
         if rng.random() >= plan.confounder.get(kind, 0.0):
             continue
-        always = kind in {"metformin", "fatty_liver", "thyroid_adenoma", "diffuse_thyroid_baseline", "pituitary_microadenoma"}
+        always = kind in {
+            "metformin",
+            "fatty_liver",
+            "thyroid_adenoma",
+            "diffuse_thyroid_baseline",
+            "pituitary_microadenoma",
+        }
         if always:
             active = [True] * visits
         elif kind in {"physiologic_bowel", "brown_fat"}:
@@ -247,8 +331,12 @@ def draw_confounders(
         if not any(active):
             active[int(rng.integers(visits))] = True
         drawn = {
-            "suv": _jitter(rng), "size": _jitter(rng), "side": float(rng.choice([-1, 1])), "start": rng.random(),
-            "seed": float(rng.integers(2**20)), "lobe": rng.random(),
+            "suv": _jitter(rng),
+            "size": _jitter(rng),
+            "side": float(rng.choice([-1, 1])),
+            "start": rng.random(),
+            "seed": float(rng.integers(2**20)),
+            "lobe": rng.random(),
         }
         out.append(Confounder(kind=kind, active=tuple(active), drawn=drawn))
     return tuple(out)

@@ -12,13 +12,7 @@ from irae.core.anatomy import Irae
 from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.phantom.anatomy import draw_anatomy
 from irae.phantom.canvas import Pose
-from irae.phantom.disease import (
-    DiseasePlan,
-    draw_confounders,
-    draw_episode,
-    draw_metastases,
-    draw_severities,
-)
+from irae.phantom.disease import DiseasePlan, draw_confounders, draw_episode, draw_metastases, draw_severities
 from irae.phantom.patient import Anatomy, Confounder, Patient, Scanner, Visit
 from irae.phantom.tissue import Phase
 
@@ -58,12 +52,16 @@ def draw_scanner(rng: np.random.Generator, *, weight_kg: float, wide: float = 1.
     """Machines and protocol at random."""
     return Scanner(
         ct_offset_hu=float(np.clip(rng.normal(0, 4) * wide, -12, 12)),
-        ct_noise_hu=float(rng.uniform(9, 22 if wide <= 1 else 32)), ct_noise_fwhm_mm=float(rng.uniform(2, 4.5)),
-        ct_fwhm_mm=float(rng.uniform(1.0, 2.5 if wide <= 1 else 4.0)), pet_fwhm_mm=float(rng.uniform(4.5, 8.0)),
+        ct_noise_hu=float(rng.uniform(9, 22 if wide <= 1 else 32)),
+        ct_noise_fwhm_mm=float(rng.uniform(2, 4.5)),
+        ct_fwhm_mm=float(rng.uniform(1.0, 2.5 if wide <= 1 else 6.0)),
+        pet_fwhm_mm=float(rng.uniform(4.5, 8.0)),
         pet_noise=float(np.clip(rng.normal(0.09, 0.02) * wide, 0.04, 0.25)),
         uptake_minutes=float(np.clip(rng.normal(62, 4), 53, 75)),
-        injected_mbq=float(round(weight_kg * rng.uniform(2.8, 4.2), 1)), mr_snr=float(rng.uniform(20, 40)),
-        mr_bias=float(rng.uniform(0.05, 0.2)), mr_plane=str(rng.choice(["axial", "sagittal", "coronal"])),
+        injected_mbq=float(round(weight_kg * rng.uniform(2.8, 4.2), 1)),
+        mr_snr=float(rng.uniform(20, 40)),
+        mr_bias=float(rng.uniform(0.05, 0.2)),
+        mr_plane=str(rng.choice(["axial", "sagittal", "coronal"])),
         noise_seed=int(rng.integers(2**31)),
     )
 
@@ -81,21 +79,52 @@ def draw_pose(rng: np.random.Generator, base: Pose | None = None, *, wide: float
     return Pose(
         shift_mm=tuple(float(v + rng.normal(0, 5)) for v in base.shift_mm),  # type: ignore[arg-type]
         tilt_deg=tuple(float(v + rng.normal(0, 0.5)) for v in base.tilt_deg),  # type: ignore[arg-type]
-        bend_mm=base.bend_mm, wavelength_mm=base.wavelength_mm, phase=tuple(p + float(rng.normal(0, 0.06)) for p in base.phase),
+        bend_mm=base.bend_mm,
+        wavelength_mm=base.wavelength_mm,
+        phase=tuple(p + float(rng.normal(0, 0.06)) for p in base.phase),
     )
 
 
 def _draw_visit(
-    rng: np.random.Generator, anatomy: Anatomy, *, on: date, mr_on: date | None, pose: Pose, scanner: Scanner, phase: Phase,
-    has_pet: bool, hot_bowel: np.ndarray, wide: float,
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    *,
+    on: date,
+    mr_on: date | None,
+    pose: Pose,
+    scanner: Scanner,
+    phase: Phase,
+    has_pet: bool,
+    hot_bowel: np.ndarray,
+    wide: float,
 ) -> Visit:
     n, m = len(anatomy.colon), len(anatomy.small_bowel)
     spread = 0.10 * min(wide, 2.5)
-    names = ("blood", "liver", "spleen", "marrow", "muscle", "lung", "thyroid", "bowel_wall", "small_bowel_wall",
-             "stomach_wall", "kidney_cortex", "urine", "grey_matter", "pituitary", "pancreas", "tonsil")
+    names = (
+        "blood",
+        "liver",
+        "spleen",
+        "marrow",
+        "muscle",
+        "lung",
+        "thyroid",
+        "bowel_wall",
+        "small_bowel_wall",
+        "stomach_wall",
+        "kidney_cortex",
+        "urine",
+        "grey_matter",
+        "pituitary",
+        "pancreas",
+        "tonsil",
+    )
     fasting = rng.random() < 0.5
     return Visit(
-        acquired_on=on, mr_on=mr_on, has_pet=has_pet, pose=pose, phase=phase,
+        acquired_on=on,
+        mr_on=mr_on,
+        has_pet=has_pet,
+        pose=pose,
+        phase=phase,
         enhancement=float(np.clip(rng.normal(1.0, 0.10 * min(wide, 2)), 0.5, 1.5)),
         suv_factor={k: float(np.exp(spread * np.clip(rng.standard_normal(), -2, 2))) for k in names},
         colon_gas=np.clip(0.30 + 0.28 * _smooth(rng, n, 7.0), 0.0, 0.95),
@@ -103,8 +132,11 @@ def _draw_visit(
         colon_uptake=np.exp(np.clip(0.6 * hot_bowel + 0.14 * _smooth(rng, n, 6.0), -0.7, 0.8)),
         small_bowel_uptake=np.exp(np.clip(0.25 * _smooth(rng, m, 12.0), -0.6, 0.7)),
         bladder=float(rng.uniform(0.65, 1.25)),
-        myocardium_suv=float(np.clip(rng.normal(1.5, 0.4), 0.8, 3) if fasting else np.clip(5 * 1.6 ** rng.standard_normal(), 2, 14)),
-        oral_contrast_hu=float(rng.uniform(120, 350)) if rng.random() < 0.12 else 0.0, scanner=scanner,
+        myocardium_suv=float(
+            np.clip(rng.normal(1.5, 0.4), 0.8, 3) if fasting else np.clip(5 * 1.6 ** rng.standard_normal(), 2, 14)
+        ),
+        oral_contrast_hu=float(rng.uniform(120, 350)) if rng.random() < 0.12 else 0.0,
+        scanner=scanner,
     )
 
 
@@ -114,7 +146,13 @@ def _choice(rng: np.random.Generator, table: Sequence[tuple[str, float]]) -> str
 
 
 def _context(
-    anatomy: Anatomy, *, birth_year: int, tumour: str, therapy: str, start: date, days: Sequence[date],
+    anatomy: Anatomy,
+    *,
+    birth_year: int,
+    tumour: str,
+    therapy: str,
+    start: date,
+    days: Sequence[date],
     confounders: Sequence[Confounder],
 ) -> PatientContext:
     entries = [
@@ -131,18 +169,29 @@ def _context(
             continue
         for day in on[:1] if c.kind == "radiation" else on:
             kind, value, before, length = {
-                "gcsf": (ContextKind.GCSF, "filgrastim", 7, 5), "steroid": (ContextKind.STEROID, "prednisone", 10, 40),
-                "vaccine_nodes": (ContextKind.VACCINATION, "arm", 14, 0), "pneumonia": (ContextKind.INFECTION, "pneumonia", 4, 14),
+                "gcsf": (ContextKind.GCSF, "filgrastim", 7, 5),
+                "steroid": (ContextKind.STEROID, "prednisone", 10, 40),
+                "vaccine_nodes": (ContextKind.VACCINATION, "arm", 14, 0),
+                "pneumonia": (ContextKind.INFECTION, "pneumonia", 4, 14),
                 "radiation": (ContextKind.RADIOTHERAPY, "lung", 100, 40),
             }.get(c.kind, (None, "", 0, 0))
             if kind is not None:
                 first = day - timedelta(days=before)
-                entries.append(ContextEntry(kind=kind, value=value, start=first, end=first + timedelta(days=length) if length else None))
+                entries.append(
+                    ContextEntry(
+                        kind=kind, value=value, start=first, end=first + timedelta(days=length) if length else None
+                    )
+                )
     return PatientContext.of(entries)
 
 
 def draw_patient(
-    rng: np.random.Generator, *, visits: int = 3, key: str = "PHANTOM-0001", seed: int = 0, disease: DiseasePlan | None = None,
+    rng: np.random.Generator,
+    *,
+    visits: int = 3,
+    key: str = "PHANTOM-0001",
+    seed: int = 0,
+    disease: DiseasePlan | None = None,
     plan: VisitPlan | None = None,
 ) -> Patient:
     """A synthetic patient with all parameters drawn.
@@ -183,29 +232,55 @@ def draw_patient(
     mr = plan.mr if plan.mr is not None else bool(hypophysitis or rng.random() < 0.4)
     own = draw_pose(rng, wide=plan.wide)
     scanner = draw_scanner(rng, weight_kg=anatomy.weight_kg, wide=plan.wide)
-    usual = plan.phase or Phase(str(rng.choice(["portal", "native", "delayed", "arterial"], p=[0.62, 0.28, 0.06, 0.04])))
+    usual = plan.phase or Phase(
+        str(rng.choice(["portal", "native", "delayed", "arterial"], p=[0.62, 0.28, 0.06, 0.04]))
+    )
     hot_bowel = _smooth(rng, len(anatomy.colon), 12.0) * 0.35
-    out = []
+    out: list[Visit] = []
     for day in days:
         trap = out and rng.random() < plan.traps
         machine = draw_scanner(rng, weight_kg=anatomy.weight_kg, wide=plan.wide)
         if not trap:
-            machine = Scanner(**{
-                name: getattr(machine if name in {"noise_seed", "uptake_minutes"} else scanner, name)
-                for name in Scanner.__dataclass_fields__
-            })
+            machine = Scanner(
+                **{
+                    name: getattr(machine if name in {"noise_seed", "uptake_minutes"} else scanner, name)
+                    for name in Scanner.__dataclass_fields__
+                }
+            )
         phase = (Phase.NATIVE if usual is not Phase.NATIVE else Phase.PORTAL) if trap and rng.random() < 0.5 else usual
         apart = int(rng.choice([0, 0, 2, 5]))
-        out.append(_draw_visit(
-            rng, anatomy, on=day, mr_on=day + timedelta(days=apart) if mr else None, pose=draw_pose(rng, own), scanner=machine,
-            phase=phase, has_pet=has_pet, hot_bowel=hot_bowel, wide=plan.wide,
-        ))
+        out.append(
+            _draw_visit(
+                rng,
+                anatomy,
+                on=day,
+                mr_on=day + timedelta(days=apart) if mr else None,
+                pose=draw_pose(rng, own),
+                scanner=machine,
+                phase=phase,
+                has_pet=has_pet,
+                hot_bowel=hot_bowel,
+                wide=plan.wide,
+            )
+        )
     therapy, tumour = _choice(rng, THERAPIES), _choice(rng, TUMOURS)
     context = _context(
-        anatomy, birth_year=first.year - int(rng.integers(35, 82)), tumour=tumour, therapy=therapy, start=start, days=days,
+        anatomy,
+        birth_year=first.year - int(rng.integers(35, 82)),
+        tumour=tumour,
+        therapy=therapy,
+        start=start,
+        days=days,
         confounders=confounders,
     )
     return Patient(
-        key=key, anatomy=anatomy, visits=tuple(out), episodes=tuple(episodes), lesions=lesions, confounders=confounders,
-        context=context, therapy=therapy, seed=seed,
+        key=key,
+        anatomy=anatomy,
+        visits=tuple(out),
+        episodes=tuple(episodes),
+        lesions=lesions,
+        confounders=confounders,
+        context=context,
+        therapy=therapy,
+        seed=seed,
     )

@@ -20,13 +20,21 @@ from irae.quant.lbm import lean_body_mass_kg
 AIR = {"hu": -1000.0, "suv": 0.0, "t1c": 0.03}
 # Boxes in the patient's space (standard body, mm): right/left, anterior/posterior, down from the vertex.
 FIELDS: dict[str, tuple[float, float]] = {  # first and last mm below the vertex
-    "whole": (-15.0, 945.0), "chest_abdomen": (290.0, 930.0), "chest": (300.0, 640.0), "abdomen": (500.0, 930.0),
+    "whole": (-15.0, 945.0),
+    "chest_abdomen": (290.0, 930.0),
+    "chest": (300.0, 640.0),
+    "abdomen": (500.0, 930.0),
     "neck_chest": (150.0, 600.0),
 }
 
 
 def body_geometry(
-    patient: Patient, visit: int, spacing_mm: tuple[float, float, float], *, field: str = "whole", width_mm: float = 416.0,
+    patient: Patient,
+    visit: int,
+    spacing_mm: tuple[float, float, float],
+    *,
+    field: str = "whole",
+    width_mm: float = 416.0,
     depth_mm: float = 416.0,
 ) -> Geometry:
     """An axis-aligned grid over a part of the body, centred on the patient.
@@ -39,17 +47,25 @@ def body_geometry(
     first, last = FIELDS[field]
     s = patient.anatomy.length
     x, y, z = patient.visits[visit].pose.to_world((0.0, -5.0, -last * s))
-    shape = (round(width_mm / spacing_mm[0]), round(depth_mm / spacing_mm[1]), round((last - first) * s / spacing_mm[2]))
+    shape = (
+        round(width_mm / spacing_mm[0]),
+        round(depth_mm / spacing_mm[1]),
+        round((last - first) * s / spacing_mm[2]),
+    )
     origin = (x - (shape[0] - 1) / 2 * spacing_mm[0], y - (shape[1] - 1) / 2 * spacing_mm[1], z)
     return Geometry.axis_aligned(shape, spacing_mm, tuple(round(float(o), 3) for o in origin))  # type: ignore[arg-type]
 
 
-def head_geometry(patient: Patient, visit: int, spacing_mm: float = 1.0, *, box_mm: tuple[float, float, float] = (170, 210, 170)) -> Geometry:
+def head_geometry(
+    patient: Patient, visit: int, spacing_mm: float = 1.0, *, box_mm: tuple[float, float, float] = (170, 210, 170)
+) -> Geometry:
     """The grid of the head MR in the plane of the visit's protocol; its slice axis is the last one."""
     today = patient.visits[visit]
     centre = today.pose.to_world(patient.anatomy.point(0.0, 8.0, 88.0))
     right, front, up = np.eye(3)
-    axes = {"axial": (right, front, up), "sagittal": (front, up, right), "coronal": (right, up, front)}[today.scanner.mr_plane]
+    axes = {"axial": (right, front, up), "sagittal": (front, up, right), "coronal": (right, up, front)}[
+        today.scanner.mr_plane
+    ]
     sizes = [float(np.abs(axis) @ np.array(box_mm)) for axis in axes]
     slab = spacing_mm * 1.2
     steps = (spacing_mm, spacing_mm, slab)
@@ -75,14 +91,24 @@ def label_map(labels: NDArray[np.uint8], geometry: Geometry, *, only: tuple[str,
             continue
         names[organ.name] = organ.label
         present = counts[organ.label] > 0
-        coverage[organ.name] = (Coverage.PARTIAL if edges[organ.label] else Coverage.WHOLE) if present else Coverage.NONE
+        coverage[organ.name] = (
+            (Coverage.PARTIAL if edges[organ.label] else Coverage.WHOLE) if present else Coverage.NONE
+        )
     return LabelMap(array=labels, geometry=geometry, labels=names, coverage=coverage)
 
 
 def render_exam(
-    patient: Patient, visit: int, *, ct_geometry: Geometry | None = None, pet_geometry: Geometry | None = None,
-    mr_geometry: Geometry | None = None, with_ct: bool = True, with_pet: bool | None = None, with_mr: bool | None = None,
-    pet_samples: int = 1, noise: bool = True,
+    patient: Patient,
+    visit: int,
+    *,
+    ct_geometry: Geometry | None = None,
+    pet_geometry: Geometry | None = None,
+    mr_geometry: Geometry | None = None,
+    with_ct: bool = True,
+    with_pet: bool | None = None,
+    with_mr: bool | None = None,
+    pet_samples: int = 1,
+    noise: bool = True,
 ) -> PhantomExam:
     """One visit as the scanners see it.
 
@@ -112,23 +138,32 @@ def render_exam(
         ct_geometry = ct_geometry or body_geometry(patient, visit, (2.0, 2.0, 4.0))
         shared = with_pet and pet_samples == 1 and pet_geometry is not None and pet_geometry.same_grid(ct_geometry)
         canvas = Canvas(
-            ct_geometry, today.pose, {k: AIR[k] for k in (("hu", "suv") if shared else ("hu",))},
+            ct_geometry,
+            today.pose,
+            {k: AIR[k] for k in (("hu", "suv") if shared else ("hu",))},
             noise_seed=patient.anatomy.noise_seed,
         )
         paint_patient(canvas, patient, visit)
         organs = label_map(canvas.labels, ct_geometry)
-        image = scan_ct(canvas.channels["hu"], ct_geometry, scanner, edge_mm=canvas.edge_mm) if noise else canvas.channels["hu"]
+        image = (
+            scan_ct(canvas.channels["hu"], ct_geometry, scanner, edge_mm=canvas.edge_mm)
+            if noise
+            else canvas.channels["hu"]
+        )
         volumes[Role.CT] = Volume(array=image, geometry=ct_geometry, quantity=Quantity.HU)
         if shared:
             volumes[Role.PET] = _pet(canvas, ct_geometry, patient, visit, noise=noise)
     if with_pet and Role.PET not in volumes:
         pet_geometry = pet_geometry or body_geometry(patient, visit, (4.0, 4.0, 4.0))
-        fine = pet_geometry if pet_samples == 1 else pet_geometry.with_spacing(
-            tuple(s / pet_samples for s in pet_geometry.spacing_mm))  # type: ignore[arg-type]
+        i_mm, j_mm, k_mm = (s / pet_samples for s in pet_geometry.spacing_mm)
+        fine = pet_geometry if pet_samples == 1 else pet_geometry.with_spacing((i_mm, j_mm, k_mm))
         canvas = Canvas(fine, today.pose, {"suv": 0.0}, noise_seed=patient.anatomy.noise_seed)
         paint_patient(canvas, patient, visit, with_table=False)
         volumes[Role.PET] = _pet(canvas, pet_geometry, patient, visit, noise=noise)
-        organs = organs or label_map(canvas.labels if pet_samples == 1 else canvas.labels[::pet_samples, ::pet_samples, ::pet_samples], pet_geometry)
+        organs = organs or label_map(
+            canvas.labels if pet_samples == 1 else canvas.labels[::pet_samples, ::pet_samples, ::pet_samples],
+            pet_geometry,
+        )
     if with_mr:
         mr_geometry = mr_geometry or head_geometry(patient, visit)
         volume, pituitary = render_mr(patient, visit, mr_geometry, noise=noise)
@@ -140,11 +175,15 @@ def render_exam(
         anatomy = patient.anatomy
         lean = lean_body_mass_kg(anatomy.sex, anatomy.weight_kg, anatomy.height_cm)
         origins[Role.PET] = SeriesOrigin(
-            role=Role.PET, series_uid="phantom", suv_factor=1.0, suv_to_sul=lean / anatomy.weight_kg,
-            uptake_minutes=scanner.uptake_minutes, decisions=("synthetic: drawn in SUVbw",),
+            role=Role.PET,
+            series_uid="phantom",
+            suv_factor=1.0,
+            suv_to_sul=lean / anatomy.weight_kg,
+            uptake_minutes=scanner.uptake_minutes,
+            decisions=("synthetic: drawn in SUVbw",),
         )
     exam = Exam(
-        patient=patient.key, acquired_on=today.acquired_on, volumes=volumes, context=patient.context, origins=origins,
+        patient=patient.key, acquired_on=today.acquired_on, volumes=volumes, context=patient.context, origins=origins
     )
     return PhantomExam(exam=exam, organs=organs, pituitary=pituitary, truth=visit_truth(patient, visit))
 

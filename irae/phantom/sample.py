@@ -17,8 +17,16 @@ _FIELD_SHARE = {"whole": 0.35, "chest_abdomen": 0.3, "chest": 0.12, "abdomen": 0
 
 
 def training_sample(
-    seed: int, *, spacing_mm: float, field: str | None = None, irae: Mapping[Irae, float] | None = None, with_pet: bool = True,
-    with_mr: bool = False, with_ct: bool = True, mr_spacing_mm: float = 1.0, wide: float = 1.6,
+    seed: int,
+    *,
+    spacing_mm: float,
+    field: str | None = None,
+    irae: Mapping[Irae, float] | None = None,
+    with_pet: bool = True,
+    with_mr: bool = False,
+    with_ct: bool = True,
+    mr_spacing_mm: float = 1.0,
+    wide: float = 1.6,
 ) -> PhantomExam:
     """A domain-randomised exam with its truth, the same for the same seed.
 
@@ -40,7 +48,11 @@ def training_sample(
     chances = dict(irae) if irae is not None else dict.fromkeys(Irae, 0.35)
     disease = DiseasePlan(irae=chances, confounder={k: min(1.6 * v, 0.4) for k, v in CONFOUNDER_SHARE.items()})
     patient = draw_patient(
-        rng, visits=1, key=f"SAMPLE-{seed}", seed=seed, disease=disease,
+        rng,
+        visits=1,
+        key=f"SAMPLE-{seed}",
+        seed=seed,
+        disease=disease,
         plan=VisitPlan(has_pet=with_pet, mr=with_mr, wide=wide),
     )
     names = list(_FIELD_SHARE)
@@ -49,14 +61,23 @@ def training_sample(
     if field not in FIELDS:
         raise ValueError(f"field must be one of {', '.join(FIELDS)}, got {field!r}")
     width = float(rng.uniform(380, 480))
-    grid = body_geometry(patient, 0, (spacing_mm,) * 3, field=field, width_mm=width, depth_mm=float(rng.uniform(300, 400)))
+    grid = body_geometry(
+        patient, 0, (spacing_mm,) * 3, field=field, width_mm=width, depth_mm=float(rng.uniform(300, 400))
+    )
     # The cut of a field of view falls anywhere, not at a fixed landmark.
     trim = [int(v / spacing_mm) for v in rng.uniform(0, 60, 2)]
     if grid.shape[2] - sum(trim) > 24:
         grid = grid.cropped((0, 0, trim[0]), (grid.shape[0], grid.shape[1], grid.shape[2] - trim[1]))
     mr_grid = sella_geometry(head_geometry(patient, 0, mr_spacing_mm), rng) if with_mr else None
     return render_exam(
-        patient, 0, ct_geometry=grid, pet_geometry=grid, mr_geometry=mr_grid, with_ct=with_ct, with_pet=with_pet, with_mr=with_mr,
+        patient,
+        0,
+        ct_geometry=grid,
+        pet_geometry=grid,
+        mr_geometry=mr_grid,
+        with_ct=with_ct,
+        with_pet=with_pet,
+        with_mr=with_mr,
     )
 
 

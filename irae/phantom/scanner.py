@@ -20,9 +20,7 @@ def _sigma_voxels(fwhm_mm: float, geometry: Geometry, *, already_mm: float = 0.0
     return [float(np.sqrt(max(variance, 0.0)) / s) for s in geometry.spacing_mm]
 
 
-def correlated_noise(
-    rng: np.random.Generator, geometry: Geometry, fwhm_mm: float
-) -> NDArray[np.float32]:
+def correlated_noise(rng: np.random.Generator, geometry: Geometry, fwhm_mm: float) -> NDArray[np.float32]:
     """Gaussian noise of unit SD whose autocorrelation follows a filter of the given width."""
     noise = rng.standard_normal(geometry.shape, dtype=np.float32)
     sigma = _sigma_voxels(fwhm_mm, geometry)
@@ -75,8 +73,11 @@ def scan_mr(signal: Field, geometry: Geometry, scanner: Scanner) -> NDArray[np.f
     bias = np.ones((1, 1, 1), dtype=np.float32)
     for axis, n in enumerate(geometry.shape):
         u = np.linspace(-1, 1, n, dtype=np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-        bias = bias + np.float32(scanner.mr_bias * rng.uniform(-0.7, 0.7)) * u + np.float32(
-            scanner.mr_bias * rng.uniform(-0.6, 0.6)) * (u * u - np.float32(0.33))
+        bias = (
+            bias
+            + np.float32(scanner.mr_bias * rng.uniform(-0.7, 0.7)) * u
+            + np.float32(scanner.mr_bias * rng.uniform(-0.6, 0.6)) * (u * u - np.float32(0.33))
+        )
     scale = float(rng.uniform(250, 500))
     sd = 1.0 / scanner.mr_snr
     clean = signal * bias

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from irae.core.anatomy import BY_NAME, Irae
 from irae.phantom.canvas import Canvas, Material
@@ -55,26 +57,41 @@ class Stage:
         block, distance = found[0], found[1]
         tissue = self.material[material] if isinstance(material, str) else material
         self.canvas.paint(
-            block, self.canvas.share(distance), tissue, label=LABEL[label] if label else 0,
+            block,
+            self.canvas.share(distance),
+            tissue,
+            label=LABEL[label] if label else 0,
             inside=LABEL[inside] if inside else None,
         )
 
     def blob(
-        self, organ: str, at: tuple[float, float, float], semi: tuple[float, float, float], material: Material | str, *,
-        label: str = "", turn: tuple[float, float, float] = (0.0, 0.0, 0.0), rough_mm: float = 0.0, size: float = 0.0,
+        self,
+        organ: str,
+        at: tuple[float, float, float],
+        semi: tuple[float, float, float],
+        material: Material | str,
+        *,
+        label: str = "",
+        turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        rough_mm: float = 0.0,
+        size: float = 0.0,
     ) -> Ellipsoid:
         """An ellipsoid at a standard place, scaled with the body and the organ's size; returns it."""
         factor = size or self.anatomy.size.get(organ, 1.0)
         f, s = self.anatomy.frame, self.anatomy.length
         own = self.anatomy.turn_deg.get(organ, (0.0, 0.0, 0.0))
         shape = Ellipsoid(
-            centre=self.place(organ, *at), semi=(semi[0] * f * factor, semi[1] * f * factor, semi[2] * s * factor),
-            turn_deg=(turn[0] + own[0], turn[1] + own[1], turn[2] + own[2]), rough_mm=rough_mm,
+            centre=self.place(organ, *at),
+            semi=(semi[0] * f * factor, semi[1] * f * factor, semi[2] * s * factor),
+            turn_deg=(turn[0] + own[0], turn[1] + own[1], turn[2] + own[2]),
+            rough_mm=rough_mm,
         )
         self.paint(shape, material, label=label)
         return shape
 
-    def tube(self, knots: object, radii: object, material: Material | str, *, label: str = "", inside: str = "") -> None:
+    def tube(
+        self, knots: Sequence[Sequence[float]], radii: ArrayLike, material: Material | str, *, label: str = "", inside: str = ""
+    ) -> None:
         """A tube through standard places (right, anterior, down)."""
         points = np.asarray(knots, dtype=float) * (self.anatomy.frame, self.anatomy.frame, -self.anatomy.length)
         self.paint(Tube(points, radii), material, label=label, inside=inside)
@@ -97,7 +114,10 @@ def visit_materials(patient: Patient, visit: int) -> dict[str, Material]:
         change["marrow"] = (0.0, 1 + 0.6 * stimulated.drawn["suv"])
         change["spleen"] = (0.0, 1 + 0.55 * stimulated.drawn["suv"])
     return materials(
-        patient.anatomy.tissue, phase=today.phase, enhancement=today.enhancement, suv_visit=today.suv_factor,
+        patient.anatomy.tissue,
+        phase=today.phase,
+        enhancement=today.enhancement,
+        suv_visit=today.suv_factor,
         overrides=change,
     )
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from irae.core.anatomy import Irae
+from irae.phantom.anatomy import spine_at
 from irae.phantom.bowel import colon_profile
 from irae.phantom.scene import LABEL, Stage
-from irae.phantom.scene_trunk import spine_at
 from irae.phantom.shapes import Tube
 
 LIVER_VOLUME = (1.0, 1.0, 1.12, 1.25)  # by severity of hepatitis 0..3
@@ -32,10 +32,28 @@ def _vessels(stage: Stage) -> None:
     cava = [(14, spine_at(d) + 24, d) for d in (735, 650, 600)] + [(18, 4, 560), (24, 8, 520), (26, 10, 480)]
     stage.tube(cava, 11.0 * f, "blood")
     for side in (1, -1):
-        stage.tube([(side * 4, -2, 732), (side * 30, -12, 780), (side * 50, 20, 850), (side * 60, 38, 900),
-                    (side * 62, 30, 990)], 6.0, "blood")
-        stage.tube([(side * 8, -8, 738), (side * 34, -20, 785), (side * 46, 12, 850), (side * 52, 34, 900),
-                    (side * 54, 26, 990)], 7.0, "blood")
+        stage.tube(
+            [
+                (side * 4, -2, 732),
+                (side * 30, -12, 780),
+                (side * 50, 20, 850),
+                (side * 60, 38, 900),
+                (side * 62, 30, 990),
+            ],
+            6.0,
+            "blood",
+        )
+        stage.tube(
+            [
+                (side * 8, -8, 738),
+                (side * 34, -20, 785),
+                (side * 46, 12, 850),
+                (side * 52, 34, 900),
+                (side * 54, 26, 990),
+            ],
+            7.0,
+            "blood",
+        )
     stage.tube([(-6, -4, 612), (-4, 26, 620), (0, 34, 680), (8, 30, 740)], 4.5, "portal_blood")
 
 
@@ -46,8 +64,17 @@ def _retroperitoneum(stage: Stage) -> None:
         stage.blob(name, at, (28, 29, 57), "kidney_cortex", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 2, at[1] + 1, at[2]), (18, 18, 45), "kidney_medulla", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 10, at[1] + 5, at[2]), (9, 8, 17), "urine", turn=turn)
-        stage.tube([(side * 46, -34, 655), (side * 34, -16, 700), (side * 36, -14, 770), (side * 40, -32, 830),
-                    (side * 16, -8, 872)], 2.0, "urine")
+        stage.tube(
+            [
+                (side * 46, -34, 655),
+                (side * 34, -16, 700),
+                (side * 36, -14, 770),
+                (side * 40, -32, 830),
+                (side * 16, -8, 872),
+            ],
+            2.0,
+            "urine",
+        )
         stage.tube([(side * 26, -30, 596), (side * 34, -36, 584)], 3.2, "adrenal")
         stage.tube([(side * 34, -36, 584), (side * 40, -46, 600)], 3.0, "adrenal")
         stage.tube([(side * 34, -36, 584), (side * 30, -50, 598)], 2.8, "adrenal")
@@ -70,8 +97,10 @@ def _upper(stage: Stage) -> None:
     stage.blob("liver", (92, -6, 632), (40, 46, 50), "liver", label="liver", turn=(0, -8, 0), rough_mm=1.0, size=size)
     trunk = [(0, 18, 640), (22, 16, 618), (40, 12, 600), (62, 10, 586)]
     branches = [
-        (trunk, (6.5, 6.5, 6, 5)), ([(62, 10, 586), (92, 0, 600), (110, -14, 620)], (4.5, 3.5, 2)),
-        ([(62, 10, 586), (86, 14, 560), (100, 20, 540)], (4.5, 3.2, 1.8)), ([(40, 12, 600), (18, 34, 580), (-10, 40, 570)], (4.5, 3.5, 2)),
+        (trunk, (6.5, 6.5, 6, 5)),
+        ([(62, 10, 586), (92, 0, 600), (110, -14, 620)], (4.5, 3.5, 2)),
+        ([(62, 10, 586), (86, 14, 560), (100, 20, 540)], (4.5, 3.2, 1.8)),
+        ([(40, 12, 600), (18, 34, 580), (-10, 40, 570)], (4.5, 3.5, 2)),
     ]
     halo = replace(material["liver"], hu=min(material["liver"].hu - 30, 30.0))
     for knots, radii in branches:
@@ -86,12 +115,22 @@ def _upper(stage: Stage) -> None:
     if found is not None:
         block, distance = found
         coat = {"hu": 30.0 if grade >= 2 else material["stomach_wall"].hu, "suv": 1.8 if grade >= 2 else 1.2}
-        canvas.paint_layers(block, [distance - wall, distance], [coat, {"hu": material["bile"].hu, "suv": material["bile"].suv}])
+        canvas.paint_layers(
+            block, [distance - wall, distance], [coat, {"hu": material["bile"].hu, "suv": material["bile"].suv}]
+        )
     size = anatomy.size["pancreas"]
     stage.paint(
-        Tube(np.array([stage.place("pancreas", *p) for p in ((38, 18, 650), (26, 20, 632), (4, 28, 622), (-32, 16, 612),
-                                                             (-70, -10, 602))]), np.array([14, 13, 9, 9, 7.5]) * size),
-        "pancreas", label="pancreas",
+        Tube(
+            np.array(
+                [
+                    stage.place("pancreas", *p)
+                    for p in ((38, 18, 650), (26, 20, 632), (4, 28, 622), (-32, 16, 612), (-70, -10, 602))
+                ]
+            ),
+            np.array([14, 13, 9, 9, 7.5]) * size,
+        ),
+        "pancreas",
+        label="pancreas",
     )
 
 
@@ -110,8 +149,12 @@ def _stomach(stage: Stage) -> None:
     gas = np.clip((canvas.y[block] - np.float32(top)) / canvas.edge_mm + 0.5, 0, 1)
     hu = (1 - gas) * max(content.hu, stage.today.oral_contrast_hu) + gas * -900.0
     outer = {"hu": wall.hu, "suv": wall.suv, "t1c": wall.t1c}
-    canvas.paint_layers(block, [distance - 4.0, distance], [outer, {"hu": hu, "suv": (1 - gas) * content.suv, "t1c": content.t1c}],
-                        label=LABEL["stomach"])
+    canvas.paint_layers(
+        block,
+        [distance - 4.0, distance],
+        [outer, {"hu": hu, "suv": (1 - gas) * content.suv, "t1c": content.t1c}],
+        label=LABEL["stomach"],
+    )
 
 
 def _pelvis(stage: Stage) -> None:
@@ -142,14 +185,20 @@ def _small_bowel(stage: Stage) -> None:
     thick, extra = 1.7, np.zeros(n)
     enteritis = stage.severity(Irae.COLITIS)
     episode = stage.patient.episode(Irae.COLITIS)
-    if enteritis and episode is not None and episode.drawn["seed"] % 4 == 0:  # small bowel too in a quarter (Cancer 2021)
+    if (
+        enteritis and episode is not None and episode.drawn["seed"] % 4 == 0
+    ):  # small bowel too in a quarter (Cancer 2021)
         extra = np.where(along > 0.6 * n, 0.7 * enteritis, 0.0)
         hot = hot * np.where(along > 0.6 * n, 1.0 + 0.5 * enteritis, 1.0)
     thickness = (thick + extra).astype(np.float32)[row]
     hotness = (wall.suv * hot).astype(np.float32)[row]
     inside = {"hu": max(content.hu, stage.today.oral_contrast_hu), "suv": content.suv, "t1c": content.t1c}
-    canvas.paint_layers(block, [distance - thickness, distance], [{"hu": wall.hu, "suv": hotness, "t1c": wall.t1c}, inside],
-                        label=LABEL["small_bowel"])
+    canvas.paint_layers(
+        block,
+        [distance - thickness, distance],
+        [{"hu": wall.hu, "suv": hotness, "t1c": wall.t1c}, inside],
+        label=LABEL["small_bowel"],
+    )
 
 
 def _colon(stage: Stage) -> None:
@@ -191,15 +240,19 @@ def _colon(stage: Stage) -> None:
     height = (canvas.y[block] - along(points[:, 1])) / np.maximum(lumen, 1.0)
     level = 1.0 - 2.0 * gas
     air = np.clip((height - level) * lumen / canvas.edge_mm + 0.5, 0, 1) * (gas > 0.02)
-    stool = material["stool"].hu + 25.0 * canvas.noise(block, scale_mm=9.0, seed=11)
-    stool = np.where(canvas.noise(block, scale_mm=5.0, seed=12) > 1.2, stool - 350.0, stool)  # gas bubbles in stool
+    stool = material["stool"].hu + 18.0 * canvas.noise(block, scale_mm=9.0, seed=11)
+    stool = np.where(canvas.noise(block, scale_mm=5.0, seed=12) > 1.5, stool - 250.0, stool)  # gas bubbles in stool
     content = (1 - fluid) * stool + fluid * 14.0
     if stage.today.oral_contrast_hu:
         content = np.maximum(content, stage.today.oral_contrast_hu * 0.8)
     lumen_suv = (1 - air) * along(profile.lumen_suv)
     canvas.paint_layers(
-        block, [distance - wall, distance - mucosa_mm, distance],
-        [{"hu": outer_hu, "suv": suv, "t1c": native.t1c}, {"hu": inner_hu, "suv": suv, "t1c": native.t1c},
-         {"hu": (1 - air) * content + air * -950.0, "suv": lumen_suv, "t1c": 0.8}],
+        block,
+        [distance - wall, distance - mucosa_mm, distance],
+        [
+            {"hu": outer_hu, "suv": suv, "t1c": native.t1c},
+            {"hu": inner_hu, "suv": suv, "t1c": native.t1c},
+            {"hu": (1 - air) * content + air * -950.0, "suv": lumen_suv, "t1c": 0.8},
+        ],
         label=LABEL["colon"],
     )

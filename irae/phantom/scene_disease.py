@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ SOLID_SHARE = (0.05, 0.20, 0.40)
 TARGET_SUV = (2.1, 3.1, 4.6)
 # How much of an opacity is consolidated, against the table, by pattern.
 _SOLID_BY_PATTERN = {"op": 2.2, "nsip": 0.15, "hp": 0.0, "aip": 1.0, "pneumonia": 3.5, "radiation": 1.6}
+NECROSIS_FROM_MM = 32.0  # larger metastases have a core without blood supply
 LUNGS = ((1, 2, "lung_right"), (-1, 1, "lung_left"))
 
 
@@ -57,19 +58,32 @@ def opacities(patient: Patient, visit: int) -> tuple[Opacity, ...]:
     if episode is not None and episode.visible and episode.severity[visit]:
         n, drawn = episode.severity[visit] - 1, episode.drawn
         low, high = ((0.035, 0.2), (0.26, 0.5), (0.52, 0.82))[n]
-        out.append(Opacity(
-            pattern=episode.pattern, extent=float(np.clip(EXTENT[n] * drawn["extent"], low, high)),
-            ground_glass_hu=GROUND_GLASS_HU[n] + 60 * (drawn["hu"] - 1),
-            solid_share=min(SOLID_SHARE[n] * _SOLID_BY_PATTERN[episode.pattern], 0.8),
-            suv=TARGET_SUV[n] * drawn["suv"] * calm, seed=int(drawn["seed"]), side=0.0, start=drawn["start"],
-        ))
+        out.append(
+            Opacity(
+                pattern=episode.pattern,
+                extent=float(np.clip(EXTENT[n] * drawn["extent"], low, high)),
+                ground_glass_hu=GROUND_GLASS_HU[n] + 60 * (drawn["hu"] - 1),
+                solid_share=min(SOLID_SHARE[n] * _SOLID_BY_PATTERN[episode.pattern], 0.8),
+                suv=TARGET_SUV[n] * drawn["suv"] * calm,
+                seed=int(drawn["seed"]),
+                side=0.0,
+                start=drawn["start"],
+            )
+        )
     for kind, extent, suv in (("pneumonia", 0.07, 4.6), ("radiation", 0.08, 3.6)):
         if (c := patient.confounder(kind, visit)) is not None:
-            out.append(Opacity(
-                pattern=kind, extent=extent * c.drawn["size"], ground_glass_hu=-480.0,
-                solid_share=0.2 * _SOLID_BY_PATTERN[kind], suv=suv * c.drawn["suv"], seed=int(c.drawn["seed"]),
-                side=c.drawn["side"], start=c.drawn["lobe"],
-            ))
+            out.append(
+                Opacity(
+                    pattern=kind,
+                    extent=extent * c.drawn["size"],
+                    ground_glass_hu=-480.0,
+                    solid_share=0.2 * _SOLID_BY_PATTERN[kind],
+                    suv=suv * c.drawn["suv"],
+                    seed=int(c.drawn["seed"]),
+                    side=c.drawn["side"],
+                    start=c.drawn["lobe"],
+                )
+            )
     return tuple(out)
 
 
@@ -97,7 +111,9 @@ def _score(stage: Stage, opacity: Opacity, side: int, block: Slices, depth: Fiel
             closer = -away > best
             best = np.where(closer, -away, best)
             solid = np.where(closer, np.where(ring, away - 0.5, 1 - away), solid)
-        return (best + 0.3 * noise + 0.12 * fine + 0.35 * rim + 0.2 * low).astype(np.float32), (solid + 0.2 * fine).astype(np.float32)
+        return (best + 0.3 * noise + 0.12 * fine + 0.35 * rim + 0.2 * low).astype(np.float32), (
+            solid + 0.2 * fine
+        ).astype(np.float32)
     if opacity.pattern == "nsip":
         score = 1.6 * low + 0.7 * rim + 0.28 * noise + 0.1 * fine
         if opacity.start < 0.4:
@@ -110,8 +126,11 @@ def _score(stage: Stage, opacity: Opacity, side: int, block: Slices, depth: Fiel
         if side != (1 if opacity.side > 0 else -1):
             return np.full(x.shape, -9.0, dtype=np.float32), noise
         half_x, half_y, cx, cy = lung(anatomy, side).at(-(400 + 150 * round(opacity.start)) * s)
-        away = np.sqrt((x - cx - side * 0.3 * half_x) ** 2 + (y - cy + 0.3 * half_y) ** 2
-                       + (z + (400 + 150 * round(opacity.start)) * s) ** 2)
+        away = np.sqrt(
+            (x - cx - side * 0.3 * half_x) ** 2
+            + (y - cy + 0.3 * half_y) ** 2
+            + (z + (400 + 150 * round(opacity.start)) * s) ** 2
+        )
         score = -away / np.float32(50.0) + 0.3 * noise + 0.1 * fine
     else:  # radiation: a box with straight edges beside the mediastinum, whatever the lobes
         if side != (1 if opacity.side > 0 else -1):
@@ -211,4 +230,9 @@ def paint_lesions(stage: Stage) -> None:
     """Metastases."""
     for spot in spots(stage.patient, stage.visit):
         if spot.nature is Nature.METASTASIS:
-            stage.paint(spot.shape, Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=2.0, texture=0.6))
+            tissue = Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=2.0, texture=0.6)
+            stage.paint(spot.shape, tissue)
+            if 2 * max(spot.shape.semi) > NECROSIS_FROM_MM:
+                a, b, c = spot.shape.semi
+                core = replace(spot.shape, semi=(0.45 * a, 0.45 * b, 0.45 * c))
+                stage.paint(core, replace(tissue, hu=min(tissue.hu, 22.0), suv=0.35 * spot.suv))

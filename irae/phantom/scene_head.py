@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from irae.core.anatomy import Irae
-from irae.phantom.scene import Stage
-from irae.phantom.shapes import Ellipsoid, Slab, Tube
+from irae.phantom.scene import LABEL, Stage
+from irae.phantom.shapes import Ellipsoid, Slab, Tube, smooth_curve
 
 # Hypophysitis by severity 1..3 (design values): growth of the height, stalk diameter, target to blood pool ratio.
 HEIGHT_GAIN_MM = (1.5, 3.2, 5.0)
@@ -53,12 +53,22 @@ def paint_neck(stage: Stage) -> None:
     tissue = material["thyroid"]
     gain = 0.75 if hu else 1.0  # an ill gland holds less iodine and enhances less
     native = 82.0
-    tissue = replace(tissue, hu=native + (tissue.hu - native) * gain + hu, suv=suv, texture=tissue.texture * (2 if hu else 1))
+    tissue = replace(
+        tissue, hu=native + (tissue.hu - native) * gain + hu, suv=suv, texture=tissue.texture * (2 if hu else 1)
+    )
     size = anatomy.size["thyroid_gland"] * volume ** (1 / 3)
     rough = 1.2 if hu else 0.5
     for side in (1, -1):
-        stage.blob("thyroid_gland", (side * 21, 8, 300), (9, 8.5, 25), tissue, label="thyroid_gland",
-                   turn=(0, side * 10, 0), rough_mm=rough, size=size)
+        stage.blob(
+            "thyroid_gland",
+            (side * 21, 8, 300),
+            (9, 8.5, 25),
+            tissue,
+            label="thyroid_gland",
+            turn=(0, side * 10, 0),
+            rough_mm=rough,
+            size=size,
+        )
     stage.blob("thyroid_gland", (0, 19, 308), (16, 3, 8), tissue, label="thyroid_gland", size=size)
     # The airway lies between the lobes.
     stage.tube([(0, 12, 278), (0, 7, 305), (1, 2, 340)], 10.0, "airway_wall")
@@ -75,10 +85,24 @@ def paint_head(stage: Stage) -> None:
     def at(x: float, y: float, down: float) -> tuple[float, float, float]:
         return middle[0] + x * f, middle[1] + y * f, middle[2] - down * s
 
-    def head(x: float, y: float, down: float, semi: tuple[float, float, float], tissue: str, *, label: str = "",
-             turn: tuple[float, float, float] = (0, 0, 0), rough: float = 0.0) -> None:
-        stage.paint(Ellipsoid(centre=at(x, y, down), semi=(semi[0] * f, semi[1] * f, semi[2] * s), turn_deg=turn,
-                              rough_mm=rough), tissue, label=label)
+    def head(
+        x: float,
+        y: float,
+        down: float,
+        semi: tuple[float, float, float],
+        tissue: str,
+        *,
+        label: str = "",
+        turn: tuple[float, float, float] = (0, 0, 0),
+        rough: float = 0.0,
+    ) -> None:
+        stage.paint(
+            Ellipsoid(
+                centre=at(x, y, down), semi=(semi[0] * f, semi[1] * f, semi[2] * s), turn_deg=turn, rough_mm=rough
+            ),
+            tissue,
+            label=label,
+        )
 
     head(0, 0, 0, (73.5, 89, 78), "skull")
     head(0, 0, 0, (70.5, 86, 75), "clivus")
@@ -95,10 +119,18 @@ def paint_head(stage: Stage) -> None:
     head(0, 58, 56, (11, 26, 22), "air")
     head(0, 78, 22, (20, 8, 9), "air")
     head(0, 48, 100, (28, 34, 18), "muscle")
-    stage.paint(Tube([at(-42, 20, 96), at(-34, 62, 116), at(0, 78, 120), at(34, 62, 116), at(42, 20, 96)], 7.5), "skull")
+    stage.paint(
+        Tube([at(-42, 20, 96), at(-34, 62, 116), at(0, 78, 120), at(34, 62, 116), at(42, 20, 96)], 7.5), "skull"
+    )
     stage.tube([(0, 20, 160), (0, 18, 200)], (9, 8), "air")
     # Brain: cortex, white matter, ventricles, deep grey matter, brain stem, cerebellum.
     head(0, -2, -4, (64.5, 79.5, 66), "grey_matter", label="brain", rough=1.8)
+    cortex = Ellipsoid(centre=at(0, -2, -4), semi=(64.5 * f, 79.5 * f, 66 * s)).field(canvas)
+    if cortex is not None:  # sulci
+        block, distance = cortex
+        depth = np.clip(1 + distance / np.float32(9.0), 0, 1) * (distance < 0)
+        furrow = np.clip((canvas.noise(block, scale_mm=9.0, seed=9) - 0.5) * 1.5, 0, 0.85) * depth
+        canvas.paint(block, furrow.astype(np.float32), material["csf"], inside=LABEL["brain"])
     head(0, -2, -5, (57, 72, 58), "white_matter", label="brain", rough=4.0)
     for side in (1, -1):
         head(side * 40, 24, 26, (20, 30, 16), "grey_matter", label="brain", rough=1.5)
@@ -109,7 +141,10 @@ def paint_head(stage: Stage) -> None:
     stage.paint(Tube([at(0, -10, 20), at(0, -13, 40), at(0, -22, 62)], (14, 14, 9)), "white_matter", label="brain")
     head(0, 0, -2, (2.5, 12, 9), "csf", label="brain")
     stage.paint(Slab(centre=at(0, -2, -44), half=(1.0, 76 * f, 24 * s), round_mm=0.5), "csf")
-    stage.paint(Tube([at(0, 60, -44), at(0, 10, -74), at(0, -60, -46), at(0, -80, 0), at(0, -76, 16)], 4.0), "venous_sinus")
+    sinus = smooth_curve(
+        [at(0, 62, -40), at(0, 20, -72), at(0, -40, -66), at(0, -78, -20), at(0, -80, 14)], step_mm=10.0
+    )
+    stage.paint(Tube(sinus, 3.5), "venous_sinus")
     if "t1c" in canvas.channels or canvas.edge_mm < 3.0 or "suv" in canvas.channels:
         paint_sella(stage, at)
 
@@ -145,13 +180,24 @@ def paint_sella(stage: Stage, at: object) -> None:
         return x + dx, y + dy, z + up
 
     stage.paint(Slab(centre=spot(0, -15, -14), half=(13, 6, 19), turn_deg=(-32, 0, 0), round_mm=4), "clivus")
-    stage.paint(Ellipsoid(centre=spot(0, 4, 14), semi=(19, 17, 14)), "csf")  # suprasellar cistern
+    stage.paint(Ellipsoid(centre=spot(0, 5, 11), semi=(15, 12, 10)), "csf")  # suprasellar cistern
     stage.paint(Slab(centre=spot(0, 4, -10), half=(19, 15, 10.5), round_mm=5), "skull")
     stage.paint(Slab(centre=spot(0, 5, -11), half=(16, 13, 8.5), round_mm=5), "air")  # sphenoid sinus
     for side in (1, -1):
         stage.paint(Ellipsoid(centre=spot(side * 13.5, 0, 3), semi=(5.5, 11, 7)), "venous_sinus")
-        stage.paint(Tube([spot(side * 13.5, -11, -6), spot(side * 13.5, -6, 1), spot(side * 13, 6, 2), spot(side * 11, 5, 10),
-                          spot(side * 13, -1, 15)], 2.5), "blood")
+        stage.paint(
+            Tube(
+                [
+                    spot(side * 13.5, -11, -6),
+                    spot(side * 13.5, -6, 1),
+                    spot(side * 13, 6, 2),
+                    spot(side * 11, 5, 10),
+                    spot(side * 13, -1, 15),
+                ],
+                2.5,
+            ),
+            "blood",
+        )
         stage.paint(Tube([spot(side * 6, 12, 13 + max(height - 5, 0) * 0.4), spot(side * 14, 24, 8)], 2.2), "chiasm")
     lift = max(0.0, height - 9.0)
     stage.paint(Ellipsoid(centre=spot(0, 8, 15 + lift), semi=(8, 3, 2)), "chiasm")
@@ -164,7 +210,8 @@ def paint_sella(stage: Stage, at: object) -> None:
     adenoma = stage.patient.confounder("pituitary_microadenoma", stage.visit)
     if adenoma is not None:
         radius = 2.2 * adenoma.drawn["size"]
-        stage.paint(Ellipsoid(centre=spot(adenoma.drawn["side"] * 3.2, 0, height * 0.45), semi=(radius,) * 3),
-                    replace(gland, suv=suv * 2.0, t1c=2.0), inside="pituitary")
-
-
+        stage.paint(
+            Ellipsoid(centre=spot(adenoma.drawn["side"] * 3.2, 0, height * 0.45), semi=(radius,) * 3),
+            replace(gland, suv=suv * 2.0, t1c=2.0),
+            inside="pituitary",
+        )

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from irae.phantom.anatomy import lung
+from irae.phantom.anatomy import lung, spine_at
 from irae.phantom.scene import Stage
-from irae.phantom.scene_trunk import spine_at
 from irae.phantom.shapes import Ellipsoid, Loft, Tube, smooth_curve
 
 
@@ -17,9 +16,13 @@ def paint_chest(stage: Stage) -> None:
     anatomy, canvas = stage.anatomy, stage.canvas
     f, s = anatomy.frame, anatomy.length
     centre = Loft(
-        z=tuple(-d * s for d in (318, 350, 420, 500, 560, 600)), half_x=tuple(v * f for v in (24, 34, 44, 58, 62, 40)),
-        half_y=tuple(v * f for v in (30, 50, 70, 82, 80, 40)), centre_x=(0.0,) * 6,
-        centre_y=tuple(v * f for v in (-8, 0, 8, 10, 10, 20)), square=0.3, cap_mm=20.0,
+        z=tuple(-d * s for d in (318, 350, 420, 500, 560, 600)),
+        half_x=tuple(v * f for v in (24, 34, 44, 58, 62, 40)),
+        half_y=tuple(v * f for v in (30, 50, 70, 82, 80, 40)),
+        centre_x=(0.0,) * 6,
+        centre_y=tuple(v * f for v in (-8, 0, 8, 10, 10, 20)),
+        square=0.3,
+        cap_mm=20.0,
     )
     stage.paint(centre, "mediastinal_fat")
     for side, name in ((1, "lung_right"), (-1, "lung_left")):
@@ -35,10 +38,10 @@ def paint_chest(stage: Stage) -> None:
             canvas.channels["hu"][block] += np.where(canvas.labels[block] > 0, gradient, 0) * canvas.share(distance)
     vessel = replace(stage.material["blood"], suv=stage.material["blood"].suv * 0.9)
     for points, radii in anatomy.lung_vessels:
-        found = Tube(points, radii).field(canvas)
-        if found is None:
+        branch = Tube(points, radii).field(canvas)
+        if branch is None:
             continue
-        block, distance = found[0], found[1]
+        block, distance = branch[0], branch[1]
         in_lung = (canvas.labels[block] == 1) | (canvas.labels[block] == 2)
         canvas.paint(block, np.where(in_lung, canvas.share(distance), 0).astype(np.float32), vessel)
 
@@ -46,7 +49,7 @@ def paint_chest(stage: Stage) -> None:
 def aorta_course(stage: Stage) -> np.ndarray:
     """(n, 3) canonical centreline from the root over the arch down to the bifurcation."""
     anatomy = stage.anatomy
-    knots = [(4, 18, 470), (16, 26, 440), (14, 22, 408), (0, 4, 388), (-14, -20, 396), (-22, -34, 425)]
+    knots: list[tuple[float, float, float]] = [(4, 18, 470), (16, 26, 440), (14, 22, 408), (0, 4, 388), (-14, -20, 396), (-22, -34, 425)]
     knots += [(-22, spine_at(d) + 17, d) for d in (470, 530)]
     knots += [(-12, spine_at(590) + 26, 590), (-6, spine_at(650) + 28, 650), (-2, spine_at(730) + 29, 730)]
     return smooth_curve(np.array(knots) * (anatomy.frame, anatomy.frame, -anatomy.length), step_mm=12.0)
@@ -76,9 +79,17 @@ def paint_mediastinum(stage: Stage) -> None:
     stage.paint(inner, "blood", label="heart")
     muscle = replace(material["myocardium"], suv=stage.today.myocardium_suv)
     apex = stage.place("heart", -36, 26, 504)
-    for grow, tissue in ((10.0, muscle), (0.0, material["blood"])):
-        stage.paint(Ellipsoid(centre=apex, semi=tuple((v * size + grow) * anatomy.frame for v in (42, 24, 24)),  # type: ignore[arg-type]
-                              turn_deg=(0.0, 38.0, -34.0)), tissue, label="heart", inside="heart")
+    for grow, part in ((10.0, muscle), (0.0, material["blood"])):
+        stage.paint(
+            Ellipsoid(
+                centre=apex,
+                semi=tuple((v * size + grow) * anatomy.frame for v in (42, 24, 24)),  # type: ignore[arg-type]
+                turn_deg=(0.0, 38.0, -34.0),
+            ),
+            part,
+            label="heart",
+            inside="heart",
+        )
     course = aorta_course(stage)
     radius = np.interp(np.linspace(0, 1, len(course)), [0, 0.15, 0.3, 0.5, 1.0], [15.5, 15, 13, 11.5, 9])
     radius = radius * anatomy.size["aorta"] * anatomy.frame

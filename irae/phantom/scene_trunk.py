@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from irae.phantom.anatomy import fat_at, outline, skin_surface
+from irae.phantom.anatomy import SPINE, fat_at, outline, skin_surface
 from irae.phantom.canvas import Material
 from irae.phantom.scene import Stage
 from irae.phantom.shapes import Ellipsoid, Loft, Slab, Tube, smooth_curve
-
-# Vertebral bodies: mm below the vertex, centre (anterior positive), half width, half depth, half height.
-SPINE = (
-    *((146 + 19.0 * n, -14 - 1.2 * n, 12.0 + 0.4 * n, 9.0, 7.0) for n in range(7)),  # C1-C7
-    *((285 + 24.2 * n, -30 - 26 * np.sin(np.pi * (n + 0.8) / 13.5), 14.0 + 0.55 * n, 12.0 + 0.4 * n, 9.2 + 0.2 * n)
-      for n in range(12)),  # T1-T12
-    *((588 + 35.5 * n, -36 + 9 * np.sin(np.pi * n / 5), 21.5 + 0.8 * n, 16.5, 13.2) for n in range(5)),  # L1-L5
-)
-
-
-def spine_at(down: float) -> float:
-    """Anterior position of the vertebral bodies' centres at a height of the standard body."""
-    return float(np.interp(down, [v[0] for v in SPINE], [v[1] for v in SPINE]))
 
 
 def paint_table(stage: Stage) -> None:
@@ -29,7 +16,10 @@ def paint_table(stage: Stage) -> None:
     skin = skin_surface(stage.anatomy)
     shift = stage.today.pose.shift_mm
     back = min(c - b for c, b in zip(skin.centre_y, skin.half_y, strict=True)) + shift[1] - 1.0
-    wide, deep = np.abs(canvas.world(0) - shift[0]) - np.float32(205), np.abs(canvas.world(1) - (back - 16)) - np.float32(12)
+    wide, deep = (
+        np.abs(canvas.world(0) - shift[0]) - np.float32(205),
+        np.abs(canvas.world(1) - (back - 16)) - np.float32(12),
+    )
     distance = np.hypot(np.maximum(wide, 0), np.maximum(deep, 0)) + np.minimum(np.maximum(wide, deep), 0)
     outer, inner = canvas.share(distance - np.float32(3.0)), canvas.share(distance)
     shell, foam = stage.material["table_shell"], stage.material["table"]
@@ -45,10 +35,23 @@ def paint_limbs(stage: Stage) -> None:
     fat = anatomy.fat_mm
     for side in (1, -1):
         arm = (
-            [(side * 120, -8, 372), (side * 160, -6, 345), (side * 174, 8, 295), (side * 168, 18, 210), (side * 140, 40, 60), (side * 105, 60, -120)]
+            [
+                (side * 120, -8, 372),
+                (side * 160, -6, 345),
+                (side * 174, 8, 295),
+                (side * 168, 18, 210),
+                (side * 140, 40, 60),
+                (side * 105, 60, -120),
+            ]
             if anatomy.arms_up
-            else [(side * 120, -8, 360), (side * 168, -8, 345), (side * (196 + fat * 0.6), -12, 420), (side * (212 + fat * 0.8), -10, 600),
-                  (side * (222 + fat), 10, 850), (side * (215 + fat), 30, 990)]
+            else [
+                (side * 120, -8, 360),
+                (side * 168, -8, 345),
+                (side * (196 + fat * 0.6), -12, 420),
+                (side * (212 + fat * 0.8), -10, 600),
+                (side * (222 + fat), 10, 850),
+                (side * (215 + fat), 30, 990),
+            ]
         )
         leg = [(side * 88, -10, 900), (side * 92, 0, 980), (side * 84, 2, 1150), (side * 78, 0, 1300)]
         for knots, lean, layer in ((arm, (50, 54, 46, 40, 33, 28), 0.45), (leg, (78, 78, 70, 58), 0.9)):
@@ -77,13 +80,26 @@ def paint_trunk(stage: Stage) -> None:
             stage.blob("breast", (side * 78, 100 + 0.5 * fat_at(anatomy, 450), 458), (34, 22, 32), "breast", size=size)
     lean = outline(anatomy)
     stage.paint(lean, "muscle")
-    # Intermuscular fat planes: the erector spinae stand apart from the abdominal wall.
+    found = lean.field(stage.canvas)
+    if found is not None:  # fat between the muscles, more of it in the heavy
+        block, distance = found
+        streaks = np.clip(
+            (stage.canvas.noise(block, scale_mm=9.0, seed=5) - 1.3 + 0.4 * anatomy.visceral) * 2.0, 0, 0.6
+        )
+        stage.canvas.paint(block, stage.canvas.share(distance + np.float32(4.0)) * streaks, stage.material["fat"])
     cavity = abdominal_cavity(stage)
     stage.paint(cavity, "visceral_fat")
     for side in (1, -1):  # psoas
         stage.tube(
-            [(side * 30, -36, 600), (side * 42, -34, 680), (side * 58, -18, 770), (side * 80, 12, 850), (side * 88, 8, 900)],
-            (9, 19, 23, 19, 14), "muscle",
+            [
+                (side * 30, -36, 600),
+                (side * 42, -34, 680),
+                (side * 58, -18, 770),
+                (side * 80, 12, 850),
+                (side * 88, 8, 900),
+            ],
+            (9, 19, 23, 19, 14),
+            "muscle",
         )
 
 
@@ -92,13 +108,23 @@ def abdominal_cavity(stage: Stage) -> Loft:
     anatomy = stage.anatomy
     lean = outline(anatomy)
     rows = []
-    for down, wall, back in ((505, 40, 20), (540, 24, 22), (600, 19, 24), (680, 17, 26), (760, 18, 24), (820, 36, 22),
-                             (870, 62, 26), (912, 84, 30)):
+    for down, wall, back in (
+        (505, 40, 20),
+        (540, 24, 22),
+        (600, 19, 24),
+        (680, 17, 26),
+        (760, 18, 24),
+        (820, 36, 22),
+        (870, 62, 26),
+        (912, 84, 30),
+    ):
         half_x, half_y, _, centre_y = lean.at(-down * anatomy.length)
         front, rear = centre_y + half_y - 12.0, centre_y - half_y + back
         rows.append((-down * anatomy.length, max(half_x - wall, 8.0), (front - rear) / 2, 0.0, (front + rear) / 2))
-    z, half_x, half_y, centre_x, centre_y = (tuple(float(v) for v in column) for column in zip(*rows, strict=True))
-    return Loft(z=z, half_x=half_x, half_y=half_y, centre_x=centre_x, centre_y=centre_y, square=0.3, cap_mm=30.0)
+    columns = [tuple(float(v) for v in column) for column in zip(*rows, strict=True)]
+    return Loft(
+        z=columns[0], half_x=columns[1], half_y=columns[2], centre_x=columns[3], centre_y=columns[4], square=0.3, cap_mm=30.0
+    )
 
 
 def paint_skeleton(stage: Stage) -> None:
@@ -110,8 +136,12 @@ def paint_skeleton(stage: Stage) -> None:
     for half, rounding, tissue in (((17 * f, 6, 85 * s), 5, shell), ((14 * f, 3.5, 82 * s), 3, "marrow")):
         stage.paint(Slab(centre=anatomy.point(0, 80, 430), half=half, turn_deg=(10, 0, 0), round_mm=rounding), tissue)
     for side in (1, -1):
-        stage.tube([(side * 20, 60, 338), (side * 70, 48, 326), (side * 120, 18, 322), (side * 150, 2, 330)], 6.5, shell)
-        stage.paint(Slab(centre=anatomy.point(side * 108, -72, 410), half=(42, 4, 62), turn_deg=(8, 0, side * 32)), shell)
+        stage.tube(
+            [(side * 20, 60, 338), (side * 70, 48, 326), (side * 120, 18, 322), (side * 150, 2, 330)], 6.5, shell
+        )
+        stage.paint(
+            Slab(centre=anatomy.point(side * 106, -62, 412), half=(38, 3.5, 52), turn_deg=(6, 0, side * 30)), shell
+        )
         stage.tube([(side * 150, -10, 345), (side * 160, -8, 348)], 23, shell)
         stage.tube([(side * 150, -10, 345), (side * 160, -8, 348)], 20, "marrow")
     _paint_pelvis(stage, shell)
@@ -119,19 +149,37 @@ def paint_skeleton(stage: Stage) -> None:
     for n, (down, y, half_x, half_y, half_z) in enumerate(SPINE):
         centre = anatomy.point(0, y, down)
         arch_y = y - half_y * size - (16 if n < 19 else 19)
-        stage.paint(Slab(centre=anatomy.point(0, arch_y - 11, down + (10 if 7 <= n < 19 else 4)),
-                         half=(3.6, 12 if n > 6 else 8, 6.5 if n < 19 else 11), round_mm=3), shell, label="vertebrae")
+        tip = 8.0 if n < 9 else 12.0
+        stage.paint(
+            Slab(
+                centre=anatomy.point(0, arch_y + 1 - tip, down + (10 if 7 <= n < 19 else 4)),
+                half=(3.6, tip, 6.5 if n < 19 else 11),
+                round_mm=3,
+            ),
+            shell,
+            label="vertebrae",
+        )
         for side in (1, -1):
-            stage.paint(Slab(centre=anatomy.point(side * (half_x + (14 if n > 6 else 6)), arch_y + 5, down),
-                             half=((16 if n > 6 else 8) * f, 4.5, 5), turn_deg=(0, 0, -side * 15), round_mm=4),
-                        shell, label="vertebrae")
-        stage.paint(Ellipsoid(centre=anatomy.point(0, arch_y, down), semi=(16.5 * f, 13 * f, 10 * s)), shell,
-                    label="vertebrae")
+            stage.paint(
+                Slab(
+                    centre=anatomy.point(side * (half_x + (14 if n > 6 else 6)), arch_y + 5, down),
+                    half=((16 if n > 6 else 8) * f, 4.5, 5),
+                    turn_deg=(0, 0, -side * 15),
+                    round_mm=4,
+                ),
+                shell,
+                label="vertebrae",
+            )
+        stage.paint(
+            Ellipsoid(centre=anatomy.point(0, arch_y, down), semi=(16.5 * f, 13 * f, 10 * s)), shell, label="vertebrae"
+        )
         column = Loft(
             z=tuple(centre[2] + dz * s for dz in (half_z, half_z * 0.5, -half_z * 0.5, -half_z)),
             half_x=tuple(half_x * f * size * k for k in (1.06, 0.96, 0.96, 1.06)),
             half_y=tuple(half_y * f * size * k for k in (1.04, 0.96, 0.96, 1.04)),
-            centre_x=(centre[0],) * 4, centre_y=(centre[1],) * 4, square=0.3,
+            centre_x=(centre[0],) * 4,
+            centre_y=(centre[1],) * 4,
+            square=0.3,
         )
         found = column.field(stage.canvas)
         if found is not None:
@@ -142,8 +190,13 @@ def paint_skeleton(stage: Stage) -> None:
         if n + 1 < len(SPINE):
             below = SPINE[n + 1]
             gap = below[0] - down - half_z - below[4]
-            stage.paint(Ellipsoid(centre=anatomy.point(0, (y + below[1]) / 2, down + half_z + gap / 2),
-                                  semi=(half_x * f * 0.98, half_y * f * 0.95, max(gap * s * 0.75, 2.0))), "disc")
+            stage.paint(
+                Ellipsoid(
+                    centre=anatomy.point(0, (y + below[1]) / 2, down + half_z + gap / 2),
+                    semi=(half_x * f * 0.98, half_y * f * 0.95, max(gap * s * 0.75, 2.0)),
+                ),
+                "disc",
+            )
     canal = [anatomy.point(0, v[1] - v[3] * size - 11, v[0]) for v in SPINE]
     stage.paint(Tube([anatomy.point(0, -12, 130), *canal], 8.0), "csf")
     stage.paint(Tube([anatomy.point(0, -12, 130), *canal[:20]], 5.0), "cord")
@@ -163,7 +216,11 @@ def _paint_ribs(stage: Stage, shell: Material) -> None:
         tight = {0: 0.42, 1: 0.62, 2: 0.78}.get(n, 1.0)
         for side in (1, -1):
             points = [
-                (side * ((h[0] - 9) * tight) * np.sin(a), h[3] - (h[1] - 12) * np.cos(a) * (0.9 if n > 0 else 0.7), float(v))
+                (
+                    side * ((h[0] - 9) * tight) * np.sin(a),
+                    h[3] - (h[1] - 12) * np.cos(a) * (0.9 if n > 0 else 0.7),
+                    float(v),
+                )
                 for h, a, v in zip(half, angle, z, strict=True)
             ]
             stage.paint(Tube(points, 5.2), shell)
@@ -173,12 +230,27 @@ def _paint_pelvis(stage: Stage, shell: Material) -> None:
     anatomy = stage.anatomy
     for grow, tissue in ((0.0, shell), (-2.0, stage.material["marrow"])):
         for side in (1, -1):
-            stage.paint(Ellipsoid(centre=anatomy.point(side * 100, -30, 775), semi=(9 + grow, 58 + grow, 56 + grow),
-                                  turn_deg=(0, side * 22, side * 28)), tissue)
+            stage.paint(
+                Ellipsoid(
+                    centre=anatomy.point(side * 100, -30, 775),
+                    semi=(9 + grow, 58 + grow, 56 + grow),
+                    turn_deg=(0, side * 22, side * 28),
+                ),
+                tissue,
+            )
             stage.tube([(side * 52, -62, 790), (side * 90, -28, 810), (side * 100, 0, 862)], 15 + grow, tissue)
             stage.tube([(side * 88, 12, 866), (side * 50, 42, 884), (side * 10, 52, 900)], 9 + grow, tissue)
-            stage.tube([(side * 90, -6, 885), (side * 62, -28, 930), (side * 42, 10, 935), (side * 14, 48, 908)], 8 + grow, tissue)
+            stage.tube(
+                [(side * 90, -6, 885), (side * 62, -28, 930), (side * 42, 10, 935), (side * 14, 48, 908)],
+                8 + grow,
+                tissue,
+            )
             stage.tube([(side * 100, 0, 868), (side * 101, 0, 872)], 23 + grow, tissue)
-            stage.tube([(side * 104, 0, 872), (side * 145, -6, 900), (side * 140, 2, 960), (side * 120, 6, 1100)],
-                       np.array([15, 18, 15, 14.0]) + grow, tissue)
-        stage.tube([(0, -50, 752), (0, -66, 790), (0, -80, 830), (0, -70, 872)], np.array([27, 25, 16, 8.0]) + grow, tissue)
+            stage.tube(
+                [(side * 104, 0, 872), (side * 145, -6, 900), (side * 140, 2, 960), (side * 120, 6, 1100)],
+                np.array([15, 18, 15, 14.0]) + grow,
+                tissue,
+            )
+        stage.tube(
+            [(0, -50, 752), (0, -66, 790), (0, -80, 830), (0, -70, 872)], np.array([27, 25, 16, 8.0]) + grow, tissue
+        )

@@ -125,9 +125,14 @@ class Loft:
     def inset(self, mm: float) -> Loft:
         """The same body with its sections shrunk by some mm (no less than 1 mm half width)."""
         return Loft(
-            z=self.z, half_x=tuple(max(a - mm, 1.0) for a in self.half_x),
+            z=self.z,
+            half_x=tuple(max(a - mm, 1.0) for a in self.half_x),
             half_y=tuple(max(b - mm, 1.0) for b in self.half_y),
-            centre_x=self.centre_x, centre_y=self.centre_y, square=self.square, rough_mm=self.rough_mm, cap_mm=self.cap_mm,
+            centre_x=self.centre_x,
+            centre_y=self.centre_y,
+            square=self.square,
+            rough_mm=self.rough_mm,
+            cap_mm=self.cap_mm,
         )
 
     def at(self, z: float) -> tuple[float, float, float, float]:

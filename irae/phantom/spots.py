@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,9 +36,11 @@ class Spot:
     hu: float | None
 
 
-def _node(patient: Patient, at: tuple[float, float, float], short_mm: float, ratio: float) -> Ellipsoid:
+def _node(patient: Patient, at: Sequence[float], short_mm: float, ratio: float) -> Ellipsoid:
     long_mm = short_mm / ratio
-    return Ellipsoid(centre=patient.anatomy.point(*at), semi=(short_mm / 2, short_mm / 2, long_mm / 2), turn_deg=(0, 18, 0))
+    return Ellipsoid(
+        centre=patient.anatomy.point(*at), semi=(short_mm / 2, short_mm / 2, long_mm / 2), turn_deg=(0, 18, 0)
+    )
 
 
 def spots(patient: Patient, visit: int) -> tuple[Spot, ...]:
@@ -48,46 +51,82 @@ def spots(patient: Patient, visit: int) -> tuple[Spot, ...]:
         diameter = lesion.diameter_mm[visit]
         if diameter > 0:
             a, b, c = (diameter / 2 * r for r in lesion.ratio)
-            out.append(Spot(
-                track=lesion.track, kind=f"metastasis ({lesion.course})", nature=lesion.nature, organ=lesion.organ,
-                shape=Ellipsoid(centre=lesion.centre_mm, semi=(a, b, c), turn_deg=lesion.turn_deg),
-                suv=lesion.suv[visit], hu=lesion.hu + (0.0 if native else lesion.hu_gain),
-            ))
+            out.append(
+                Spot(
+                    track=lesion.track,
+                    kind=f"metastasis ({lesion.course})",
+                    nature=lesion.nature,
+                    organ=lesion.organ,
+                    shape=Ellipsoid(centre=lesion.centre_mm, semi=(a, b, c), turn_deg=lesion.turn_deg),
+                    suv=lesion.suv[visit],
+                    hu=lesion.hu + (0.0 if native else lesion.hu_gain),
+                )
+            )
     hu = 38.0 if native else 80.0
     calm = 0.6 if patient.confounder("steroid", visit) is not None else 1.0
-    if (c := patient.confounder("sarcoid_nodes", visit)) is not None:
+    if (found := patient.confounder("sarcoid_nodes", visit)) is not None:
+        drawn = found.drawn
         sites = ((42, -6, 442), (-43, -6, 446), (26, -2, 418), (-20, 4, 424), (6, -22, 452))
         for n, at in enumerate(sites):
-            size = (14 if n < 2 else 11) * float(np.clip(c.drawn["size"], 0.8, 1.3))
-            out.append(Spot(
-                track=f"S{n + 1:02d}", kind="sarcoid-like node", nature=Nature.INFLAMMATION, organ="lymph_node",
-                shape=_node(patient, at, size, 0.62), suv=(8.5 if n < 2 else 6.5) * c.drawn["suv"] * calm, hu=hu,
-            ))
-    if (c := patient.confounder("vaccine_nodes", visit)) is not None:
-        side = c.drawn["side"]
-        for n, at in enumerate(((side * 132, -4, 362), (side * 122, -16, 380), (side * 138, -20, 388))):
-            out.append(Spot(
-                track=f"V{n + 1:02d}", kind="reactive node after vaccination", nature=Nature.INFLAMMATION,
-                organ="lymph_node", shape=_node(patient, at, (10.0, 8.0, 7.0)[n], 0.55), suv=(6.5, 5.0, 4.0)[n] * c.drawn["suv"],
-                hu=hu - 10,
-            ))
-    if (c := patient.confounder("thyroid_adenoma", visit)) is not None:
-        x, y, z = patient.anatomy.point(c.drawn["side"] * 22, 8, 303)
+            size = (14 if n < 2 else 11) * float(np.clip(drawn["size"], 0.8, 1.3))
+            out.append(
+                Spot(
+                    track=f"S{n + 1:02d}",
+                    kind="sarcoid-like node",
+                    nature=Nature.INFLAMMATION,
+                    organ="lymph_node",
+                    shape=_node(patient, at, size, 0.62),
+                    suv=(8.5 if n < 2 else 6.5) * drawn["suv"] * calm,
+                    hu=hu,
+                )
+            )
+    if (found := patient.confounder("vaccine_nodes", visit)) is not None:
+        drawn = found.drawn
+        side = drawn["side"]
+        for n, node in enumerate(((side * 132, -4, 362), (side * 122, -16, 380), (side * 138, -20, 388))):
+            out.append(
+                Spot(
+                    track=f"V{n + 1:02d}",
+                    kind="reactive node after vaccination",
+                    nature=Nature.INFLAMMATION,
+                    organ="lymph_node",
+                    shape=_node(patient, node, (10.0, 8.0, 7.0)[n], 0.55),
+                    suv=(6.5, 5.0, 4.0)[n] * drawn["suv"],
+                    hu=hu - 10,
+                )
+            )
+    if (found := patient.confounder("thyroid_adenoma", visit)) is not None:
+        drawn = found.drawn
+        x, y, z = patient.anatomy.point(drawn["side"] * 22, 8, 303)
         dx, dy, dz = patient.anatomy.shift_mm.get("thyroid_gland", (0.0, 0.0, 0.0))
-        radius = float(np.clip(6.5 * c.drawn["size"], 5, 10))
-        out.append(Spot(
-            track="A01", kind="thyroid adenoma", nature=Nature.PHYSIOLOGIC, organ="thyroid_gland",
-            shape=Ellipsoid(centre=(x + dx, y + dy, z + dz), semi=(radius, radius, radius * 1.1)), suv=8.0 * c.drawn["suv"],
-            hu=48.0 if native else 110.0,
-        ))
-    if (c := patient.confounder("brown_fat", visit)) is not None:
-        heat = 9.0 * c.drawn["suv"]
+        radius = float(np.clip(6.5 * drawn["size"], 5, 10))
+        out.append(
+            Spot(
+                track="A01",
+                kind="thyroid adenoma",
+                nature=Nature.PHYSIOLOGIC,
+                organ="thyroid_gland",
+                shape=Ellipsoid(centre=(x + dx, y + dy, z + dz), semi=(radius, radius, radius * 1.1)),
+                suv=8.0 * drawn["suv"],
+                hu=48.0 if native else 110.0,
+            )
+        )
+    if (found := patient.confounder("brown_fat", visit)) is not None:
+        drawn = found.drawn
+        heat = 9.0 * drawn["suv"]
         places = [(s * x, y, d) for s in (1, -1) for x, y, d in ((62, -4, 306), (80, -18, 318), (46, -22, 296))]
         places += [(s * 26, -62 + 4 * (n % 2), 335 + 36 * n) for s in (1, -1) for n in range(5)]
         for n, at in enumerate(places):
             semi = (11.0, 9.0, 13.0) if n < 6 else (5.5, 5.5, 6.5)
-            out.append(Spot(
-                track=f"F{n + 1:02d}", kind="brown fat", nature=Nature.PHYSIOLOGIC, organ="soft_tissue",
-                shape=Ellipsoid(centre=patient.anatomy.point(*at), semi=semi), suv=heat * (1.0 if n < 6 else 0.75), hu=-85.0,
-            ))
+            out.append(
+                Spot(
+                    track=f"F{n + 1:02d}",
+                    kind="brown fat",
+                    nature=Nature.PHYSIOLOGIC,
+                    organ="soft_tissue",
+                    shape=Ellipsoid(centre=patient.anatomy.point(*at), semi=semi),
+                    suv=heat * (1.0 if n < 6 else 0.75),
+                    hu=-85.0,
+                )
+            )
     return tuple(out)

@@ -40,9 +40,16 @@ class Tissue:
 
 # Enhancement relative to the portal phase, by phase: (arterial, portal, delayed); native is 0.
 _ENHANCEMENT: dict[str, tuple[float, float, float]] = {
-    "blood": (2.0, 1.0, 0.65), "portal_blood": (0.7, 1.0, 0.65), "liver": (0.3, 1.0, 0.75), "spleen": (1.0, 1.0, 0.7),
-    "kidney_cortex": (1.0, 1.0, 0.9), "kidney_medulla": (0.35, 1.0, 1.0), "thyroid": (1.3, 1.0, 0.75),
-    "myocardium": (1.3, 1.0, 0.7), "pancreas": (1.2, 1.0, 0.7), "bowel_wall": (0.9, 1.0, 0.75),
+    "blood": (2.0, 1.0, 0.65),
+    "portal_blood": (0.7, 1.0, 0.65),
+    "liver": (0.3, 1.0, 0.75),
+    "spleen": (1.0, 1.0, 0.7),
+    "kidney_cortex": (1.0, 1.0, 0.9),
+    "kidney_medulla": (0.35, 1.0, 1.0),
+    "thyroid": (1.3, 1.0, 0.75),
+    "myocardium": (1.3, 1.0, 0.7),
+    "pancreas": (1.2, 1.0, 0.7),
+    "bowel_wall": (0.9, 1.0, 0.75),
 }
 _ENHANCEMENT_OTHER = (0.5, 1.0, 0.9)
 
@@ -104,24 +111,30 @@ TISSUES: dict[str, Tissue] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TissueDraw:
-    """How one person differs from the table: standard scores by tissue, kept over visits."""
+    """How one person differs from the table, kept over visits: standard scores of HU and SUV, factors on texture."""
 
     hu: Mapping[str, float]
     suv: Mapping[str, float]
+    texture: Mapping[str, float]
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, spread: float = 1.0) -> TissueDraw:
         """Scores from a normal distribution cut at 2.2, times spread (domain randomisation uses more than 1)."""
         names = list(TISSUES)
-        scores = np.clip(rng.standard_normal((2, len(names))), -2.2, 2.2) * spread
+        scores = np.clip(rng.standard_normal((3, len(names))), -2.2, 2.2) * spread
         return cls(
             hu=dict(zip(names, map(float, scores[0]), strict=True)),
             suv=dict(zip(names, map(float, scores[1]), strict=True)),
+            texture=dict(zip(names, map(float, np.exp(0.25 * scores[2])), strict=True)),
         )
 
 
 def materials(
-    draw: TissueDraw, *, phase: Phase, enhancement: float = 1.0, suv_visit: Mapping[str, float] | None = None,
+    draw: TissueDraw,
+    *,
+    phase: Phase,
+    enhancement: float = 1.0,
+    suv_visit: Mapping[str, float] | None = None,
     overrides: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Material]:
     """The materials of one visit.
@@ -143,5 +156,5 @@ def materials(
         hu = tissue.native + gain * (tissue.portal - tissue.native) + tissue.hu_sd * draw.hu[name] + shift
         suv = tissue.suv * float(np.exp(tissue.suv_cov * draw.suv[name])) * factor
         suv *= (suv_visit or {}).get(name, 1.0)
-        out[name] = Material(hu=hu, suv=suv, t1c=tissue.t1c, texture=tissue.texture)
+        out[name] = Material(hu=hu, suv=suv, t1c=tissue.t1c, texture=tissue.texture * draw.texture[name])
     return out

@@ -120,34 +120,55 @@ def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTrut
     profile = colon_profile(patient, visit, wall_suv=wall_suv)
     arc = Tube(anatomy.colon, 1.0).arc_mm
     for weight, nature, track, kind in (
-        (profile.inflamed, Nature.INFLAMMATION, "C", "inflamed colon"), (profile.hot, Nature.PHYSIOLOGIC, "H", "physiologic colon"),
+        (profile.inflamed, Nature.INFLAMMATION, "C", "inflamed colon"),
+        (profile.hot, Nature.PHYSIOLOGIC, "H", "physiologic colon"),
     ):
         inside = weight > 0.5
         edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
         for n, (a, b) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
             middle = (a + b - 1) // 2
             thick = float(2 * (profile.lumen_mm[a:b] + profile.wall_mm[a:b]).mean())
-            out.append(FocusTruth(
-                track=f"{track}{n + 1:02d}", kind=kind, nature=nature, organ="colon",
-                centre_ras_mm=_world(patient, visit, anatomy.colon[middle]),
-                diameters_mm=(round(float(arc[b - 1] - arc[a]), 1), round(thick, 1), round(float(profile.wall_mm[a:b].mean()), 2)),
-                suv=round(float(profile.wall_suv[a:b].mean()), 2),
-            ))
+            out.append(
+                FocusTruth(
+                    track=f"{track}{n + 1:02d}",
+                    kind=kind,
+                    nature=nature,
+                    organ="colon",
+                    centre_ras_mm=_world(patient, visit, anatomy.colon[middle]),
+                    diameters_mm=(
+                        round(float(arc[b - 1] - arc[a]), 1),
+                        round(thick, 1),
+                        round(float(profile.wall_mm[a:b].mean()), 2),
+                    ),
+                    suv=round(float(profile.wall_suv[a:b].mean()), 2),
+                )
+            )
     for n, opacity in enumerate(opacities(patient, visit)):
-        out.append(FocusTruth(
-            track=f"P{n + 1:02d}", kind=f"lung opacity ({opacity.pattern}), {100 * opacity.extent:.0f} % of the lungs",
-            nature=Nature.INFLAMMATION, organ="lung",
-            centre_ras_mm=_world(patient, visit, anatomy.point(opacity.side * 70.0, -10.0, 480.0)),
-            diameters_mm=(250.0, 150.0, 150.0) if not opacity.side else (100.0, 90.0, 90.0), suv=round(opacity.suv, 2),
-        ))
+        out.append(
+            FocusTruth(
+                track=f"P{n + 1:02d}",
+                kind=f"lung opacity ({opacity.pattern}), {100 * opacity.extent:.0f} % of the lungs",
+                nature=Nature.INFLAMMATION,
+                organ="lung",
+                centre_ras_mm=_world(patient, visit, anatomy.point(opacity.side * 70.0, -10.0, 480.0)),
+                diameters_mm=(250.0, 150.0, 150.0) if not opacity.side else (100.0, 90.0, 90.0),
+                suv=round(opacity.suv, 2),
+            )
+        )
     thyroid = patient.episode(Irae.THYROIDITIS)
     if thyroid is not None and thyroid.visible and thyroid.phase[visit] == "inflamed" and thyroid.severity[visit]:
         stage = Stage(None, patient, visit, visit_materials(patient, visit))  # type: ignore[arg-type]
-        out.append(FocusTruth(
-            track="T01", kind="inflamed thyroid", nature=Nature.INFLAMMATION, organ="thyroid_gland",
-            centre_ras_mm=_world(patient, visit, stage.place("thyroid_gland", 0, 10, 302)), diameters_mm=(60.0, 50.0, 18.0),
-            suv=round(thyroid_state(stage)[2], 2),
-        ))
+        out.append(
+            FocusTruth(
+                track="T01",
+                kind="inflamed thyroid",
+                nature=Nature.INFLAMMATION,
+                organ="thyroid_gland",
+                centre_ras_mm=_world(patient, visit, stage.place("thyroid_gland", 0, 10, 302)),
+                diameters_mm=(60.0, 50.0, 18.0),
+                suv=round(thyroid_state(stage)[2], 2),
+            )
+        )
     return tuple(out)
 
 
@@ -161,14 +182,25 @@ def visit_truth(patient: Patient, visit: int) -> VisitTruth:
         episode = patient.episode(irae)
         severity = episode.severity[visit] if episode is not None else 0
         present = severity > 0
-        shows = bool(present and episode is not None and episode.visible and not (irae is Irae.HEPATITIS and severity < 2))
-        iraes.append(IraeTruth(
-            irae=irae, present=present, severity=severity, pattern=episode.pattern if episode and present else "",
-            phase=episode.phase[visit] if episode else "", visible=shows,
-        ))
+        shows = bool(
+            present and episode is not None and episode.visible and not (irae is Irae.HEPATITIS and severity < 2)
+        )
+        iraes.append(
+            IraeTruth(
+                irae=irae,
+                present=present,
+                severity=severity,
+                pattern=episode.pattern if episode and present else "",
+                phase=episode.phase[visit] if episode else "",
+                visible=shows,
+            )
+        )
     lesions = tuple(
         FocusTruth(
-            track=s.track, kind=s.kind, nature=s.nature, organ=s.organ,
+            track=s.track,
+            kind=s.kind,
+            nature=s.nature,
+            organ=s.organ,
             centre_ras_mm=_world(patient, visit, s.shape.centre),
             diameters_mm=tuple(round(2 * v, 2) for v in sorted(s.shape.semi, reverse=True)),  # type: ignore[arg-type]
             suv=round(s.suv, 2),
@@ -178,10 +210,20 @@ def visit_truth(patient: Patient, visit: int) -> VisitTruth:
     profile = colon_profile(patient, visit, wall_suv=material["bowel_wall"].suv)
     today = patient.visits[visit]
     return VisitTruth(
-        patient=patient.key, visit=visit, acquired_on=today.acquired_on, iraes=tuple(iraes), lesions=lesions,
+        patient=patient.key,
+        visit=visit,
+        acquired_on=today.acquired_on,
+        iraes=tuple(iraes),
+        lesions=lesions,
         foci=_stretches(patient, visit, material["bowel_wall"].suv),
         confounders=tuple(c.kind for c in patient.confounders if c.active[visit]),
-        organ_suv={k: round(material[k].suv, 3) for k in ("liver", "blood", "spleen", "marrow", "thyroid", "lung", "bowel_wall")},
-        colon_wall_mm=round(float(profile.wall_mm.max()), 2), pituitary_height_mm=round(height, 2), stalk_mm=round(stalk, 2),
-        phase=today.phase.value, pet_fwhm_mm=round(today.scanner.pet_fwhm_mm, 2),
+        organ_suv={
+            k: round(material[k].suv, 3)
+            for k in ("liver", "blood", "spleen", "marrow", "thyroid", "lung", "bowel_wall")
+        },
+        colon_wall_mm=round(float(profile.wall_mm.max()), 2),
+        pituitary_height_mm=round(height, 2),
+        stalk_mm=round(stalk, 2),
+        phase=today.phase.value,
+        pet_fwhm_mm=round(today.scanner.pet_fwhm_mm, 2),
     )
