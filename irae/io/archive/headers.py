@@ -113,6 +113,7 @@ _ALL_VRS = _LONG_FORM | {
     b"ST", b"TM", b"UI", b"UL", b"US",
 }
 _UNDEFINED = 0xFFFFFFFF
+_SOME_OF = ("SOPClassUID", "Modality", "Rows", "SOPInstanceUID")  # without any of them it is no image or report
 _PIXEL_TAGS = frozenset({0x7FE00010, 0x7FE00008, 0x7FE00009})
 
 
@@ -192,6 +193,8 @@ def _walk_file(file: FoundFile, stream: Any, start: bytes) -> Header:
     raw: dict[int, tuple[bytes, bytes]] = {}
     end = _walk(stream, start, begin, syntax != IMPLICIT_LE, raw, file.size)
     values, bad = _decoded(raw, syntax != IMPLICIT_LE)
+    if not any(keyword in values for keyword in _SOME_OF):
+        raise _UnusualError
     pixels: tuple[int, int] | None = None
     if end is not None:
         offset, length = end
@@ -433,7 +436,7 @@ def _by_pydicom_loudly(file: FoundFile) -> Header:
 
     dataset = read_dataset(file, pixels=False, tags=[*_WANTED, *_PIXEL_TAGS])
     if not isinstance(dataset, Dataset) or not any(
-        keyword in dataset for keyword in ("SOPClassUID", "Modality", "Rows", "SOPInstanceUID")
+        keyword in dataset for keyword in _SOME_OF
     ):
         raise StudyError("not_dicom", f"{file.name} begins like DICOM but holds no image or report")
     syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "") or "")

@@ -14,7 +14,7 @@ from irae.core.errors import StudyError
 class Plausible:
     """Where values of a person lie. Design values: wide, but a factor of 1000 or an offset of 1000 is outside."""
 
-    air_hu: tuple[float, float] = (-1100.0, -300.0)  # air, lung
+    padding_below_hu: float = -1100.0  # -2000, -3024 ...: outside the reconstruction circle, says nothing
     tissue_hu: tuple[float, float] = (-160.0, 200.0)  # fat to enhanced vessels
     least_tissue: float = 0.01
     least_dark: float = 0.002  # air, lung or fat somewhere in or around a body
@@ -33,9 +33,12 @@ def check_hu(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIBL
         StudyError: ``hu_implausible``.
     """
     sample = _sample(array)
+    sample = sample[sample >= limits.padding_below_hu]
+    if not len(sample):
+        raise StudyError("hu_implausible", f"{name}: no value above {limits.padding_below_hu:g}")
     tissue = float(np.mean((sample >= limits.tissue_hu[0]) & (sample <= limits.tissue_hu[1])))
     dark = float(np.mean(sample <= -50.0))
-    low, high = float(sample.min()), float(sample.max())
+    low, high = float(array.min()), float(array.max())
     if high > limits.highest_hu or tissue < limits.least_tissue or dark < limits.least_dark:
         raise StudyError(
             "hu_implausible",

@@ -489,6 +489,16 @@ def rescale_missing_and_values_are_not(folder):
 
 
 @case(bad("hu_implausible"))
+def intercept_forgotten_beside_padding(folder):
+    made = ct(RescaleIntercept="0")
+    for ds in made:
+        values = np.frombuffer(ds.PixelData, "<i2").reshape(20, 24).copy()
+        values[:2] = -2000
+        ds.PixelData = values.tobytes()
+    put(folder, made)
+
+
+@case(bad("hu_implausible"))
 def all_black(folder):
     put(folder, PixelData=bytes(20 * 24 * 2))
 
