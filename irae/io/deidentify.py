@@ -118,7 +118,6 @@ WORDS: dict[str, frozenset[str]] = {
         "PresentationLUTShape": "IDENTITY INVERSE",
         "PixelPresentation": "MONOCHROME",
         "AcquisitionContrast": "T1 T2 PROTON_DENSITY UNKNOWN FLUID_ATTENUATED",
-        "PositionReferenceIndicator": "",
     }.items()
 }
 
@@ -137,6 +136,7 @@ UIDS = frozenset({
 })
 SEQUENCES = frozenset({
     "RadiopharmaceuticalInformationSequence", "RadionuclideCodeSequence", "RadiopharmaceuticalCodeSequence",
+    "PatientOrientationCodeSequence", "PatientOrientationModifierCodeSequence", "PatientGantryRelationshipCodeSequence",
     "EnergyWindowRangeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence", "FrameContentSequence",
     "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "MRImageFrameTypeSequence",
@@ -282,6 +282,11 @@ class Deidentifier:
         for keyword in ("PatientSex", "AccessionNumber", "ReferringPhysicianName", "StudyID", "StudyDate", "StudyTime"):
             if keyword not in clean:
                 setattr(clean, keyword, "")
+        for keyword in ("PositionReferenceIndicator", "Laterality"):  # may not be missing where they were
+            if keyword in source:
+                setattr(clean, keyword, "")
+        if clean.Modality == "SEG":
+            _put_dummies(clean)
         clean.PatientIdentityRemoved = "YES"
         clean.DeidentificationMethod = "irae: PS3.15 basic profile, keep list"
         clean.DeidentificationMethodCodeSequence = [_coded(value, "DCM", meaning) for value, meaning in _METHODS]
@@ -392,6 +397,19 @@ class Deidentifier:
                 clean.private_block(group, creator, create=True).add_new(offset, "DT" if is_time else "DS", kept)
 
 
+def _put_dummies(clean: Dataset) -> None:
+    """What a Segmentation may not be without (action D of the profile: a dummy value)."""
+    for keyword in ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"):
+        if keyword not in clean:
+            setattr(clean, keyword, "removed")
+    clean.ContentLabel, clean.ContentDescription, clean.ContentCreatorName = "SEGMENTATION", "", ""
+    for segment in clean.get("SegmentSequence", []):
+        if "TrackingUID" in segment:
+            segment.TrackingID = str(segment.TrackingUID)
+        if segment.get("SegmentAlgorithmType") != "MANUAL":
+            segment.SegmentAlgorithmName = "removed"
+
+
 def make_key_file(path: Path) -> None:
     """Writes a new random key that only its owner can read.
 
@@ -436,11 +454,14 @@ def _coded(value: str, scheme: str, meaning: str) -> Dataset:
 
 @lru_cache(maxsize=1)
 def _meanings() -> dict[tuple[str, str], str]:
-    """Every code of PS3.16 and its meaning."""
-    return {
-        (scheme, code.value): code.meaning
-        for scheme in standard.schemes() for code in getattr(standard, scheme).concepts.values()
-    }
+    """Every code of PS3.16 and the shortest of its meanings."""
+    found: dict[tuple[str, str], str] = {}
+    for scheme in standard.schemes():
+        for code in getattr(standard, scheme).concepts.values():
+            known = found.get((scheme, code.value))
+            if known is None or len(code.meaning) < len(known):
+                found[scheme, code.value] = code.meaning
+    return found
 
 
 def _known_code(source: Dataset) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -209,6 +211,15 @@ def test_without_segmentation_every_focus_still_has_its_group(tmp_path):
 def test_a_report_needs_a_source(tmp_path):
     with pytest.raises(ValueError, match="at least one source image"):
         write_sr(tmp_path / "sr.dcm", result=exam_result(), source=[])
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed")
+def test_both_objects_are_valid_by_an_independent_checker(written):
+    folder, *_ = written
+    for name in ("seg.dcm", "sr.dcm"):
+        done = subprocess.run(["dciodvfy", "-new", folder / name], capture_output=True, text=True, check=False)
+        said = [line for line in done.stderr.splitlines() if "99IRAE" not in line]
+        assert not [line for line in said if "Error" in line or "Warning" in line], said
 
 
 # Not in PS3.16 but in the SNOMED CT Global Patient Set 2020-09.
