@@ -215,9 +215,10 @@ class Canvas:
     def paint(
         self, block: Slices, share: NDArray[Any], material: Material, *, label: int = 0, inside: int | None = None
     ) -> None:
-        """Covers a block with a material by share (0..1); labels where more than half; ``inside`` keeps to that label."""
+        """Covers a block with a material by share (0..1); labels where more than half; ``inside``: only there."""
         alpha = share if inside is None else np.where(self.labels[block] == inside, share, 0.0).astype(np.float32)
-        texture = self.noise(block, scale_mm=9.0) * np.float32(material.texture) if material.texture else None
+        textured = material.texture and self.channels
+        texture = self.noise(block, scale_mm=9.0) * np.float32(material.texture) if textured else None
         for name, channel in self.channels.items():
             value: Any = np.float32(getattr(material, name))
             if texture is not None:

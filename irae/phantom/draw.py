@@ -224,7 +224,7 @@ def draw_patient(
     first = EPOCH + timedelta(days=int(rng.integers(0, 330)))
     weeks = plan.weeks or tuple(int(rng.choice([8, 9, 12])) for _ in range(visits - 1))
     days = [first]
-    for gap in weeks[: visits - 1]:
+    for gap in [weeks[min(n, len(weeks) - 1)] for n in range(visits - 1)]:
         days.append(days[-1] + timedelta(days=7 * gap + int(rng.integers(-3, 4))))
     start = first + timedelta(days=int(rng.integers(4, 12)))
     has_pet = plan.has_pet if plan.has_pet is not None else bool(rng.random() < 0.9)

@@ -90,7 +90,13 @@ class Stage:
         return shape
 
     def tube(
-        self, knots: Sequence[Sequence[float]], radii: ArrayLike, material: Material | str, *, label: str = "", inside: str = ""
+        self,
+        knots: Sequence[Sequence[float]],
+        radii: ArrayLike,
+        material: Material | str,
+        *,
+        label: str = "",
+        inside: str = "",
     ) -> None:
         """A tube through standard places (right, anterior, down)."""
         points = np.asarray(knots, dtype=float) * (self.anatomy.frame, self.anatomy.frame, -self.anatomy.length)

@@ -20,7 +20,7 @@ GALLBLADDER_WALL_MM = (1.5, 1.5, 4.0, 6.0)
 def paint_abdomen(stage: Stage) -> None:
     """All abdominal and pelvic organs, in the order in which they cover each other."""
     _vessels(stage)
-    _upper(stage)
+    paint_upper(stage)
     _retroperitoneum(stage)
     _pelvis(stage)
     _small_bowel(stage)
@@ -80,7 +80,8 @@ def _retroperitoneum(stage: Stage) -> None:
         stage.tube([(side * 34, -36, 584), (side * 30, -50, 598)], 2.8, "adrenal")
 
 
-def _upper(stage: Stage) -> None:
+def paint_upper(stage: Stage) -> None:
+    """What lies below the diaphragm: spleen, stomach, liver with its vessels, gallbladder, pancreas."""
     anatomy, material, canvas = stage.anatomy, stage.material, stage.canvas
     # Left diaphragm: fat under the dome, so that the lung's base is concave there too.
     stage.blob("dome", (-72, 0, 592), (62, 74, 66), "visceral_fat")

@@ -13,7 +13,7 @@ from irae.core.geometry import Geometry
 from irae.phantom.anatomy import lung
 from irae.phantom.canvas import Canvas, Field, Material, Slices
 from irae.phantom.patient import Patient
-from irae.phantom.scene import Stage
+from irae.phantom.scene import Stage, visit_materials
 from irae.phantom.spots import spots
 
 # Pneumonitis by severity 1..3 (design values): share of the lungs, ground glass HU, consolidated share, SUV95.
@@ -141,25 +141,34 @@ def _score(stage: Stage, opacity: Opacity, side: int, block: Slices, depth: Fiel
     return score.astype(np.float32), (score + 0.5 * noise).astype(np.float32)
 
 
-def _thresholds(patient: Patient, visit: int, opacity: Opacity) -> tuple[float, float]:
-    """Score above which lung is ill, and second score above which it is solid, for the wanted shares."""
+def _coarse_lungs(patient: Patient, visit: int) -> Stage:
+    """The true lungs of a visit on a coarse grid of their own: what heart and diaphragm leave of them."""
+    from irae.phantom import scene_abdomen, scene_thorax
+
     pose = patient.visits[visit].pose
-    s = patient.anatomy.length
-    centre = pose.to_world((0.0, 0.0, -480.0 * s))
-    grid = Geometry.axis_aligned((38, 26, 40), (9.0, 9.0, 9.0), tuple(centre - np.array([18.5, 12.5, 19.5]) * 9.0))
-    coarse = Stage(Canvas(grid, pose, {}, noise_seed=patient.anatomy.noise_seed), patient, visit, {})
-    scores, solids, total = [], [], 0
-    for side, _, _ in LUNGS:
-        found = lung(patient.anatomy, side).field(coarse.canvas)
+    centre = pose.to_world((0.0, 0.0, -480.0 * patient.anatomy.length))
+    x, y, z = centre - np.array([18.5, 12.5, 19.5]) * 9.0
+    grid = Geometry.axis_aligned((38, 26, 40), (9.0, 9.0, 9.0), (float(x), float(y), float(z)))
+    canvas = Canvas(grid, pose, {}, noise_seed=patient.anatomy.noise_seed)
+    stage = Stage(canvas, patient, visit, visit_materials(patient, visit))
+    scene_thorax.paint_chest(stage)
+    scene_abdomen.paint_upper(stage)
+    scene_thorax.paint_mediastinum(stage)
+    return stage
+
+
+def _thresholds(coarse: Stage, opacity: Opacity) -> tuple[float, float]:
+    """Score above which lung is ill, and second score above which it is solid, for the wanted shares."""
+    scores, solids = [], []
+    for side, label, _ in LUNGS:
+        found = lung(coarse.anatomy, side).field(coarse.canvas)
         if found is None:
             continue
         block, distance = found
-        # Below the dome of the diaphragm the loft holds liver, not lung.
-        inside = (distance < 0) & (coarse.canvas.z[block] > -585 * s)
+        inside = coarse.canvas.labels[block] == label
         score, solid = _score(coarse, opacity, side, block, -distance)
         scores.append(score[inside])
         solids.append(solid[inside])
-        total += int(inside.sum())
     score, solid = np.concatenate(scores), np.concatenate(solids)
     ill = float(np.quantile(score, 1 - min(opacity.extent, 0.95)))
     within = solid[score > ill]
@@ -170,8 +179,10 @@ def _thresholds(patient: Patient, visit: int, opacity: Opacity) -> tuple[float, 
 def paint_lung_disease(stage: Stage) -> None:
     """Pneumonitis, pneumonia, radiation change, atelectasis; consolidated lung keeps its label."""
     canvas = stage.canvas
-    for opacity in opacities(stage.patient, stage.visit):
-        ill, hard = _thresholds(stage.patient, stage.visit, opacity)
+    drawn = opacities(stage.patient, stage.visit)
+    coarse = _coarse_lungs(stage.patient, stage.visit) if drawn else stage
+    for opacity in drawn:
+        ill, hard = _thresholds(coarse, opacity)
         for side, label, _ in LUNGS:
             found = lung(stage.anatomy, side).field(canvas)
             if found is None:

@@ -131,7 +131,7 @@ def paint_head(stage: Stage) -> None:
         depth = np.clip(1 + distance / np.float32(9.0), 0, 1) * (distance < 0)
         furrow = np.clip((canvas.noise(block, scale_mm=9.0, seed=9) - 0.5) * 1.5, 0, 0.85) * depth
         canvas.paint(block, furrow.astype(np.float32), material["csf"], inside=LABEL["brain"])
-    head(0, -2, -5, (57, 72, 58), "white_matter", label="brain", rough=4.0)
+    head(0, -2, -5, (49, 64, 49), "white_matter", label="brain", rough=6.0)
     for side in (1, -1):
         head(side * 40, 24, 26, (20, 30, 16), "grey_matter", label="brain", rough=1.5)
         head(side * 39, 22, 25, (13, 22, 9), "white_matter", label="brain", rough=1.5)

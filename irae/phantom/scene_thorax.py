@@ -49,7 +49,8 @@ def paint_chest(stage: Stage) -> None:
 def aorta_course(stage: Stage) -> np.ndarray:
     """(n, 3) canonical centreline from the root over the arch down to the bifurcation."""
     anatomy = stage.anatomy
-    knots: list[tuple[float, float, float]] = [(4, 18, 470), (16, 26, 440), (14, 22, 408), (0, 4, 388), (-14, -20, 396), (-22, -34, 425)]
+    knots: list[tuple[float, float, float]] = [(4, 18, 470), (16, 26, 440), (14, 22, 408), (0, 4, 388)]
+    knots += [(-14, -20, 396), (-22, -34, 425)]
     knots += [(-22, spine_at(d) + 17, d) for d in (470, 530)]
     knots += [(-12, spine_at(590) + 26, 590), (-6, spine_at(650) + 28, 650), (-2, spine_at(730) + 29, 730)]
     return smooth_curve(np.array(knots) * (anatomy.frame, anatomy.frame, -anatomy.length), step_mm=12.0)

@@ -123,7 +123,13 @@ def abdominal_cavity(stage: Stage) -> Loft:
         rows.append((-down * anatomy.length, max(half_x - wall, 8.0), (front - rear) / 2, 0.0, (front + rear) / 2))
     columns = [tuple(float(v) for v in column) for column in zip(*rows, strict=True)]
     return Loft(
-        z=columns[0], half_x=columns[1], half_y=columns[2], centre_x=columns[3], centre_y=columns[4], square=0.3, cap_mm=30.0
+        z=columns[0],
+        half_x=columns[1],
+        half_y=columns[2],
+        centre_x=columns[3],
+        centre_y=columns[4],
+        square=0.3,
+        cap_mm=30.0,
     )
 
 
