@@ -148,8 +148,10 @@ def _join_over_saddles(
     for at in np.argsort(-saddle, kind="stable"):
         a, b = find(int(keys[at] // (count + 1))), find(int(keys[at] % (count + 1)))
         ratio = rules.saddle_ratio if home[a] == home[b] else rules.saddle_ratio_at_organ
-        if a != b and saddle[at] >= ratio * min(peak[a], peak[b]):
-            lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
+        lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
+        # A spot far hotter than the hot organ around it is not that organ's noise.
+        stands_out = home[a] == home[b] != 0 and peak[higher] >= rules.standout_ratio * peak[lower]
+        if a != b and not stands_out and saddle[at] >= ratio * peak[lower]:
             root[lower] = higher
     return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)
 

@@ -19,6 +19,7 @@ Points = NDArray[np.float64]
 # The grid on which bodies are registered: fine enough for a lesion's gate, coarse enough for seconds.
 SPACING_MM = 7.0
 CONTROL_POINTS_MM = 90.0
+SAMPLES = 20000  # voxels on which two images are compared
 LPS = np.array([-1.0, -1.0, 1.0])  # SimpleITK's world; an involution
 
 
@@ -87,35 +88,25 @@ def _registered(
     # SimpleITK's transforms map fixed points to moving points: with the earlier exam fixed, the one that is optimised
     # is the one that is asked for.
     fixed, moving = _image(*before), _image(*after)
-    centre, shift = _body_centre(*before) * LPS, (_body_centre(*after) - _body_centre(*before)) * LPS
-    best: sitk.Transform = sitk.TranslationTransform(3, shift.tolist())
-    if before[1].frame_of_reference_uid and before[1].frame_of_reference_uid == after[1].frame_of_reference_uid:
-        best = sitk.TranslationTransform(3)
-    score = _likeness(fixed, moving, best)
-    for candidate in (sitk.TranslationTransform(3),):
-        if _likeness(fixed, moving, candidate) < score:
-            best, score = candidate, _likeness(fixed, moving, candidate)
-    rigid = sitk.Euler3DTransform()
-    rigid.SetCenter(centre.tolist())
-    rigid.SetTranslation(best.GetParameters())
-    affine = sitk.AffineTransform(3)
-    affine.SetCenter(centre.tolist())
-    for transform in (rigid, affine):
-        if transform is affine:
-            affine.SetMatrix(rigid.GetMatrix())
-            affine.SetTranslation(rigid.GetTranslation())
-        found = _optimised(fixed, moving, transform, None)
-        if _likeness(fixed, moving, found) < score:
-            best, score = found, _likeness(fixed, moving, found)
-        if transform is rigid:
-            rigid = sitk.Euler3DTransform(found)
+    starts = _starts(before, after)
+    score, shift = min((_likeness(fixed, moving, sitk.TranslationTransform(3, list(s))), s) for s in starts)
+    kept: list[sitk.Transform] = [sitk.TranslationTransform(3, list(shift))]
     size_mm = np.array(fixed.GetSize()) * np.array(fixed.GetSpacing())
     mesh = [int(max(2, round(s / CONTROL_POINTS_MM))) for s in size_mm]
-    bend = _optimised(fixed, moving, sitk.BSplineTransformInitializer(fixed, mesh, order=3), best)
-    whole = sitk.CompositeTransform([best, bend])
-    if _likeness(fixed, moving, whole) < score:
-        best = whole
-    final = best
+    centre = (_body_centre(*before) * LPS).tolist()
+    rigid, affine = sitk.Euler3DTransform(), sitk.AffineTransform(3)
+    rigid.SetCenter(centre)
+    affine.SetCenter(centre)
+    # Each step is applied before those already kept and corrects what they left.
+    for step in (rigid, affine, sitk.BSplineTransformInitializer(fixed, mesh, order=3)):
+        bends = step is not rigid and step is not affine
+        first = sitk.CompositeTransform(kept)
+        _optimise(fixed, moving, step, first, bends=bends)
+        whole = sitk.CompositeTransform([*kept, step])
+        reached = _likeness(fixed, moving, whole)
+        if reached < score:
+            kept, score = [*kept, step], reached
+    final = sitk.CompositeTransform(kept)
 
     def to_now(points: Points) -> Points:
         mapped = [final.TransformPoint((p * LPS).tolist()) for p in np.atleast_2d(points)]
@@ -123,6 +114,22 @@ def _registered(
         return places
 
     return to_now
+
+
+def _starts(
+    before: tuple[NDArray[np.float32], Geometry], after: tuple[NDArray[np.float32], Geometry]
+) -> list[tuple[float, float, float]]:
+    """Shifts (LPS mm) to start from: none, and body centres aligned, at the middle, top and bottom of the scans."""
+    centre = _body_centre(*after) - _body_centre(*before)
+    ends = [np.array([c.corners_mm()[:, 2].min(), c.corners_mm()[:, 2].max()]) for c in (before[1], after[1])]
+    heights = (centre[2], *(ends[1] - ends[0]))
+    starts = [np.zeros(3), np.array([centre[0], centre[1], 0.0])]
+    starts += [np.array([centre[0], centre[1], height]) for height in heights]
+    shifts = []
+    for start in starts:
+        x, y, z = (float(c) for c in start * LPS)
+        shifts.append((x, y, z))
+    return shifts
 
 
 def _image(array: NDArray[np.float32], grid: Geometry):  # type: ignore[no-untyped-def]  # SimpleITK has no types
@@ -146,7 +153,7 @@ def _method(fixed):  # type: ignore[no-untyped-def]
     method.SetMetricAsCorrelation()
     method.SetMetricSamplingStrategy(method.REGULAR)
     voxels = int(np.prod(fixed.GetSize()))
-    method.SetMetricSamplingPercentage(min(1.0, 60000 / voxels), seed=1)
+    method.SetMetricSamplingPercentage(min(1.0, SAMPLES / voxels), seed=1)
     method.SetInterpolator(sitk.sitkLinear)
     return method
 
@@ -161,17 +168,20 @@ def _likeness(fixed, moving, transform) -> float:  # type: ignore[no-untyped-def
         return 0.0
 
 
-def _optimised(fixed, moving, transform, before):  # type: ignore[no-untyped-def]
+def _optimise(fixed, moving, step, first, *, bends: bool) -> None:  # type: ignore[no-untyped-def]
+    """Optimises a transform in place, as the one applied before ``first``."""
     method = _method(fixed)
-    if before is not None:
-        method.SetMovingInitialTransform(before)
-        method.SetOptimizerAsLBFGSB(gradientConvergenceTolerance=1e-5, numberOfIterations=25)
+    method.SetMovingInitialTransform(first)
+    if bends:
+        method.SetOptimizerAsLBFGSB(
+            gradientConvergenceTolerance=1e-4, numberOfIterations=8, maximumNumberOfFunctionEvaluations=12
+        )
     else:
         method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=2.0, minStep=0.01, numberOfIterations=60, relaxationFactor=0.6
+            learningRate=3.0, minStep=0.05, numberOfIterations=40, relaxationFactor=0.5
         )
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetShrinkFactorsPerLevel([2, 1])
         method.SetSmoothingSigmasPerLevel([1.0, 0.0])
-    method.SetInitialTransform(transform, inPlace=False)
-    return method.Execute(fixed, moving)
+    method.SetInitialTransform(step, inPlace=True)
+    method.Execute(fixed, moving)

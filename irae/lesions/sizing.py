@@ -95,8 +95,8 @@ def _blurred_sphere_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     from scipy.special import erf
 
     sigma = 1.0 / 2.3548
-    true = np.linspace(0.05, 4.0, 80)
-    r = np.linspace(1e-6, 3.5, 4000)
+    true = np.linspace(0.05, 12.0, 240)
+    r = np.linspace(1e-6, 7.0, 20000)
     apparent = []
     for diameter in true:
         radius = diameter / 2.0
@@ -119,9 +119,10 @@ def deblurred_mm(apparent_mm: float, fwhm_mm: float) -> float:
     (30.0, True)
     """
     apparent, true = _blurred_sphere_table()
-    if apparent_mm >= 3.0 * fwhm_mm:
+    ratio = apparent_mm / fwhm_mm
+    if ratio >= apparent[-1]:
         return apparent_mm
-    return max(0.5 * apparent_mm, float(np.interp(apparent_mm / fwhm_mm, apparent, true)) * fwhm_mm)
+    return max(0.5 * apparent_mm, float(np.interp(ratio, apparent, true)) * fwhm_mm)
 
 
 def extent_on_ct(

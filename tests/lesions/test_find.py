@@ -1,0 +1,199 @@
+from datetime import date
+
+import numpy as np
+import pytest
+
+from irae.core.exam import Exam, Role
+from irae.core.focus import FocusSource
+from irae.core.geometry import Geometry
+from irae.core.volume import Quantity, Volume
+from irae.lesions import find_foci
+from irae.lesions.rules import FOCI_RULES
+from irae.lesions.sizing import deblurred_mm
+from irae.lesions.threshold import hot_threshold
+from irae.quant.resample import volume_onto
+from irae.quant.uptake import UptakeReference
+from tests.lesions.bodies import FINE, REFERENCE, Ball, draw
+
+BALLS = (
+    Ball((80, 0, 160), 20, 8.0, None),  # liver, not visible on CT
+    Ball((-80, 20, 300), 12, 6.0),  # left lung
+    Ball((80, -30, 330), 20, 5.0),  # right lung
+    Ball((0, -60, 230), 14, 7.0),  # in fat
+    Ball((0, 0, 90), 16, 10.0),  # in fat, 40 mm above the bladder
+)
+
+
+def nearest(found, place):
+    return min(found.foci, key=lambda f: np.linalg.norm(np.subtract(f.centroid_ras_mm, place)))
+
+
+@pytest.fixture(scope="module")
+def body():
+    exam, organs = draw(BALLS)
+    return exam, organs, find_foci(exam, organs=organs, reference=REFERENCE)
+
+
+def test_every_sphere_is_one_focus_and_every_hot_organ_one(body):
+    _, _, found = body
+    assert sorted(f.organ for f in found.foci if f.features["picture"]) == ["brain", "urinary_bladder"]
+    assert len(found.foci) == len(BALLS) + 2
+
+
+@pytest.mark.parametrize("ball", BALLS, ids=lambda b: f"{b.diameter_mm} mm")
+def test_place_and_diameter(body, ball):
+    focus = nearest(body[2], ball.centre)
+    assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, ball.centre)) < 3.0
+    assert focus.longest_mm == pytest.approx(ball.diameter_mm, abs=2.5)
+    assert focus.short_mm == pytest.approx(ball.diameter_mm, abs=2.5)
+
+
+def test_size_is_from_the_ct_where_it_shows_the_border_else_from_the_pet(body):
+    from_ct = [nearest(body[2], ball.centre).features["size_from_ct"] for ball in BALLS]
+    assert from_ct == [0, 1, 1, 1, 1]
+
+
+def test_organs(body):
+    organs = [nearest(body[2], ball.centre).organ for ball in BALLS]
+    assert organs == ["liver", "lung_left", "lung_right", "lymph_node", "lymph_node"]
+    assert [f.is_node for f in body[2].foci] == [f.organ == "lymph_node" for f in body[2].foci]
+
+
+def test_labels_lie_where_the_foci_are(body):
+    _, _, found = body
+    assert found.labels.dtype == np.uint16
+    assert found.geometry.same_grid(FINE)
+    for focus in found.foci:
+        voxels = np.argwhere(found.labels == focus.id)
+        centre = found.geometry.to_world(voxels).mean(axis=0)
+        assert np.linalg.norm(centre - focus.centroid_ras_mm) < 4.0
+        assert len(voxels) * FINE.voxel_volume_ml == pytest.approx(focus.volume_ml, rel=0.35, abs=0.1)
+
+
+def test_uptake_of_a_large_focus_is_its_own():
+    ball = Ball((0, -20, 230), 40, 10.0)
+    exam, organs = draw([ball], noise=0.01)
+    focus = nearest(find_foci(exam, organs=organs, reference=REFERENCE), ball.centre)
+    assert focus.suv_peak == pytest.approx(10.0, rel=0.05)
+    assert focus.volume_ml == pytest.approx(4 / 3 * np.pi * 20**3 / 1000, rel=0.12)
+    assert focus.tlg == pytest.approx(focus.suv_mean * focus.volume_ml)
+
+
+def test_two_touching_spheres_are_two_foci():
+    pair = [Ball((-14, -20, 230), 24, 8.0), Ball((14, -20, 230), 24, 8.0)]
+    exam, organs = draw(pair)
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    focal = [f for f in found.foci if not f.features["picture"]]
+    assert len(focal) == 2
+    assert {round(f.centroid_ras_mm[0] / 14) for f in focal} == {-1, 1}
+
+
+def test_a_lesion_beside_the_bladder_does_not_vanish():
+    ball = Ball((48, 40, 40), 16, 14.0)  # 12 mm of fat between them
+    exam, organs = draw([ball])
+    focus = nearest(find_foci(exam, organs=organs, reference=REFERENCE), ball.centre)
+    assert not focus.features["picture"]
+    assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, ball.centre)) < 5.0
+
+
+def test_a_very_hot_spot_inside_the_brain_is_its_own_focus():
+    ball = Ball((0, -5, 415), 18, 30.0, None)
+    exam, organs = draw([ball])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    brain = [f for f in found.foci if f.organ == "brain"]
+    assert sorted(f.features["picture"] for f in brain) == [0, 1]
+
+
+def test_a_diffusely_hot_colon_is_one_focus_that_holds_most_of_it():
+    exam, organs = draw(colon_suv=7.0)
+    colon = [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if f.organ == "colon"]
+    assert len(colon) == 1
+    assert colon[0].features["organ_share"] > 0.6
+    assert colon[0].features["length_mm"] > 150
+
+
+def test_a_polyp_in_a_quiet_colon_is_focal():
+    ball = Ball((-60, 45, 120), 16, 9.0, None)
+    exam, organs = draw([ball])
+    colon = [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if f.organ == "colon"]
+    assert [f.features["picture"] for f in colon] == [0]
+    assert colon[0].features["contrast"] > 3
+
+
+def test_a_cold_lung_nodule_is_found_on_ct():
+    ball = Ball((80, 0, 300), 11, 0.6)
+    exam, organs = draw([ball])
+    found = [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if f.source is FocusSource.CT]
+    assert len(found) == 1
+    assert found[0].longest_mm == pytest.approx(11, abs=2.5)
+    assert found[0].organ == "lung_right"
+    assert found[0].suv_max is not None
+
+
+def test_ct_alone_finds_lung_nodules_and_dark_liver_lesions_and_says_what_it_cannot():
+    exam, organs = draw([Ball((-80, 20, 300), 12, 6.0), Ball((80, 0, 160), 24, 8.0, 20.0)], pet=False)
+    found = find_foci(exam, organs=organs, reference=None)
+    assert sorted(f.organ for f in found.foci) == ["liver", "lung_left"]
+    assert all(f.suv_max is None and f.tlg is None for f in found.foci)
+    assert {n.code for n in found.notices} == {"foci_ct_only"}
+
+
+def test_pet_alone_and_without_organs():
+    exam, _ = draw(BALLS, ct=False)
+    found = find_foci(exam, organs=None, reference=None)
+    assert found.geometry.same_grid(exam.pet.geometry)
+    for ball in BALLS[:1] + BALLS[3:]:
+        focus = nearest(found, ball.centre)
+        assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, ball.centre)) < 5.0
+        assert focus.longest_mm == pytest.approx(ball.diameter_mm, abs=5.0)
+    assert {n.code for n in found.notices} == {"hot_threshold", "foci_without_organs"}
+
+
+def test_no_uptake_no_focus_and_no_pet_no_ct_is_said():
+    exam, organs = draw(noise=0.0)
+    quiet = Exam(patient="P", acquired_on=date(2026, 1, 1), volumes={Role.PET: Volume(
+        array=np.minimum(exam.pet.array, 1.0), geometry=exam.pet.geometry, quantity=Quantity.SUV_BW)})
+    assert find_foci(quiet, organs=organs, reference=REFERENCE).foci == ()
+    grid = Geometry.axis_aligned((4, 4, 4), (1, 1, 1))
+    head = Exam(patient="P", acquired_on=date(2026, 1, 1), volumes={Role.MR: Volume(
+        array=np.ones((4, 4, 4)), geometry=grid, quantity=Quantity.MR_SIGNAL)})
+    assert find_foci(head, organs=None, reference=None).notices[0].code == "foci_not_searched"
+
+
+def test_orientation_of_the_images_does_not_matter(body):
+    exam, organs, found = body
+    turned = Geometry(shape=(112, 63, 90), affine=np.array(
+        [[0, 0, -4.0, 176], [0, 4.0, 0, -126], [4.0, 0, 0, 0], [0, 0, 0, 1]]))
+    pet = volume_onto(exam.pet, turned)
+    again = find_foci(Exam(patient="P", acquired_on=exam.acquired_on, volumes={Role.CT: exam.ct, Role.PET: pet}),
+                      organs=organs, reference=REFERENCE)
+    for ball in BALLS:
+        assert nearest(again, ball.centre).longest_mm == pytest.approx(nearest(found, ball.centre).longest_mm, abs=1.5)
+
+
+@pytest.mark.parametrize(("reference", "method", "suv"), [
+    (REFERENCE, "liver", 1.5 * 2.2 + 2 * 0.15),
+    (UptakeReference(blood_pool_mean=1.5, blood_pool_sd=0.1), "blood_pool", 3.2),
+    (UptakeReference(liver_mean=9.0, liver_sd=1.0, blood_pool_mean=1.5, blood_pool_sd=0.1), "blood_pool", 3.2),
+    (UptakeReference(), "fixed", 4.0),
+    (None, "fixed", 4.0),
+])
+def test_threshold_methods(reference, method, suv):
+    found = hot_threshold(reference, FOCI_RULES)
+    assert found.method == method
+    assert found.suv == pytest.approx(suv)
+    assert found.notice.text
+
+
+def test_deblurring_is_monotone_and_leaves_large_lesions_alone():
+    sizes = [deblurred_mm(mm, 6.5) for mm in np.arange(7.0, 70.0, 0.5)]
+    assert np.all(np.diff(sizes) > 0)
+    assert deblurred_mm(8.0, 6.5) < 8.0
+    assert deblurred_mm(25.0, 6.5) == pytest.approx(25.0, abs=0.3)
+
+
+def test_same_exam_same_answer(body):
+    exam, organs, found = body
+    again = find_foci(exam, organs=organs, reference=REFERENCE)
+    assert again.foci == found.foci
+    assert np.array_equal(again.labels, found.labels)
