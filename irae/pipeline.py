@@ -25,7 +25,7 @@ from irae.core.volume import LabelMap
 from irae.findings import assess_findings, measure
 from irae.lesions import EarlierExam, find_foci, match_foci
 from irae.quant.uptake import UptakeReference, uptake_reference
-from irae.response import DEFAULT_CRITERIA, ExamLesions, assess_course, due, patterns
+from irae.response.views import DEFAULT_CRITERIA, ExamLesions, assess_course, due, patterns
 from irae.triage import triage_exam
 
 # A scan up to this long after the first dose still counts as baseline (RECIST 1.1 asks for at most 4 weeks before;
@@ -130,11 +130,11 @@ def with_response(
     result: ExamResult, *, history: Sequence[ExamResult], context: PatientContext, criteria: Sequence[str]
 ) -> ExamResult:
     """The result with the response of the course so far, in both views, and the triage that follows from it."""
-    course = scorable_course([*history, result], context)
+    course, baseline = scorable_course([*history, result], context)
     if not course or course[-1].acquired_on != result.acquired_on:
         gap = Notice("response_not_scored", "Response is not scored: this exam has neither CT nor PET of the body.")
         return replace(result, notices=(*result.notices, gap))
-    assessments, hinges = assess_course(course, criteria=criteria)
+    assessments, hinges = assess_course(course, criteria=criteria, baseline_index=baseline)
     return replace(
         result,
         assessments=assessments,
@@ -156,27 +156,27 @@ def assess_whole_course(exams: Sequence[ExamResult], *, context: PatientContext,
     """
     if not exams:
         raise ValueError("a course needs at least one exam")
-    lesions = scorable_course(exams, context)
+    lesions, baseline = scorable_course(exams, context)
     return Course(
         patient=exams[0].patient,
         exams=tuple(exams),
-        patterns=patterns(lesions) if len(lesions) > 1 else (),
-        due=due(lesions, on=on) if lesions else (),
+        patterns=patterns(lesions, baseline_index=baseline) if len(lesions) > 1 else (),
+        due=due(lesions, on=on, baseline_index=baseline) if lesions else (),
     )
 
 
-def scorable_course(results: Sequence[ExamResult], context: PatientContext) -> tuple[ExamLesions, ...]:
-    """What response criteria see: from the baseline on, the exams with CT or PET of the body.
+def scorable_course(
+    results: Sequence[ExamResult], context: PatientContext
+) -> tuple[tuple[ExamLesions, ...], int]:
+    """What response criteria see: the exams with CT or PET of the body, and which of them is the baseline.
 
     The baseline is the last exam before (or within a week of) the first checkpoint-inhibitor dose where that is
     known, else the first exam.
     """
     body = [r for r in results if {"CT", "PT"} & set(r.modalities)]
     start = context.immunotherapy_start()
-    if start is not None:
-        before = [i for i, r in enumerate(body) if r.acquired_on <= start + BASELINE_GRACE]
-        body = body[before[-1]:] if before else body
-    return tuple(_lesions_of(r, context) for r in body)
+    before = [i for i, r in enumerate(body) if start is not None and r.acquired_on <= start + BASELINE_GRACE]
+    return tuple(_lesions_of(r, context) for r in body), max(before, default=0)
 
 
 def _lesions_of(result: ExamResult, context: PatientContext) -> ExamLesions:

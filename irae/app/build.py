@@ -19,7 +19,7 @@ from irae.models.segmenters import (
     TotalSegmentatorSegmenter,
 )
 from irae.pipeline import Stages
-from irae.response import DEFAULT_CRITERIA
+from irae.response.views import DEFAULT_CRITERIA
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 

@@ -38,7 +38,7 @@ def run(config: InferConfig) -> int:
     # Torch and MONAI take seconds to import: only after the call was found to make sense.
     from irae.app.build import build
     from irae.app.outputs import clear_half_written, write_quarantine, write_worklist
-    from irae.app.work import CourseDesk, list_work, record_unusable
+    from irae.app.work import CourseDesk, list_work, read_work, record_unusable
     from irae.batch.ledger import FileRow, Ledger
     from irae.batch.local import LocalEngine
     from irae.core.errors import StudyError
@@ -63,7 +63,7 @@ def run(config: InferConfig) -> int:
                 seg_sr=config.seg_sr,
             )
             record_unusable(index, ledger)
-            work = list_work(index, contexts, ledger=ledger, key_of=desk.key_of)
+            work = list_work(index, contexts, key_of=desk.key_of, is_done=desk.is_done)
             waiting = sum(item.assess for item in work)
             console.print(
                 f"{len(index.files)} files, {len(index.exams)} exams, {waiting} to do on {built.device}",
@@ -76,7 +76,7 @@ def run(config: InferConfig) -> int:
             last_written = time.monotonic()
             with _progress(console) as progress:
                 bar = progress.add_task("exams", total=waiting)
-                for ended in engine.run(work, read=partial(_read), compute=desk.compute, write=desk.write):
+                for ended in engine.run(work, read=read_work, compute=desk.compute, write=desk.write):
                     desk.ended(ended)
                     progress.update(bar, advance=1 if ended.item.assess else 0, description=ended.item.exam)
                     if time.monotonic() - last_written > WORKLIST_EVERY_S:
@@ -95,13 +95,6 @@ def read_contexts(config: InferConfig) -> Mapping[str, PatientContext]:
     from irae.io.context import read_context
 
     return read_context(Path(config.context)) if config.context is not None else {}
-
-
-def _read(item: object) -> object:
-    """Runs in a reader process."""
-    from irae.app.work import read_work
-
-    return read_work(item)  # type: ignore[arg-type]
 
 
 def _progress(console: Console) -> Progress:

@@ -17,7 +17,7 @@ def main(config_dir: Path) -> int:
     from hydra.core.config_store import ConfigStore
 
     for name, schema in TASK_SCHEMAS.items():
-        ConfigStore.instance().store(group="task", name=name, node=schema)
+        ConfigStore.instance().store(group="task_schema", name=name, node=schema)
     return start(run, schema=TrainConfig, config_name="train", config_dir=config_dir)
 
 

@@ -60,10 +60,10 @@ class TrainConfig:
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
 
-# Config group task: schema by the name that configs/task/*.yaml lists first.
+# Schemas of the config group task, by the name that configs/task/*.yaml lists first: /task_schema/NAME.
 TASK_SCHEMAS: dict[str, type[TaskSettings]] = {
-    "segmentation_schema": SegmentationSettings,
-    "classification_schema": ClassificationSettings,
+    "segmentation": SegmentationSettings,
+    "classification": ClassificationSettings,
 }
 
 
@@ -77,6 +77,7 @@ def check_train(config: TrainConfig) -> None:
         raise ValueError(f"threads must be at least 1, got {config.threads}")
     if config.cases.workers < 1:
         raise ValueError(f"cases.workers must be at least 1, got {config.cases.workers}")
+    config.task.check()
     out = Path(config.out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"out={config.out}: is not a folder")

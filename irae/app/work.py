@@ -90,8 +90,8 @@ def list_work(
     index: ArchiveIndex,
     contexts: Mapping[str, PatientContext],
     *,
-    ledger: Ledger,
     key_of: Callable[[str], WorkKey],
+    is_done: Callable[[ExamPlan, WorkKey], bool],
 ) -> list[ExamWork]:
     """What is to do, patient by patient, oldest exam first.
 
@@ -107,9 +107,7 @@ def list_work(
         for plan in plans:
             chain = input_digest(plan, context, chain, source=index.source)
             key = key_of(chain)
-            listed.append(
-                ExamWork(plan=plan, context=context, key=key, assess=not ledger.is_settled(plan.key, key))
-            )
+            listed.append(ExamWork(plan=plan, context=context, key=key, assess=not is_done(plan, key)))
         first = next((i for i, item in enumerate(listed) if item.assess), len(listed))
         work += [item for i, item in enumerate(listed) if item.assess or (first < len(listed) and i in (0, first - 1))]
     return work
@@ -121,7 +119,8 @@ def record_unusable(index: ArchiveIndex, ledger: Ledger) -> None:
         reasons = sorted({series.text for series in plan.series if series.text})
         code = plan.series[0].code if plan.series else "nothing_usable"
         reason = " ".join(reasons) or "No series of this exam can be used."
-        key = WorkKey(input_hash=input_digest(plan, PatientContext(), "", source=index.source), model_hash="", settings_hash="")
+        digest = input_digest(plan, PatientContext(), "", source=index.source)
+        key = WorkKey(input_hash=digest, model_hash="", settings_hash="")
         ledger.start(plan.key, plan.patient, plan.acquired_on.isoformat(), key)
         ledger.quarantine(plan.key, code=code, reason=reason,
                           worklist_row=quarantine_row(plan.key, code=code, reason=reason))
@@ -176,6 +175,24 @@ class CourseDesk:
     def key_of(self, input_hash: str) -> WorkKey:
         """What a result made by this desk from this input depends on."""
         return WorkKey(input_hash=input_hash, model_hash=models_digest(self.models), settings_hash=self.settings)
+
+    def is_done(self, plan: ExamPlan, key: WorkKey) -> bool:
+        """Whether the exam needs no work: settled in the ledger, or its whole folder was put in place before a kill."""
+        if self.ledger.is_settled(plan.key, key):
+            return True
+        path = self.out / plan.key / "result.json"
+        if not path.is_file():
+            return False
+        result = read_result(path)
+        made_with = WorkKey(
+            input_hash=result.versions.input, model_hash=models_digest(result.versions.models),
+            settings_hash=result.versions.settings,
+        )
+        if made_with != key:
+            return False
+        self.ledger.start(plan.key, plan.patient, plan.acquired_on.isoformat(), key)
+        self.ledger.finish(plan.key, seconds=None, worklist_row=worklist_row(result))
+        return True
 
     def compute(self, item: ExamWork, read: ReadExam) -> Made:
         """Assesses one exam after those before it; runs in order, in one thread."""

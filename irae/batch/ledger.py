@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, series_uid TEXT NOT NULL, outcome TEXT NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS exams (
     exam TEXT PRIMARY KEY, patient TEXT NOT NULL, date TEXT NOT NULL, state TEXT NOT NULL,
-    code TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', input_hash TEXT NOT NULL, model_hash TEXT NOT NULL, settings_hash TEXT NOT NULL,
+    code TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', input_hash TEXT NOT NULL,
+    model_hash TEXT NOT NULL, settings_hash TEXT NOT NULL,
     started_at TEXT, finished_at TEXT, seconds REAL, attempts INTEGER NOT NULL DEFAULT 0, worklist_row TEXT);
 CREATE TABLE IF NOT EXISTS courses (patient TEXT PRIMARY KEY, key TEXT NOT NULL, written_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS exams_by_patient ON exams (patient, date);
@@ -135,7 +136,7 @@ class Ledger:
                 (exam, patient, date, key.input_hash, key.model_hash, key.settings_hash, _now()),
             )
 
-    def finish(self, exam: str, *, seconds: float, worklist_row: Mapping[str, Any]) -> None:
+    def finish(self, exam: str, *, seconds: float | None, worklist_row: Mapping[str, Any]) -> None:
         """Notes that an exam's files are all in place."""
         self._end(exam, ExamState.DONE, "", "", seconds, worklist_row)
 
