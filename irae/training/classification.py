@@ -29,7 +29,7 @@ _PET = Channel("pet_present", 0.0, 1.0)
 # CT is seen twice, widely and in a soft-tissue window; PET saturates where every reader would say "very hot".
 CROPS: dict[Irae, CropSpec] = {
     Irae.COLITIS: CropSpec(
-        (64, 48, 72), 5.0,
+        (56, 40, 64), 6.0,
         (Channel("ct", -1000.0, 400.0), Channel("ct", -120.0, 160.0), Channel("pet", 0.0, 8.0), _PET, _MASK),
     ),
     Irae.PNEUMONITIS: CropSpec(

@@ -32,8 +32,9 @@ def classification_job(settings: ClassificationSettings, source: Source, place: 
     """Trains, calibrates, measures, packages and registers one classifier per irAE. Returns the packages' folders.
 
     Raises:
-        ValueError: If one class is absent from the cases of an irAE.
+        ValueError: If the settings cannot work, or one class is absent from the cases of an irAE.
     """
+    settings.check()
     iraes = [Irae(name.value) for name in settings.iraes]
     specs = {irae: CROPS[irae] for irae in iraes}
     package = None if settings.organs_package is None else Path(settings.organs_package)

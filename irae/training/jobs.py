@@ -108,8 +108,9 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
     """Trains, measures, packages and registers a segmentation network. Returns the package's folder.
 
     Raises:
-        ValueError: If a label occurs in none of the training cases.
+        ValueError: If the settings cannot work, or a label occurs in none of the training cases.
     """
+    settings.check()
     name = settings.target.value
     modality = "mr" if settings.target is Target.pituitary else "ct"
     channels = tuple(Channel(modality, window[0], window[1]) for window in settings.windows)

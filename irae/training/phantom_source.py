@@ -32,8 +32,8 @@ Made = TypeVar("Made")
 WHOLE_HEAD_SHARE = 0.35
 # Chance of each irAE in the patients that classifiers learn from; about 15 % of them leave no sign.
 IRAE_CHANCE = 0.5
-# Voxels of the CT and PET that classifiers learn from, about those of a PET.
-BODY_MM = 4.0
+# Voxels of the CT and PET that classifiers learn from; their crops are of 5 and 6 mm, but for the thyroid's.
+BODY_MM = 4.5
 
 
 class PhantomSource:

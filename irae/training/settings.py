@@ -1,4 +1,4 @@
-"""What a training run may be told. Values live in configs/task/; these classes check them before anything starts."""
+"""What a training run may be told. Values live in configs/task/; ``check`` is called before anything starts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,12 @@ class TaskSettings:
     learning_rate: float = 1e-3
     filters: list[int] = field(default_factory=lambda: [16, 32, 64, 128])
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuses settings that cannot work.
+
+        Raises:
+            ValueError: Naming the setting, its value and what is needed.
+        """
         for name in ("train_cases", "held_out_cases", "steps", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"task.{name} must be positive, got {getattr(self, name)}")
@@ -80,8 +85,9 @@ class SegmentationSettings(TaskSettings):
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
     image_spacing_mm: float = 4.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuses settings that cannot work; see ``TaskSettings.check``."""
+        super().check()
         unknown = sorted(set(self.labels) - set(BY_NAME))
         if unknown or not self.labels:
             raise ValueError(f"task.labels: unknown organs {unknown}; known are {', '.join(sorted(BY_NAME))}")
@@ -118,8 +124,9 @@ class ClassificationSettings(TaskSettings):
     specificity: float = 0.95
     organs_package: str | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuses settings that cannot work; see ``TaskSettings.check``."""
+        super().check()
         if len(self.filters) != 4:
             raise ValueError(f"task.filters needs four levels for a classifier, got {self.filters}")
         if not self.iraes or len(set(self.iraes)) != len(self.iraes):

@@ -208,7 +208,7 @@ def test_names_come_from_a_table_or_the_header_or_the_file_is_refused(tmp_path):
 
 
 def test_masks_need_a_folder_with_masks(tmp_path):
-    with pytest.raises(ValueError, match="no .nii"):
+    with pytest.raises(ValueError, match=r"no \.nii"):
         MaskSegmenter(tmp_path)
     with pytest.raises(ValueError, match="not a folder"):
         MaskSegmenter(tmp_path / "absent")

@@ -1,0 +1,209 @@
+"""Training end to end on stand-in bodies: it learns, packages, records, registers, and comes back from the registry."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from irae.core.anatomy import Irae
+from irae.models.classifiers import PackagedClassifier
+from irae.models.package import PackageError, find_packages, load_package
+from irae.models.runtime import Device, Precision
+from irae.models.segmenters import PackagedSegmenter
+from irae.training.classification_jobs import classification_job
+from irae.training.data import segmentation_case
+from irae.training.jobs import Workplace, segmentation_job
+from irae.training.loop import Budget, Optimiser
+from irae.training.metrics import dice
+from irae.training.settings import ClassificationSettings, IraeName, SegmentationSettings, Target
+from irae.training.tracking import RegistryError, Tracking, fetch_all, fetch_registered, recorded_run
+from tests.training.stand_in import StandIn, body, head
+
+ORGANS = SegmentationSettings(
+    target=Target.organs, labels=["lung_left", "lung_right", "liver"], spacing_mm=12.0, patch=[24, 24, 24],
+    image_spacing_mm=8.0, filters=[8, 16, 32], steps=150, batch=2, learning_rate=5e-3, train_cases=10,
+    held_out_cases=3,
+)
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory) -> Tracking:
+    return Tracking(uri=f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db", experiment="test")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tracking):
+    """One short training of organs, recorded: (folder, losses, CPU seconds)."""
+    torch.set_num_threads(1)
+    losses: list[float] = []
+    place = Workplace(
+        out=tmp_path_factory.mktemp("weights"), tracking=tracking, device=Device.CPU, say=lambda text: None,
+        advance=lambda share, loss: losses.append(loss),
+    )
+    started = time.process_time()
+    folder = segmentation_job(ORGANS, StandIn(), place)
+    return folder, losses, time.process_time() - started
+
+
+def test_the_loss_falls_and_dice_beats_a_constant(trained):
+    folder, losses, _ = trained
+    assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
+    card = load_package(folder).card
+    exam, truth = body(77)
+    inside = exam.ct.array > -500
+    constant = dice(inside, truth.mask("liver"))
+    assert card.metrics["dice/liver"].value > max(0.6, constant + 0.2)
+
+
+def test_the_package_segments_a_body_it_never_saw(trained):
+    exam, truth = body(1_234_567, spacing_mm=6.0)
+    found = PackagedSegmenter.from_folder(trained[0]).segment_ct(exam.ct)
+    assert found.geometry.same_grid(exam.ct.geometry)
+    assert dice(found.mask("liver"), truth.mask("liver")) > 0.6
+
+
+def test_the_card_records_how_it_was_made(trained):
+    document = json.loads((trained[0] / "card.json").read_text())
+    assert document["training"]["steps"] == 150
+    assert document["training"]["labels"] == ["lung_left", "lung_right", "liver"]
+    assert document["data"]["source"] == "stand_in"
+    assert document["data"]["train_seeds"] == [0, 9]
+    assert document["data"]["held_out_seeds"] == [1_000_000, 1_000_002]
+    assert "not clinical accuracy" in document["limitations"]
+    assert document["metrics"]["dice/liver"]["n"] == 3
+
+
+def test_the_run_is_on_record_and_the_champion_comes_back(trained, tracking, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.uri)
+    run = client.search_runs([client.get_experiment_by_name("test").experiment_id], "attributes.run_name = 'organs'")[0]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["steps"] == "150"
+    assert run.data.metrics["dice/liver"] == pytest.approx(load_package(trained[0]).card.metrics["dice/liver"].value)
+    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["stand_in"]
+    assert len(client.get_metric_history(run.info.run_id, "loss")) > 10
+    fetched = fetch_registered("irae-organs", "champion", tracking.uri, tmp_path)
+    assert load_package(fetched).digest == load_package(trained[0]).digest
+    assert find_packages(fetch_all("irae", "champion", tracking.uri, tmp_path / "all"))
+
+
+def test_a_registry_without_the_model_says_so(tracking, tmp_path):
+    with pytest.raises(RegistryError, match="irae-nothing@champion cannot be had"):
+        fetch_registered("irae-nothing", "champion", tracking.uri, tmp_path)
+    with pytest.raises(RegistryError, match="no model named other-"):
+        fetch_all("other", "champion", tracking.uri, tmp_path)
+    absent = tmp_path / "absent.db"
+    with pytest.raises(RegistryError, match="there is no file"):
+        fetch_registered("irae-organs", "champion", f"sqlite:///{absent}", tmp_path)
+    assert not absent.exists()
+
+
+def test_a_run_that_fails_is_recorded_as_failed(tracking):
+    from mlflow import MlflowClient
+
+    with pytest.raises(RuntimeError), recorded_run(tracking, name="broken", parameters={"a": {"b": 1}}):
+        raise RuntimeError
+    client = MlflowClient(tracking.uri)
+    run = client.search_runs([client.get_experiment_by_name("test").experiment_id], "attributes.run_name = 'broken'")[0]
+    assert run.info.status == "FAILED"
+    assert run.data.params == {"a.b": "1"}
+
+
+def test_tracking_takes_a_database_or_a_server():
+    Tracking(uri="http://localhost:5000")
+    with pytest.raises(ValueError, match="sqlite"):
+        Tracking(uri="./mlruns")
+
+
+def quick(tmp_path, **changes):
+    return Workplace(out=tmp_path, tracking=None, device=Device.CPU, precision=Precision.FP32, say=lambda text: None,
+                     **changes)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    settings = SegmentationSettings(**{**vars(ORGANS), "steps": 3, "train_cases": 4, "held_out_cases": 1})
+    shas = [
+        load_package(segmentation_job(settings, StandIn(), quick(tmp_path / str(n), seed=seed))).card.weights_sha256
+        for n, seed in enumerate((5, 5, 6))
+    ]
+    assert shas[0] == shas[1] != shas[2]
+
+
+def test_a_pituitary_network_is_trained_on_mr(tmp_path):
+    settings = SegmentationSettings(
+        target=Target.pituitary, labels=["pituitary"], spacing_mm=4.0, patch=[16, 16, 16], windows=[[0.0, 1.2]],
+        image_spacing_mm=2.0, filters=[4, 8, 8], steps=3, batch=2, train_cases=2, held_out_cases=1,
+    )
+    card = load_package(segmentation_job(settings, StandIn(), quick(tmp_path))).card
+    assert [channel.source for channel in card.channels] == ["mr"]
+    assert card.labels == ("pituitary",)
+    sample = head(99)
+    found = PackagedSegmenter.from_folder(tmp_path).segment_mr(sample.image)
+    assert found.geometry.same_grid(sample.image.geometry)
+    assert set(found.labels) == {"pituitary"}
+
+
+def test_a_classifier_learns_is_calibrated_and_scores_with_and_without_pet(tmp_path):
+    settings = ClassificationSettings(
+        iraes=[IraeName.hepatitis], train_cases=12, calibration_cases=12, held_out_cases=8, steps=40, batch=4,
+        filters=[4, 8, 16, 16], learning_rate=3e-3,
+    )
+    (folder,) = classification_job(settings, StandIn(), quick(tmp_path))
+    card = load_package(folder).card
+    assert card.metrics["auroc"].value > 0.9
+    assert {"auroc", "sensitivity", "specificity", "ece", "auroc/ct_alone"} <= set(card.metrics)
+    assert card.data["train"] == {"cases": 12, "positive": 6, "without_sign": 0}
+    classifier = PackagedClassifier.from_folder(tmp_path)
+    (hot, organs), (cold, cold_organs) = body(101, hot=True), body(102)
+    one, other = classifier.score(hot, organs, None), classifier.score(cold, cold_organs, None)
+    assert one[Irae.HEPATITIS].probability > other[Irae.HEPATITIS].probability
+    assert one[Irae.HEPATITIS].model == classifier.digests["hepatitis"]
+    assert one[Irae.HEPATITIS].threshold == card.scoring.operating_point.threshold
+    assert classifier.score(hot, None, None) == {}
+
+
+def test_two_packages_for_one_irae_or_a_segmenter_are_refused(trained):
+    package = load_package(trained[0])
+    with pytest.raises(PackageError, match="no classifier"):
+        PackagedClassifier([package])
+
+
+def test_wrong_settings_and_data_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="multiples of 4"):
+        segmentation_job(SegmentationSettings(**{**vars(ORGANS), "patch": [24, 24, 22]}), StandIn(), quick(tmp_path))
+    colon = SegmentationSettings(**{**vars(ORGANS), "labels": ["liver", "colon"], "train_cases": 2})
+    with pytest.raises(ValueError, match=r"classes \[2\] occur in none"):
+        segmentation_job(colon, StandIn(), quick(tmp_path))
+    with pytest.raises(ValueError, match="steps >= 1"):
+        Budget(steps=0)
+
+
+def test_a_diverging_loss_stops_the_training():
+    network = torch.nn.Linear(1, 1)
+    optimiser = Optimiser()
+    with pytest.raises(FloatingPointError, match="nan"):
+        optimiser.step(optimiser.build(network), network, network(torch.tensor([[float("nan")]])).sum(), 0.5)
+
+
+def test_the_rate_warms_up_and_ends_at_zero():
+    optimiser = Optimiser(learning_rate=1.0, warm_up=0.1)
+    assert optimiser.rate(0.0) < 0.02
+    assert optimiser.rate(0.1) > 0.9
+    assert optimiser.rate(1.0) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_budget_of_minutes_ends_before_its_steps():
+    clock = Budget(steps=10**9, cpu_minutes=1e-9).clock()
+    assert clock.share(1) == 1.0
+
+
+def test_training_prepares_an_image_as_the_segmenter_does():
+    exam, truth = body(3, spacing_mm=6.0)
+    case = segmentation_case(next(StandIn().segmentation(Target.organs, [3], spacing_mm=6.0)), ["liver"],
+                             spacing_mm=12.0)
+    assert case.image.shape == tuple(round(n / 2) for n in exam.ct.geometry.shape)
+    inside = case.image[case.labels == 1]
+    assert abs(float(inside.mean()) - float(exam.ct.array[truth.mask("liver")].mean())) < 30
