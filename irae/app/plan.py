@@ -107,7 +107,7 @@ def as_text(planned: dict[str, Any]) -> str:
     )
     for row in files["codes"]:
         action = "" if row["what_to_do"] == "Nothing." else f" {row['what_to_do']}"
-        lines.append(f"  {row['files']:>6}  {row['outcome']:<12}{row['code']:<28}{row['meaning']}{action}")
+        lines.append(f"  {row['files']:>6}  {row['outcome']:<12}{row['code']:<31}{row['meaning']}{action}")
     return "\n".join(lines)
 
 

@@ -45,7 +45,7 @@ REASONS: dict[str, Reason] = {
         "A table of SUV factors in the study agrees with the SUV computed here.",
         "Real World Value Mapping within 1 % of the factor from the PET header.", _NOTHING,
     ),
-    # repaired
+    # repaired: used, after a repair that the data proves right
     "series_uid_missing": Reason(
         "The images do not say which series they belong to; they were grouped by what they have in common.",
         "Series Instance UID empty: grouped by study, series number, description, size and orientation.", _NOTHING,
@@ -167,9 +167,6 @@ REASONS: dict[str, Reason] = {
         "Check where it came from.",
     ),
     # quarantined: series
-    "patient_unsafe": Reason(
-        "The patient's identity cannot be used.", "Patient ID missing; a key was made from other identifiers.", _NOTHING
-    ),
     "date_missing": Reason(
         "The images have no date, so their place in the course is unknown.", "No usable DA among the four dates.",
         "Correct the header.",
@@ -268,3 +265,14 @@ REASONS: dict[str, Reason] = {
         "Report it with the text.",
     ),
 }
+
+
+def as_markdown() -> str:
+    """The table as ``docs/reference/archive.md`` shows it."""
+    lines = ["| code | for a clinician | for an engineer | what to do |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{code}` | {r.clinician} | {r.engineer} | {r.action} |" for code, r in REASONS.items()]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_markdown())
