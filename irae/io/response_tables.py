@@ -218,8 +218,8 @@ def _lesion(build: Callable[[Mapping[str, Any], str], Any]) -> Callable[[Mapping
         name = str(raw["id"])
         try:
             return build(raw, name)
-        except CaseError:
-            raise
+        except CaseError as error:
+            raise CaseError(error.text, lesion=error.lesion or name) from error
         except ValueError as error:
             raise CaseError(str(error), lesion=name) from error
 

@@ -98,9 +98,12 @@ class _Plan:
     set_aside: tuple[str, ...]  # foci called inflammation at baseline
     fallback: bool  # no metastasis at baseline: indeterminate foci are followed
 
-    def known(self, view: View) -> tuple[str, ...]:
-        """Non-targets of a view: what is set aside as inflammation counts only as seen."""
-        return self.non_targets if view is View.ATTRIBUTED else self.non_targets + self.set_aside
+    def groups(self, view: View) -> tuple[tuple[str, ...], ...]:
+        """Non-targets of a view, each group judged on its own: what is set aside as inflammation counts only as seen.
+
+        One volume for both would let inflammation dilute the growth of a metastasis.
+        """
+        return (self.non_targets,) if view is View.ATTRIBUTED else (self.non_targets, self.set_aside)
 
 
 def _track(focus: AttributedFocus) -> str:
@@ -243,11 +246,11 @@ def _target(focus: AttributedFocus) -> Target:
 
 @dataclass
 class _Sizes:
-    """Smallest diameter and volume of each lesion so far, to say whether one that is not summed has grown."""
+    """Diameters of each lesion and volume of each group so far, to say whether what is not summed has grown."""
 
     last_mm: dict[str, float] = field(default_factory=dict)
     least_mm: dict[str, float] = field(default_factory=dict)
-    least_volume: float | None = None
+    least_ml: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def change(self, track: str, size_mm: float, rules: ViewRules) -> Change:
         """Change since the last exam, beyond what a repeated measurement gives; clear growth against the smallest."""
@@ -275,7 +278,7 @@ def case_of(
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = _plan(exams[0], options)
-    others = plan.known(view)
+    groups = plan.groups(view)
     called = _called_from(exams, view)
     sizes = _Sizes()
     visits = []
@@ -286,7 +289,10 @@ def case_of(
             on=exam.acquired_on,
             kind=VisitKind.FOLLOWUP if number else VisitKind.BASELINE,
             targets=tuple(_target(by_track[t]) for t in plan.targets if t in by_track) if exam.has_ct else (),
-            non_targets=_non_targets(others, by_track, sizes, rules, baseline=number == 0),
+            non_targets=tuple(
+                lesion for group in groups
+                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0)
+            ),
             new_lesions=() if number == 0 else _new_lesions(exam, number, plan, called, sizes, rules),
             clinical_deterioration=exam.clinical_deterioration,
         ))
@@ -294,16 +300,15 @@ def case_of(
 
 
 def _non_targets(
-    tracks: Sequence[str], by_track: Mapping[str, AttributedFocus], sizes: _Sizes, rules: ViewRules, *, baseline: bool
+    tracks: tuple[str, ...], by_track: Mapping[str, AttributedFocus], sizes: _Sizes, rules: ViewRules, *, baseline: bool
 ) -> tuple[NonTarget, ...]:
-    """Non-targets of one exam; all progress where their volume is up by 73 % and one of them has clearly grown."""
+    """One group of non-targets at one exam: those that clearly grew progress where its volume is up by 73 %."""
     seen = [(t, by_track[t]) for t in tracks if t in by_track]
     changes = {t: sizes.change(t, _size_mm(f), rules) for t, f in seen}
     volume = sum(f.focus.volume_ml for _, f in seen)
-    complete = len(seen) == len(tracks)
-    least = sizes.least_volume
-    if complete:
-        sizes.least_volume = volume if least is None else min(least, volume)
+    least = sizes.least_ml.get(tracks)
+    if len(seen) == len(tracks):
+        sizes.least_ml[tracks] = volume if least is None else min(least, volume)
     burden_up = (
         least is not None and least > 0 and 100 * (volume - least) >= rules.non_target_volume_pct * least
     )
@@ -512,10 +517,18 @@ def _hinges(
     options: Options,
     rules: ViewRules,
 ) -> tuple[Hinge, ...]:
-    """For every focus of the last exam: were its track of the other nature, which categories would change."""
+    """For every focus of the last exam: were its track of the other nature, which categories would change.
+
+    Disease that was followed from baseline on is not asked about: its nature was settled before treatment.
+    """
     now = {a.criterion: a.category for a in assessments if a.view is View.ATTRIBUTED}
+    exams = [e for e in course if _counts(e)]
+    plan = _plan(exams[0], options)
+    settled = {*plan.targets, *plan.non_targets}
     found: list[Hinge] = []
     for focus in course[-1].foci:
+        if _track(focus) in settled:
+            continue
         other = Nature.INFLAMMATION if focus.nature is Nature.METASTASIS else Nature.METASTASIS
         turned = [_turned(exam, focus, other, is_last=exam is course[-1]) for exam in course]
         categories = []

@@ -2,8 +2,9 @@
 
 A visit is ``day: part | part``; the first is the baseline. Parts:
 
-    T 40 18n ts - ? 15+10 m1 40x30   targets T1, T2, ...: diameter in mm, n: node (short axis), ts: too small, -: absent,
-                                     ?: not evaluated, 15+10: fragments, m1: merged into T1, 40x30: both diameters;
+    T 40 18n ts - ? 15+10 m1 40x30   targets T1, T2, ...: diameter in mm, n: node (short axis), ts: too small,
+                                     -: absent, ?: not evaluated, 15+10: fragments,
+                                     m1: merged into T1, 40x30: both diameters;
                                      a leading i: injected
     NT p a U U+ p+ ? U=              non-targets: present, absent, unequivocal progression, not evaluated; + grew, = not
     NL L1:12 L2:nt L3:12n L4:q       new lesions: size, nt: seen only, q: equivocal, -: gone, ?: not evaluated;
@@ -81,7 +82,8 @@ def visit(text: str, number: int, nodes: set[int], no_baseline: bool) -> dict[st
         else:
             raw[{"det": "clinical_deterioration", "stop": "treatment_stopped", "sym": "symptom_driven"}[word]] = True
     if pet:
-        raw["pet"] = {"liver_mean": 1.8, "liver_sd": 0.2, "uptake_min": 60, **pet} if "blood_pool_mean" not in pet else pet
+        liver = {} if "blood_pool_mean" in pet else {"liver_mean": 1.8, "liver_sd": 0.2}
+        raw["pet"] = {**liver, "uptake_min": 60, **pet}
     return raw
 
 
