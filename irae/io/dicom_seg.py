@@ -288,7 +288,7 @@ def _cut(layers: Sequence[_Layer], planes: Sequence[Plane], count: int) -> list[
     for plane_index, at in enumerate(planes):
         for layer in layers:
             sampled = sample_plane(layer.labels, layer.geometry, at)
-            for value in np.unique(sampled):
+            for value in np.flatnonzero(np.bincount(sampled.ravel())):  # many times faster than unique
                 segment = layer.segment_of.get(int(value))
                 if segment is not None and value != 0:
                     bits = np.packbits((sampled == value).ravel(), bitorder="little").tobytes()

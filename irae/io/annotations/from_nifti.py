@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from irae.core.errors import StudyError
 from irae.core.geometry import Geometry
@@ -15,8 +17,8 @@ from irae.io.annotations.value import (
     Annotation,
     AnnotationRules,
     AnnotationsRead,
+    Region,
     misfit_voxels,
-    region_of_voxels,
     region_resampled,
 )
 from irae.io.nifti import read_array
@@ -56,20 +58,17 @@ def read_label_nifti(
             "annotation_grid", f"{path.name} {how} against the image's grid; at most {rules.tolerance_voxels} voxels "
             "are accepted without resampling",
         )
+    dense = np.searchsorted([0, *values], labels).astype(np.int32)  # label values may be large, with gaps
+    boxes = ndimage.find_objects(dense)
     annotations, left_out = [], []
     for name, value in known.items():
         if value not in values:
             left_out.append((name, "annotation_empty", f"label {value} ({name}) has no voxel"))
             continue
-        own = region_of_voxels(np.argwhere(labels == value), source.shape)
-        assert own is not None
-        if fits:
-            index = np.argwhere(own.box) + own.start
-            turned = np.rint(step[:3, 3]).astype(np.intp) + index @ np.rint(step[:3, :3]).astype(np.intp).T
-            region = region_of_voxels(turned, onto.shape)
-        else:
-            stop = tuple(a + n for a, n in zip(own.start, own.box.shape, strict=True))
-            region = region_resampled(own.box, source.cropped(own.start, (stop[0], stop[1], stop[2])), onto)
+        where = boxes[values.index(value)]
+        box = dense[where] == values.index(value) + 1
+        start, stop = (where[0].start, where[1].start, where[2].start), (where[0].stop, where[1].stop, where[2].stop)
+        region = _turned(box, start, step, onto) if fits else region_resampled(box, source.cropped(start, stop), onto)
         if region is None:
             left_out.append((name, "annotation_outside", f"label {value} ({name}) lies outside the image"))
             continue
@@ -82,6 +81,22 @@ def read_label_nifti(
         reasons = "; ".join(text for _, _, text in left_out)
         raise StudyError("annotation_empty", f"{path.name} marks nothing on the image: {reasons}")
     return AnnotationsRead(annotations=tuple(annotations), left_out=tuple(left_out))
+
+
+def _turned(
+    box: NDArray[np.bool_], start: tuple[int, int, int], step: NDArray[np.float64], onto: Geometry
+) -> Region | None:
+    """A box of the file's grid, its axes put into the order and direction of the image's, cut at the image's border."""
+    turn, shift = np.rint(step[:3, :3]).astype(int), np.rint(step[:3, 3]).astype(int)
+    ends = [shift + turn @ start, shift + turn @ (np.array(start) + box.shape - 1)]
+    low, high = np.minimum(*ends), np.maximum(*ends) + 1
+    source_axis = np.abs(turn).argmax(axis=1)
+    block = np.transpose(box, source_axis)[tuple(slice(None, None, turn[a, source_axis[a]]) for a in range(3))]
+    kept_low, kept_high = np.maximum(low, 0), np.minimum(high, onto.shape)
+    if (kept_low >= kept_high).any():
+        return None
+    kept = block[tuple(slice(a, b) for a, b in zip(kept_low - low, kept_high - low, strict=True))]
+    return Region((int(kept_low[0]), int(kept_low[1]), int(kept_low[2])), kept) if kept.any() else None
 
 
 def _names_beside(path: Path) -> dict[str, int] | None:

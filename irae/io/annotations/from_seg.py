@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from irae.io.annotations.value import (
     Region,
     check_frame_of_reference,
     misfit_voxels,
-    region_of_voxels,
     region_resampled,
 )
 from irae.io.planes import Plane, planes_of
@@ -34,7 +34,15 @@ UNEVEN = 0.1
 # Frames further apart than this many slices of the image leave slices out.
 SPARSE = 1.5
 
-Voxels = list[tuple[int, NDArray[np.intp]]]  # (frame, (n, 2) row and column)
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cut:
+    """What one frame marks of one segment: a box of the frame, (rows, columns) bool, and where it begins."""
+
+    frame: int
+    row: int
+    column: int
+    marked: NDArray[np.bool_]
 
 
 def read_seg(dataset: Dataset, onto: Geometry, *, rules: AnnotationRules) -> AnnotationsRead:
@@ -50,7 +58,7 @@ def read_seg(dataset: Dataset, onto: Geometry, *, rules: AnnotationRules) -> Ann
     except (ValueError, AttributeError, TypeError, KeyError, IndexError) as error:
         raise StudyError("annotation_geometry", f"{what}: {error}") from error
     try:
-        found = _voxels_by_segment(dataset, rules)
+        found = _cuts_by_segment(dataset, rules)
         segments = {int(s.SegmentNumber): s for s in dataset.SegmentSequence}
     except (NotImplementedError, RuntimeError, ValueError, AttributeError, TypeError, IndexError, zlib.error) as error:
         why = " ".join(str(error).split())
@@ -72,11 +80,11 @@ def read_seg(dataset: Dataset, onto: Geometry, *, rules: AnnotationRules) -> Ann
         if code is not None and code[0] == BACKGROUND:
             continue
         name = str(segment.get("SegmentLabel") or f"segment {number}")
-        voxels = found.get(number, [])
-        if not voxels:
+        cuts = found.get(number, [])
+        if not cuts:
             left_out.append((name, "annotation_empty", f"segment {number} ({name}) has no voxel"))
             continue
-        region = _place(voxels, planes, onto) if fits else _resampled(voxels, planes, onto, dataset, what)
+        region = _place(cuts, planes, onto) if fits else _resampled(cuts, planes, onto, dataset, what)
         if region is None:
             left_out.append((name, "annotation_outside", f"segment {number} ({name}) lies outside the image"))
             continue
@@ -122,25 +130,31 @@ def _frames(dataset: Dataset) -> Iterator[NDArray[Any]]:
             yield np.frombuffer(raw, np.uint8 if bits == 8 else "<u2")[:size].reshape(shape)
 
 
-def _voxels_by_segment(dataset: Dataset, rules: AnnotationRules) -> dict[int, Voxels]:
+def _cuts_by_segment(dataset: Dataset, rules: AnnotationRules) -> dict[int, list[Cut]]:
     kind = str(dataset.SegmentationType)
     least = 1.0
     if kind == "FRACTIONAL":
         least = rules.fraction * float(dataset.MaximumFractionalValue) - 1e-6
     shared = dataset.SharedFunctionalGroupsSequence[0]
-    found: dict[int, Voxels] = {}
+    found: dict[int, list[Cut]] = {}
     for index, frame in enumerate(_frames(dataset)):
         if kind == "LABELMAP":
             for number in np.unique(frame):
-                found.setdefault(int(number), []).append((index, np.argwhere(frame == number)))
+                found.setdefault(int(number), []).append(_cut(index, frame == number))
             continue
         group = dataset.PerFrameFunctionalGroupsSequence[index]
         where = group if "SegmentIdentificationSequence" in group else shared
         number = int(where.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        voxels = np.argwhere(frame >= least)
-        if len(voxels):
-            found.setdefault(number, []).append((index, voxels))
+        marked = frame >= least
+        if marked.any():
+            found.setdefault(number, []).append(_cut(index, marked))
     return found
+
+
+def _cut(index: int, marked: NDArray[np.bool_]) -> Cut:
+    rows, columns = np.flatnonzero(marked.any(axis=1)), np.flatnonzero(marked.any(axis=0))
+    box = marked[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Cut(index, int(rows[0]), int(columns[0]), box.copy())
 
 
 def _steps(at: Plane, onto: Geometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -154,32 +168,46 @@ def _misfit(at: Plane, onto: Geometry) -> float:
     return misfit_voxels(origin, steps, (at.rows, at.columns))
 
 
-def _place(voxels: Voxels, planes: Sequence[Plane], onto: Geometry) -> Region | None:
-    """Each marked pixel is one voxel of the grid."""
-    index = []
-    for frame, pixels in voxels:
-        origin, steps = _steps(planes[frame], onto)
-        index.append(np.rint(origin).astype(np.intp) + pixels @ np.rint(steps).astype(np.intp).T)
-    return region_of_voxels(np.concatenate(index), onto.shape)
+def _place(cuts: Sequence[Cut], planes: Sequence[Plane], onto: Geometry) -> Region | None:
+    """Each marked pixel is one voxel of the grid; what lies outside it is dropped."""
+    pieces = []
+    for cut in cuts:
+        origin, steps = _steps(planes[cut.frame], onto)
+        step = np.rint(steps).astype(int)
+        first = np.rint(origin).astype(int) + step @ (cut.row, cut.column)
+        last = first + step @ (np.array(cut.marked.shape) - 1)
+        low, high = np.minimum(first, last), np.maximum(first, last) + 1
+        # Rows and columns along the grid's axes, in the grid's direction, with one voxel across.
+        marked = cut.marked[:: int(step[:, 0].sum()), :: int(step[:, 1].sum())]
+        row_axis, column_axis = int(np.abs(step[:, 0]).argmax()), int(np.abs(step[:, 1]).argmax())
+        block = np.expand_dims(marked if row_axis < column_axis else marked.T, 3 - row_axis - column_axis)
+        inside_low, inside_high = np.maximum(low, 0), np.minimum(high, onto.shape)
+        if (inside_low < inside_high).all():
+            kept = block[tuple(slice(a, b) for a, b in zip(inside_low - low, inside_high - low, strict=True))]
+            pieces.append((inside_low, inside_high, kept))
+    if not pieces:
+        return None
+    start = np.min([low for low, _, _ in pieces], axis=0)
+    box = np.zeros(tuple(np.max([high for _, high, _ in pieces], axis=0) - start), dtype=bool)
+    for low, high, block in pieces:
+        box[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))] |= block
+    return Region((int(start[0]), int(start[1]), int(start[2])), box) if box.any() else None
 
 
 def _resampled(
-    voxels: Voxels, planes: Sequence[Plane], onto: Geometry, dataset: Dataset, what: str
+    cuts: Sequence[Cut], planes: Sequence[Plane], onto: Geometry, dataset: Dataset, what: str
 ) -> Region | None:
     """The segment on the Segmentation's own grid, then sampled at the image's voxel centres."""
-    own, slices = _own_grid(planes, dataset, what)
-    index = np.concatenate([
-        np.column_stack([pixels[:, 1], pixels[:, 0], np.full(len(pixels), slices[frame])]) for frame, pixels in voxels
-    ])
-    region = region_of_voxels(index, own.shape)
+    own = _own_grid(planes, dataset, what)
+    region = _place(cuts, planes, own)
     if region is None:
         return None
     stop = tuple(a + n for a, n in zip(region.start, region.box.shape, strict=True))
     return region_resampled(region.box, own.cropped(region.start, (stop[0], stop[1], stop[2])), onto)
 
 
-def _own_grid(planes: Sequence[Plane], dataset: Dataset, what: str) -> tuple[Geometry, list[int]]:
-    """The grid (column, row, slice) that all frames lie on, and the slice of each frame."""
+def _own_grid(planes: Sequence[Plane], dataset: Dataset, what: str) -> Geometry:
+    """The grid (column, row, slice) that all frames lie on."""
     first = min(planes, key=lambda p: p.depth_mm)
     depths = np.array([p.depth_mm for p in planes]) - first.depth_mm
     step = _slice_step(dataset, planes)
@@ -191,7 +219,7 @@ def _own_grid(planes: Sequence[Plane], dataset: Dataset, what: str) -> tuple[Geo
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = first.column_step_mm, first.row_step_mm, first.normal * step
     affine[:3, 3] = first.corner_mm
     shape = (first.columns, first.rows, int(slices.max()) + 1)
-    return Geometry(shape=shape, affine=affine), [int(s) for s in slices]
+    return Geometry(shape=shape, affine=affine)
 
 
 def _slice_step(dataset: Dataset, planes: Sequence[Plane]) -> float:
