@@ -98,7 +98,7 @@ def write_exam_page(
     first = baseline[0] if baseline is not None else None
     write_page(path, "exam.html.j2", {
         "result": result, "baseline": first, "course_link": "../course.html",
-        "headline": headline(result), "responses": response_rows(result), "hinges": hinge_sentences(result),
+        "headline": headline(result, first_exam=not past), "responses": response_rows(result), "hinges": hinge_sentences(result),
         "findings": [(f, [(e, own_baseline(f, e, first)) for e in f.evidence]) for f in result.findings],
         "lesions": lesion_rows(result, past, targets), "past": past,
         "foci": sorted(result.foci, key=importance), "focus_name": focus_name,
@@ -115,8 +115,8 @@ def write_exam_page(
     })
 
 
-def headline(result: ExamResult) -> list[str]:
-    """The exam in at most four sentences."""
+def headline(result: ExamResult, *, first_exam: bool) -> list[str]:
+    """The exam in at most three sentences."""
     suspected = [
         f"{f.irae.value} ({words.STATE[f.state]}, radiological severity {f.severity} of 3)"
         for f in result.findings if f.decision is Decision.SUSPECTED
@@ -132,7 +132,8 @@ def headline(result: ExamResult) -> list[str]:
             for nature in (Nature.METASTASIS, Nature.INDETERMINATE, Nature.INFLAMMATION)
             if (n := sum(f.nature is nature for f in fresh))
         ]
-        lines.append(f"New foci, physiologic uptake aside: {len(fresh)} (" + ", ".join(counts) + ").")
+        which = "Foci on this first exam" if first_exam else "New foci"
+        lines.append(f"{which}, physiologic uptake aside: {len(fresh)} (" + ", ".join(counts) + ").")
     return lines
 
 

@@ -94,6 +94,7 @@ CT_WINDOW: dict[str, Window] = {"lung": LUNG, "bone": BONE}
 ORGAN_PLANE: dict[Irae, str] = {
     Irae.COLITIS: CORONAL, Irae.PNEUMONITIS: CORONAL, Irae.THYROIDITIS: AXIAL, Irae.HEPATITIS: AXIAL,
 }
+FIRST_EXAM = "First exam: nothing to compare with."
 MAX_KEY_SLICES = 6
 MAX_NAMES = 24  # names on a projection; every focus keeps its outline
 TALLEST_PX = 760
@@ -222,11 +223,6 @@ def _panel(
     )
 
 
-def _no_baseline(plane: Plane) -> Panel:
-    return Panel(title="Baseline", image=None, extent_mm=plane.extent_mm, letters=LETTERS[plane.kind],
-                 missing="no earlier exam\nto compare with", mm_per_px=plane.pixel_mm)
-
-
 def _organ_outlines(side: Side, plane: Plane, *, width: float = 1.0) -> list[Outline]:
     organs = side.images.organs
     if organs is None:
@@ -278,9 +274,7 @@ def _triptych(
         if volume is None:
             continue
         row = []
-        if before is None or earlier_plane is None:
-            row.append(_no_baseline(plane))
-        else:
+        if before is not None and earlier_plane is not None:
             earlier = before.images.exam.ct if image == "ct" else before.images.exam.pet
             row.append(
                 _panel(before.name, earlier, earlier_plane, window, missing=f"no {image.upper()} at baseline",
@@ -303,10 +297,8 @@ def _overview(now: Side, before: Side | None) -> Picture:
     scale = max(OVERVIEW_MM_PER_PX, float(high[2] - low[2]) / TALLEST_PX)
     plane = _in_plane_plane(CORONAL, _telling_depth(now, low, high), low, high, scale)
     panels = []
-    note = "There is no earlier exam."
-    if before is None:
-        panels.append(_no_baseline(plane))
-    else:
+    note = FIRST_EXAM
+    if before is not None:
         shift, note = _shift(now, before, np.array(plane.centre_mm))
         earlier = plane.moved(shift)
         panels.append(
@@ -318,8 +310,10 @@ def _overview(now: Side, before: Side | None) -> Picture:
     )
     return Picture(
         "CT, coronal, organs as they were found",
-        f"Plane at y {plane.centre_mm[1]:.0f} mm. {note} Outlines are the masks that were measured.",
-        draw_rows(panels), "Coronal CT at baseline and now with outlines of the organs found", wide=True,
+        f"Plane at y {words.number(plane.centre_mm[1], 'mm', digits=0)}. {note} "
+        "Outlines are the masks that were measured.",
+        draw_rows(panels), "Coronal CT with outlines of the organs found, baseline and now",
+        wide=before is not None,
     )
 
 
@@ -353,10 +347,8 @@ def _projection(now: Side, before: Side | None) -> Picture:
     scale = max(OVERVIEW_MM_PER_PX, float(high[2] - low[2]) / TALLEST_PX)
     view = _in_plane_plane(CORONAL, (low + high) / 2, low, high, scale)
     panels = []
-    note = "There is no earlier exam."
-    if before is None:
-        panels.append(_no_baseline(view))
-    else:
+    note = FIRST_EXAM
+    if before is not None:
         shift, note = _shift(now, before, np.array(view.centre_mm))
         panels.append(_projected(before, view.moved(shift)))
     panels.append(_projected(now, view))
@@ -365,7 +357,8 @@ def _projection(now: Side, before: Side | None) -> Picture:
         f"{note} Every focus is outlined, physiologic ones dotted; up to {MAX_NAMES} are named. "
         "Letters: M metastasis, I inflammation, ? cannot be told.",
         draw_rows(panels),
-        "Coronal PET maximum intensity projection at baseline and now, foci outlined by nature", wide=True,
+        "Coronal PET maximum intensity projection, baseline and now, foci outlined by nature",
+        wide=before is not None,
     )
 
 
@@ -431,7 +424,7 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
         low[2] = max(low[2], places[:, 2].min() - 30)
         high[2] = min(high[2], places[:, 2].max() + 30)
     plane = _in_plane_plane(kind, centre, low, high, AXIAL_MM_PER_PX)
-    note, earlier = "There is no earlier exam.", None
+    note, earlier = FIRST_EXAM, None
     if before is not None:
         shift, note = _shift(now, before, centre)
         earlier = plane.moved(shift)
@@ -439,7 +432,8 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
     axis = "xyz"[through]
     return Picture(
         f"Suspected {irae.value}: {site_of(names[0])}, {kind}",
-        f"{kind.capitalize()} plane at {axis} {centre[through]:.0f} mm, where most of the organ lies. {note}",
+        f"{kind.capitalize()} plane at {axis} {words.number(centre[through], 'mm', digits=0)}, "
+        f"where most of the organ lies. {note}",
         _triptych(now, before, plane, earlier, window, ()),
         f"{kind} slices through the organ of the suspected {irae.value}: baseline, now, now outlined", wide=True,
     )
@@ -454,7 +448,7 @@ def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Pi
     half = focus.focus.longest_mm / 2 + 8
     name = f"{focus_name(focus)} {style.letter}"
     mark = Mark(float(centre[0]), float(centre[1]), name, style.colour, half, style.line)
-    note, earlier = "There is no earlier exam.", None
+    note, earlier = FIRST_EXAM, None
     earlier_marks: tuple[Mark, ...] = ()
     if before is not None:
         same = next(
@@ -472,8 +466,9 @@ def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Pi
         earlier = plane.moved(shift)
     window = CT_WINDOW.get(site_of(focus.focus.organ), SOFT_TISSUE)
     return Picture(
-        f"{focus_name(focus)}: {focus.focus.status.value}, {style.word} ({words.organ(focus.focus.organ)})",
-        f"Axial slice at z {centre[2]:.0f} mm. {note}",
+        f"{focus_name(focus)}: {'' if before is None else focus.focus.status.value + ', '}{style.word} "
+        f"({words.organ(focus.focus.organ)})",
+        f"Axial slice at z {words.number(centre[2], 'mm', digits=0)}. {note}",
         _triptych(now, before, plane, earlier, window, (mark,), earlier_marks),
         f"Axial slices through focus {focus_name(focus)}: baseline, now, now with outlines", wide=True,
     )

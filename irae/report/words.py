@@ -62,14 +62,16 @@ NEXT_STEP: dict[Irae, str] = {
     Irae.HYPOPHYSITIS: "morning cortisol, ACTH, TSH, free T4; dedicated MR of the sella",
 }
 
-# What no exam of this kind can show, whatever the software says (sources in docs/reference/report.md).
+# What no exam of this kind can show, whatever the software says, with where that is from.
 LIMITS: tuple[str, ...] = (
-    "Mild hepatitis changes neither CT nor PET; liver enzymes decide.",
-    "Up to a third of hypophysitis has a normal MR, and enlargement lasts weeks only; hormones decide.",
-    "Thyroiditis without FDG uptake is not visible on CT; TSH and free T4 decide.",
-    "A static bowel uptake value separates colitis poorly (AUROC 0.53 in the prospective study of Hribernik 2024); "
-    "metformin, bowel preparation and faeces change it.",
-    "Infection and pneumonitis look alike; the picture cannot tell them apart.",
+    "About half of immune hepatitis shows nothing on imaging (30 of 59 cases, Mod Pathol 2021;34:426), mild cases "
+    "least of all; liver enzymes decide.",
+    "The MR is normal in a third or more of hypophysitis (Clin Nucl Med, doi 10.1097/RLU.0000000000005440); hormones "
+    "decide.",
+    "20 to 40 % of colitis shows no sign on CT or PET (JIPO 2022, doi 10.36401/JIPO-21-21).",
+    "A single bowel uptake value hardly separates colitis (AUROC 0.53 in 71 patients, Hribernik, Radiol Oncol 2024); "
+    "metformin and bowel preparation change it.",
+    "Infection and pneumonitis look alike; a picture does not tell them apart.",
     "Nephritis, myocarditis, arthritis, adrenalitis and pancreatitis are not looked for.",
     "Radiological severity is not a CTCAE grade: grading needs symptoms and laboratory values.",
 )
@@ -160,12 +162,17 @@ def measure_name(name: str) -> str:
     return f"{organ(owner)}: {text}" if owner else text
 
 
-def suggestion(focus: AttributedFocus) -> str:
-    """What a reader may enter for NEW LESION (CDISC NEWLPROG knows EQUIVOCAL and UNEQUIVOCAL); the reader decides."""
+def suggestion(focus: AttributedFocus, *, first_exam: bool) -> str:
+    """What a reader may enter for NEW LESION (CDISC NEWLPROG knows EQUIVOCAL and UNEQUIVOCAL); the reader decides.
+
+    Nothing is new on a first exam.
+    """
     if focus.focus.status is FocusStatus.GONE:
         return "no longer seen"
     if focus.nature is Nature.PHYSIOLOGIC:
         return "not a lesion"
+    if first_exam:
+        return "on the first exam"
     if focus.focus.status is not FocusStatus.NEW:
         return "known"
     return "new: unequivocal" if focus.nature is Nature.METASTASIS else "new: equivocal"

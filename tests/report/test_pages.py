@@ -182,3 +182,10 @@ def test_a_later_exam_that_cannot_see_an_organ_does_not_end_a_suspicion():
     assert colitis.finding.decision.value == "suspected"
     assert colitis.on.isoformat() == "2026-01-26"
     assert "not assessable on 2026-02-02" in colitis.later_gap
+
+
+def test_nothing_is_new_on_a_first_exam(tmp_path):
+    write_exam_page(tmp_path / "r.html", *examples.baseline_exam(), baseline=None)
+    text, _ = read(tmp_path / "r.html")
+    assert "Foci on this first exam, physiologic uptake aside: 2 (2 metastasis)." in text
+    assert "unequivocal" not in text[text.index("Suggestion"):]

@@ -29,7 +29,7 @@ def test_pictures_do_not_depend_on_how_voxels_are_stored():
         assert one.shape == other.shape, a.title
         # The images carry different noise (drawn in voxel order); anything turned or mirrored would differ far more.
         assert np.abs(one - other).mean() < 3.0, a.title
-        assert np.abs(one - other[:, ::-1]).mean() > 6.0, a.title
+        assert np.abs(one - other).mean() * 2 < np.abs(one - other[:, ::-1]).mean(), a.title
 
 
 def test_a_follow_up_shows_baseline_and_now_and_each_important_focus():

@@ -124,7 +124,7 @@ def test_every_exam_is_on_the_page_in_reading_order(reader):
     places = [text.index(name) for name in ("P01", "P03", "P02")]
     assert places == sorted(places)
     assert "RESEARCH USE ONLY" in text
-    for said in ("colitis", "0.91 at threshold 0.42", "+ new colitis", "iRECIST iPR or iUPD", "new lesion",
+    for said in ("colitis", "0.91 at 0.42", "+ new colitis", "iRECIST iPR or iUPD", "new lesion",
                  "⊘ not analysed", "⊘ not assessable thyroiditis", "✓ none suspected", "limited", "truncated fov",
                  "1 d", "5 d"):
         assert said in text, said
@@ -132,7 +132,7 @@ def test_every_exam_is_on_the_page_in_reading_order(reader):
 
 def test_columns_come_in_the_order_readers_expect(reader):
     head = re.findall(r"<th>(.*?)</th>", reader.get("/").text)[:12]
-    assert head == ["Urgency", "Study", "Modality", "Age of scan", "Patient", "Suspected", "Probability", "Change",
+    assert head == ["Urgency", "Study", "Modality", "Age of scan", "Patient", "Suspected", "P at threshold", "Change",
                     "Quality", "New lesion, response", "Version", "Read by / dismissed"]
 
 
