@@ -59,7 +59,7 @@ DECISIONS: tuple[Decision, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to score. Days are whole days; the defaults are this project's (``docs/reference/response.md``).
+    """How to score. Days are whole days; the defaults are this project's (``docs/reference/criteria.md``).
 
     Raises:
         ValueError: If a value is not one of the decision's, or a number of days is negative.
