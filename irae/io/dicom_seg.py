@@ -176,6 +176,7 @@ def write_seg(
         content_description="Organs and foci by irae, research use only",
         series_description="irae organs and foci (research use only)",
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        specific_character_set="ISO_IR 192",
         content_date=now.date(), content_time=now.time(), series_date=now.date(), series_time=now.time(),
     )
     seg.InstanceCreationDate, seg.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")

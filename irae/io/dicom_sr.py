@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -114,6 +115,7 @@ def write_sr(
         is_final=False,
         is_verified=False,
         coding_schemes=[CodingSchemeIdentificationItem(designator=codes.SCHEME, name=codes.SCHEME_NAME)],
+        specific_character_set="ISO_IR 192",
         content_date=now.date(), content_time=now.time(), series_date=now.date(), series_time=now.time(),
     )
     document.InstanceCreationDate, document.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
@@ -137,7 +139,7 @@ def _tracking(result: ExamResult, what: str) -> sr.TrackingIdentifier:
 def _number(
     name: Code, value: float | None, unit: Code, *, derivation: Code | None = None, method: Code | None = None
 ) -> list[sr.Measurement]:
-    if value is None:
+    if value is None or not math.isfinite(value):
         return []
     rounded = float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     return [sr.Measurement(name=name, value=rounded, unit=unit, derivation=derivation, method=method)]

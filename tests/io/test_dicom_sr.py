@@ -23,7 +23,7 @@ from irae.core.result import ExamResult, Versions
 from irae.core.triage import Priority, Triage
 from irae.core.volume import Coverage, LabelMap
 from irae.io import codes
-from irae.io.dicom_seg import write_seg
+from irae.io.dicom_seg import PatientModule, write_seg
 from irae.io.dicom_sr import RESEARCH_ONLY, write_sr
 from tests.io.dicom_source import geometry_of, series
 
@@ -206,6 +206,21 @@ def test_without_segmentation_every_focus_still_has_its_group(tmp_path):
     write_sr(tmp_path / "sr.dcm", result=exam_result(), source=series(rows=8, columns=8, slices=2))
     report = sr.srread(tmp_path / "sr.dcm").content
     assert {"L04", "L05", "L06"} <= {g.tracking_identifier for g in report.get_image_measurement_groups()}
+
+
+def test_words_beyond_ascii_and_numbers_that_are_none(tmp_path):
+    source = series(rows=8, columns=8, slices=2)
+    for image in source:
+        image.SpecificCharacterSet = "ISO_IR 100"
+        image.PatientName = "Müller^Jörg"
+    odd = attributed(4, Nature.METASTASIS, suv_peak=float("nan"))
+    result = exam_result(foci=(replace(odd, reasons=("≥ 2.7 g/mL, 1 cm³ – größer als zuvor",)),))
+    write_sr(tmp_path / "sr.dcm", result=result, source=source, patient_module=PatientModule.SOURCE)
+    document = sr.srread(tmp_path / "sr.dcm")
+    group = next(g for g in document.content.get_image_measurement_groups() if g.tracking_identifier == "L04")
+    assert "≥ 2.7 g/mL, 1 cm³ – größer als zuvor" in comment(group)
+    assert str(document.PatientName) == "Müller^Jörg"
+    assert len(group.get_measurements(name=codes.SUV_BW)) == 2
 
 
 def test_a_report_needs_a_source(tmp_path):
