@@ -61,6 +61,7 @@ def demo_plan(number: int, visits: int) -> tuple[DiseasePlan, VisitPlan]:
                 force={Irae.COLITIS: _course(visits, 0, 3, 1)},
                 lesion_course="response",
                 confounder={**QUIET, "physiologic_bowel": 0.0, "fatty_liver": 0.3},
+                min_lesions=3,
                 max_lesions=5,
             ),
             VisitPlan(phase=Phase.PORTAL, has_pet=True, mr=False, weeks=(9, 8)),
@@ -73,6 +74,7 @@ def demo_plan(number: int, visits: int) -> tuple[DiseasePlan, VisitPlan]:
                 lesion_course="stable",
                 force_new=True,
                 confounder={**QUIET, "physiologic_bowel": 0.5},
+                min_lesions=3,
                 max_lesions=4,
             ),
             VisitPlan(phase=Phase.NATIVE, has_pet=True, mr=False, weeks=(8, 9)),
@@ -84,13 +86,15 @@ def demo_plan(number: int, visits: int) -> tuple[DiseasePlan, VisitPlan]:
                 force={Irae.HYPOPHYSITIS: _course(visits, 0, 3, 2), Irae.THYROIDITIS: _course(visits, 0, 2, 3)},
                 lesion_course="pseudoprogression",
                 confounder=QUIET,
+                min_lesions=3,
                 max_lesions=4,
             ),
             VisitPlan(phase=Phase.PORTAL, has_pet=True, mr=True, weeks=(8, 6)),
         )
     if number == 3:
         return (
-            DiseasePlan(irae=none, lesion_course="progression", confounder={**QUIET, "metformin": 1.0}, max_lesions=4),
+            DiseasePlan(irae=none, lesion_course="progression", confounder={**QUIET, "metformin": 1.0}, min_lesions=3,
+                max_lesions=4),
             VisitPlan(phase=Phase.PORTAL, has_pet=True, mr=False, weeks=(9, 9)),
         )
     return DiseasePlan(), VisitPlan(traps=0.15)

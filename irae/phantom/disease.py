@@ -56,6 +56,7 @@ class DiseasePlan:
         force_new: Whether a new metastasis must appear.
         confounder: Chance of each confounder.
         invisible: Share of true irAEs without any sign.
+        min_lesions, max_lesions: Number of metastases at baseline.
     """
 
     irae: Mapping[Irae, float] = field(default_factory=lambda: dict.fromkeys(Irae, 0.25))
@@ -64,6 +65,7 @@ class DiseasePlan:
     force_new: bool = False
     confounder: Mapping[str, float] = field(default_factory=lambda: dict(CONFOUNDER_SHARE))
     invisible: float = INVISIBLE_SHARE
+    min_lesions: int = 1
     max_lesions: int = 7
 
 
@@ -255,7 +257,7 @@ def draw_metastases(
     names = list(COURSES)
     shares = np.array([COURSES[n][0] for n in names])
     course = plan.lesion_course or str(rng.choice(names, p=shares / shares.sum()))
-    count = int(np.clip(1 + rng.negative_binomial(0.8, 0.8 / (0.8 + 3.0)), 2, plan.max_lesions))
+    count = int(np.clip(1 + rng.negative_binomial(0.8, 0.8 / (0.8 + 4.0)), plan.min_lesions, plan.max_lesions))
     fresh = 0
     if visits > 1 and (
         plan.force_new or (course in {"progression", "hyperprogression", "dissociated"} and rng.random() < 0.6)

@@ -140,7 +140,7 @@ def paint_head(stage: Stage) -> None:
         head(side * 23, -46, 38, (26, 24, 19), "cerebellum", label="brain", rough=1.0)
     stage.paint(Tube([at(0, -10, 20), at(0, -13, 40), at(0, -22, 62)], (14, 14, 9)), "white_matter", label="brain")
     head(0, 0, -2, (2.5, 12, 9), "csf", label="brain")
-    stage.paint(Slab(centre=at(0, -2, -44), half=(1.0, 76 * f, 24 * s), round_mm=0.5), "csf")
+    stage.paint(Slab(centre=at(0, -2, -44), half=(1.0, 76 * f, 24 * s), round_mm=0.5), "csf", inside="brain")
     sinus = smooth_curve(
         [at(0, 62, -40), at(0, 20, -72), at(0, -40, -66), at(0, -78, -20), at(0, -80, 14)], step_mm=10.0
     )

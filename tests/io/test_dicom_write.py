@@ -1,5 +1,6 @@
 """DICOM series written here, read back with plain pydicom: geometry, values, SUV from the header."""
 
+import dataclasses
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -21,11 +22,11 @@ START = datetime(2024, 3, 5, 9, 10)
 
 
 def _header(**changes):
-    values = dict(
+    usual = SeriesHeader(
         patient_id="PHANTOM-0009", sex="F", study_key="s", series_key="x", acquired_at=START, weight_kg=72.5,
         height_cm=168.0, birth_year=1961,
     )
-    return SeriesHeader(**{**values, **changes})
+    return dataclasses.replace(usual, **changes)
 
 
 def _volume(quantity, affine=None, shape=(7, 9, 5)):
@@ -58,7 +59,8 @@ def _world_values(paths):
         row, column = np.array(ds.ImageOrientationPatient[:3], float), np.array(ds.ImageOrientationPatient[3:], float)
         origin = np.array(ds.ImagePositionPatient, float)
         r, c = np.meshgrid(np.arange(ds.Rows), np.arange(ds.Columns), indexing="ij")
-        spot = origin + row * (c[..., None] * float(ds.PixelSpacing[1])) + column * (r[..., None] * float(ds.PixelSpacing[0]))
+        down_mm, across_mm = (float(v) for v in ds.PixelSpacing)
+        spot = origin + row * (c[..., None] * across_mm) + column * (r[..., None] * down_mm)
         slope, intercept = float(ds.get("RescaleSlope", 1)), float(ds.get("RescaleIntercept", 0))
         positions.append(spot.reshape(-1, 3))
         values.append((ds.pixel_array * slope + intercept).ravel())
@@ -97,7 +99,8 @@ def test_suv_from_the_header_is_the_volume_again(tmp_path):
     agent = first.RadiopharmaceuticalInformationSequence[0]
     injected = datetime.strptime(agent.RadiopharmaceuticalStartDateTime, "%Y%m%d%H%M%S")
     start = datetime.strptime(first.SeriesDate + first.SeriesTime, "%Y%m%d%H%M%S")
-    left = float(agent.RadionuclideTotalDose) * 2 ** (-(start - injected).total_seconds() / float(agent.RadionuclideHalfLife))
+    seconds = (start - injected).total_seconds()
+    left = float(agent.RadionuclideTotalDose) * 2 ** (-seconds / float(agent.RadionuclideHalfLife))
     factor = float(first.PatientWeight) * 1000 / left
     lps, becquerel = _world_values(paths)
     i, j, k = np.rint(volume.geometry.to_index(lps * (-1, -1, 1))).astype(int).T

@@ -18,8 +18,7 @@ def small(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(archive, "CT_SPACING_MM", (6.0, 6.0, 10.0))
         patch.setattr(archive, "PET_SPACING_MM", (8.0, 8.0, 10.0))
-        roots = [write_archive(tmp_path_factory.mktemp(n), patients=3, seed=5, visits=1, workers=1) for n in "ab"]
-    return roots
+        return [write_archive(tmp_path_factory.mktemp(n), patients=3, seed=5, visits=1, workers=1) for n in "ab"]
 
 
 def test_same_seed_same_bytes(small):

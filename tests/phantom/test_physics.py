@@ -100,7 +100,7 @@ def test_mr_noise_is_rician_in_air():
 
 def test_pose_there_and_back():
     pose = Pose(
-        shift_mm=(5, -8, 12), tilt_deg=(1.0, -2.0, 1.5), bend_mm=(3.0,) * 6, wavelength_mm=(300.0,) * 6, phase=(0.5,) * 6
+        shift_mm=(5, -8, 12), tilt_deg=(1, -2, 1.5), bend_mm=(3.0,) * 6, wavelength_mm=(300.0,) * 6, phase=(0.5,) * 6
     )
     points = np.random.default_rng(1).uniform((-200, -120, -950), (200, 120, 0), (200, 3))
     assert np.allclose(pose.to_canonical(pose.to_world(points)), points, atol=1e-2)
