@@ -7,6 +7,7 @@ from datetime import datetime
 import highdicom as hd
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.geometry import Geometry
@@ -186,3 +187,30 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no frame of reference"):
         write_seg(tmp_path / "s.dcm", source=lost, organs=organs, versions=VERSIONS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_enhanced_multi_frame_source(tmp_path):
+    single = series(rows=8, columns=8, slices=4)
+    geometry = geometry_of(single)
+    enhanced = single[0]
+    enhanced.SOPClassUID = enhanced.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    enhanced.NumberOfFrames = 4
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = enhanced.PixelSpacing, enhanced.SliceThickness
+    orientation.ImageOrientationPatient = enhanced.ImageOrientationPatient
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    enhanced.SharedFunctionalGroupsSequence = [shared]
+    enhanced.PerFrameFunctionalGroupsSequence = []
+    for image in (single[2], single[0], single[3], single[1]):  # frames in any order
+        group, place = Dataset(), Dataset()
+        place.ImagePositionPatient = image.ImagePositionPatient
+        group.PlanePositionSequence = [place]
+        enhanced.PerFrameFunctionalGroupsSequence.append(group)
+    for word in ("PixelSpacing", "SliceThickness", "ImageOrientationPatient", "ImagePositionPatient"):
+        delattr(enhanced, word)
+    organs = organs_on(geometry, np.random.default_rng(1))
+    written = write_seg(tmp_path / "s.dcm", source=[enhanced], organs=organs, versions=VERSIONS)
+    for organ, number in written.organs.items():
+        np.testing.assert_array_equal(read_back(tmp_path / "s.dcm", number, geometry), organs.mask(organ))
+    first = hd.seg.segread(tmp_path / "s.dcm").PerFrameFunctionalGroupsSequence[0]
+    assert first.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber == 2
