@@ -28,8 +28,10 @@ from irae.training.data import LabelledCrops, Sample
 from irae.training.settings import Target
 
 Made = TypeVar("Made")
-# Of the MR cases, this share is a whole head and the rest a box around the sella; both occur in practice.
+# Of the MR cases, this share is a whole head and the rest a box that holds the sella; both occur in practice.
 WHOLE_HEAD_SHARE = 0.35
+# The sella of a standard body (right, anterior, mm below the vertex) and the sizes of the boxes, mm.
+SELLA_MM, BOX_MM = (0.0, 20.0, 112.0), (64.0, 120.0)
 # Chance of each irAE in the patients that classifiers learn from; about 15 % of them leave no sign.
 IRAE_CHANCE = 0.5
 # Voxels of the CT and PET that classifiers learn from; their crops are of 5 and 6 mm, but for the thyroid's.
@@ -90,21 +92,27 @@ def organs_sample(seed: int, *, spacing_mm: float) -> Sample:
 
 
 def pituitary_sample(seed: int, *, spacing_mm: float) -> Sample:
-    """A T1c MR of the sella or of the whole head, with the gland; healthy and inflamed."""
-    rng = np.random.default_rng((seed, 0x5E11A))
-    if rng.random() < WHOLE_HEAD_SHARE:
-        patient = _patient(seed, {Irae.HYPOPHYSITIS: 0.5}, with_mr=True)
-        made = render_exam(
-            patient, 0, with_ct=False, with_pet=False, with_mr=True, mr_geometry=head_geometry(patient, 0, spacing_mm)
-        )
-    else:
-        made = training_sample(
-            seed, spacing_mm=8.0, irae={Irae.HYPOPHYSITIS: 0.5}, with_ct=False, with_pet=False, with_mr=True,
-            mr_spacing_mm=spacing_mm,
-        )
+    """A T1c MR of the whole head or of a box that holds the sella, with the gland; healthy and inflamed."""
+    made = _head(seed, {Irae.HYPOPHYSITIS: 0.5}, spacing_mm=spacing_mm)
     assert made.exam.mr is not None
     assert made.pituitary is not None
     return Sample(made.exam.mr, made.pituitary)
+
+
+def _head(
+    seed: int, chances: dict[Irae, float], *, spacing_mm: float, whole_share: float = WHOLE_HEAD_SHARE
+) -> PhantomExam:
+    patient = _patient(seed, chances, with_mr=True)
+    head = head_geometry(patient, 0, spacing_mm)
+    rng = np.random.default_rng((seed, 0x5E11A))
+    if rng.random() >= whole_share:
+        sella = patient.visits[0].pose.to_world(patient.anatomy.point(*SELLA_MM))
+        middle = head.to_index(np.asarray(sella) + rng.uniform(-15.0, 15.0, 3))
+        half = rng.uniform(*BOX_MM) / 2.0 / np.array(head.spacing_mm)
+        start = np.clip(np.floor(middle - half), 0, np.array(head.shape) - 8).astype(int)
+        stop = np.clip(np.ceil(middle + half), start + 8, head.shape).astype(int)
+        head = head.cropped((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    return render_exam(patient, 0, with_ct=False, with_pet=False, with_mr=True, mr_geometry=head)
 
 
 def irae_samples(
@@ -115,10 +123,7 @@ def irae_samples(
     found: dict[Irae, LabelledCrops] = {}
     if Irae.HYPOPHYSITIS in specs:
         spec = specs[Irae.HYPOPHYSITIS]
-        head = training_sample(
-            seed, spacing_mm=8.0, irae=chances, with_ct=False, with_pet=False, with_mr=True,
-            mr_spacing_mm=spec.spacing_mm,
-        )
+        head = _head(seed, chances, spacing_mm=spec.spacing_mm, whole_share=0.0)
         found |= _labelled(head, head.organs, Irae.HYPOPHYSITIS, spec)
     on_ct = [irae for irae in specs if irae is not Irae.HYPOPHYSITIS]
     if not on_ct:
