@@ -17,7 +17,6 @@ class EngineName(Enum):
     """Who runs the work."""
 
     local = "local"
-    ray = "ray"
 
 
 class DeviceName(Enum):

@@ -201,18 +201,20 @@ def _cell(text: str) -> str:
 
 
 def write_dicom_results(folder: Path, plan: ExamPlan, assessed: AssessedExam) -> None:
-    """Writes seg.dcm and sr.dcm of an exam whose CT (or else PET) came as DICOM; nothing where it did not."""
-    role = Role.CT if assessed.organs is not None else Role.PET
-    series = plan.chosen.get(role)
-    if series is None or series.kind == "nifti":
-        return
+    """Writes seg.dcm and sr.dcm of an exam that came as DICOM, on the CT (else PET, else MR); nothing where it did not."""
     from irae.io.dicom_seg import write_seg
     from irae.io.dicom_sr import write_sr
 
+    files = {
+        role: [file.path for file in series.files] for role, series in plan.chosen.items() if series.kind != "nifti"
+    }
+    role = next((role for role in (Role.CT, Role.PET, Role.MR) if role in files), None)
+    if role is None:
+        return
     result = assessed.result
-    source = [file.path for file in series.files]
     seg = write_seg(
-        folder / "seg.dcm", source=source, organs=assessed.organs, foci=result.foci, foci_labels=assessed.foci_labels,
-        foci_geometry=assessed.foci_geometry, versions=result.versions, patient=result.patient,
+        folder / "seg.dcm", source=files[role], versions=result.versions, patient=result.patient,
+        organs=assessed.pituitary if role is Role.MR else assessed.organs,
+        foci=result.foci, foci_labels=assessed.foci_labels, foci_geometry=assessed.foci_geometry,
     )
-    write_sr(folder / "sr.dcm", result=result, source=source, seg=seg)
+    write_sr(folder / "sr.dcm", result=result, source=[path for paths in files.values() for path in paths], seg=seg)

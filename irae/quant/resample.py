@@ -48,7 +48,7 @@ def onto_grid(
             values = ndimage.gaussian_filter(array.astype(np.float32), sigma, mode="nearest")
     sampled: NDArray[Any] = ndimage.affine_transform(
         values, to_source[:3, :3], to_source[:3, 3], output_shape=target.shape,
-        output=array.dtype if order == 0 else np.float32, order=order, mode="constant", cval=outside,
+        output=array.dtype if order == 0 else np.float32, order=order, mode="grid-constant", cval=outside,
         prefilter=order > 1,
     )
     return sampled.astype(array.dtype, copy=False)
