@@ -98,7 +98,8 @@ def write_exam_page(
     first = baseline[0] if baseline is not None else None
     write_page(path, "exam.html.j2", {
         "result": result, "baseline": first, "course_link": "../course.html",
-        "headline": headline(result, first_exam=not past), "responses": response_rows(result), "hinges": hinge_sentences(result),
+        "headline": headline(result, first_exam=not past),
+        "responses": response_rows(result), "hinges": hinge_sentences(result),
         "findings": [(f, [(e, own_baseline(f, e, first)) for e in f.evidence]) for f in result.findings],
         "lesions": lesion_rows(result, past, targets), "past": past,
         "foci": sorted(result.foci, key=importance), "focus_name": focus_name,

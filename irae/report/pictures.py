@@ -330,15 +330,18 @@ def _telling_depth(side: Side, low: NDArray[np.float64], high: NDArray[np.float6
     score: dict[int, float] = {}
     if side.images.organs is not None:
         for names in IRAE_ORGANS.values():
-            depths, counts = np.unique(
-                np.round(_places(side.images.organs, names)[:, 1] / LEVEL_MM), return_counts=True
-            )
-            for depth, count in zip(depths, counts, strict=True):
-                score[int(depth)] = score.get(int(depth), 0.0) + float(np.sqrt(count))
+            levels, counts = np.unique(_levels(_places(side.images.organs, names)[:, 1]), return_counts=True)
+            for level, count in zip(levels, counts, strict=True):
+                score[int(level)] = score.get(int(level), 0.0) + float(np.sqrt(count))
     middle = (low + high) / 2
     if score:
-        middle[1] = max(score, key=lambda depth: score[depth]) * LEVEL_MM
+        middle[1] = (max(score, key=lambda level: score[level]) + 0.5) * LEVEL_MM
     return middle
+
+
+def _levels(positions_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Which LEVEL_MM thick level each position lies in; positions on a border go up whatever their rounding error."""
+    return np.floor(positions_mm / LEVEL_MM + 1e-6)
 
 
 def _projection(now: Side, before: Side | None) -> Picture:
@@ -416,9 +419,9 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
     places = _places(organs, names)
     if not len(places):
         return None
-    depths, counts = np.unique(np.round(places[:, through] / LEVEL_MM), return_counts=True)
+    levels, counts = np.unique(_levels(places[:, through]), return_counts=True)
     centre = places.mean(axis=0)
-    centre[through] = depths[np.argmax(counts)] * LEVEL_MM
+    centre[through] = (levels[np.argmax(counts)] + 0.5) * LEVEL_MM
     low, high = (corner.copy() for corner in now.body[Role.CT])
     if kind is CORONAL:
         low[2] = max(low[2], places[:, 2].min() - 30)

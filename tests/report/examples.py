@@ -87,7 +87,9 @@ def body(day: int, *, axes=(0, 1, 2), flips=(1, 1, 1), spots=(), move=(0.0, 0.0,
             inside = ellipsoid(grid, np.array(centre) + shift, (radius,) * 3)
             array[inside] = hu if column == 4 else suv
             foci[inside] = number
-        images[column] = (array + rng.normal(0, noise, grid.shape)).astype(np.float32)
+        straight = rng.normal(0, noise, [grid.shape[axes.index(world)] for world in range(3)])
+        turned = np.flip(straight.transpose(axes), [n for n, world in enumerate(axes) if flips[world] < 0])
+        images[column] = (array + turned).astype(np.float32)
     ct = Volume(array=images[4], geometry=ct_grid, quantity=Quantity.HU)
     pet = Volume(array=np.maximum(images[5], 0), geometry=pet_grid, quantity=Quantity.SUV_BW)
     names = {row[0]: row[1] for row in SHAPES}
