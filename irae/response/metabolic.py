@@ -237,7 +237,12 @@ def step_percist(
         overall, why = PMR, ("PER-4", f"SULpeak {float(pct):+.1f} % and {float(delta):+.2f}.")
     else:
         overall, why = SMD, ("PER-4", f"SULpeak {float(pct):+.1f} % and {float(delta):+.2f}: neither limb pair is met.")
-    return state, Answer(visit.id, visit.on, overall, values, tuple(flags), (why,))
+    reasons: list[Reason] = [why]
+    if overall == PMD and not read.new:
+        last = visit.on + timedelta(days=rules.confirm_days)
+        values["confirm_from"], values["confirm_to"] = visit.on + timedelta(days=1), last
+        reasons.append(("PER-5", f"To be confirmed by {last}, unless RECIST 1.1 progresses too."))
+    return state, Answer(visit.id, visit.on, overall, values, tuple(flags), tuple(reasons))
 
 
 def _rises(pct: Fraction, delta: Fraction, options: Options, rules: PercistRules) -> bool:

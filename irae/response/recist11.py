@@ -190,6 +190,10 @@ def _validity(case: Case) -> dict[str, Value]:
     baseline = need_baseline(case)
     broken = violations(baseline, case.imaging or Imaging(), case.options)
     found: dict[str, Value] = {"valid": not broken, "violations": broken}
+    treated_on = case.options.reference_date
+    if treated_on is not None:
+        days = (treated_on - baseline.on).days
+        found["baseline_within_4_weeks"] = 0 <= days <= RECIST_11.baseline_before_treatment_days
     if case.ask == "node_class":
         short = next((t.short for t in baseline.targets if t.is_node and t.short is not None), None)
         if short is None:
