@@ -208,7 +208,7 @@ def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
 
     names = {
         "lung": 0.05,
-        "heart": 0.06,
+        "heart": 0.045,
         "liver": 0.055,
         "spleen": 0.09,
         "thyroid_gland": 0.10,

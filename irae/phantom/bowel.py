@@ -13,7 +13,7 @@ from irae.phantom.shapes import Tube
 
 # By severity 1, 2, 3 (design values of the clinical reference, section 4.3).
 WALL_MM = (3.8, 6.0, 9.5)
-TRUE_SUV = (4.2, 6.0, 9.0)
+TRUE_SUV = (4.0, 5.4, 8.0)
 MUCOSA_HU = (20.0, 40.0, 60.0)
 STRANDING_MM = (3.0, 8.0, 14.0)
 EXTENT_MM = (300.0, 560.0, 2000.0)
@@ -79,7 +79,7 @@ def colon_profile(patient: Patient, visit: int, *, wall_suv: float) -> ColonProf
         hot = _window(arc, 0.0 if bowel.drawn["lobe"] < 0.5 else bowel.drawn["start"] * (total - length), length)
         second = _window(arc, (0.35 + 0.6 * bowel.drawn["start"]) * total, 50.0)
         hot = np.maximum(hot, 0.7 * second)
-        suv = suv * (1 + hot * 1.6 * bowel.drawn["suv"])
+        suv = suv * (1 + hot * 2.0 * bowel.drawn["suv"])
     if (drug := patient.confounder("metformin", visit)) is not None:
         # Diffuse, continuous, wall and lumen, most in the descending colon and sigmoid; the wall stays thin.
         rise = np.interp(arc / total, [0, 0.3, 0.6, 0.9, 1.0], [0.7, 0.75, 1.0, 1.1, 0.6]) * 4.0 * drug.drawn["suv"]

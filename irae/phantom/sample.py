@@ -83,7 +83,9 @@ def training_sample(
 
 def sella_geometry(head: Geometry, rng: np.random.Generator, *, box_mm: float = 96.0) -> Geometry:
     """A random crop of a head grid of about the asked size; the sella lies somewhere inside."""
-    centre = head.to_index((*head.to_world((np.array(head.shape) - 1) / 2), 0.0, 12.0, -24.0, *rng.uniform(-22, 22, 3)))
+    offset = np.array([0.0, 12.0, -24.0])  # from the middle of the head to the sella
+    middle = head.to_world((np.array(head.shape) - 1) / 2)
+    centre = head.to_index(middle + offset + rng.uniform(-22, 22, 3))
     half = np.array([box_mm / 2 / s for s in head.spacing_mm])
     start = np.maximum(np.floor(centre - half), 0).astype(int)
     stop = np.minimum(np.ceil(centre + half), np.array(head.shape)).astype(int)

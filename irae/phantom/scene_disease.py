@@ -16,11 +16,11 @@ from irae.phantom.patient import Patient
 from irae.phantom.scene import Stage, visit_materials
 from irae.phantom.spots import spots
 
-# Pneumonitis by severity 1..3 (design values): share of the lungs, ground glass HU, consolidated share, SUV95.
+# Pneumonitis by severity 1..3 (design values): share of the lungs, ground glass HU, consolidated share, true SUV.
 EXTENT = (0.11, 0.36, 0.65)
 GROUND_GLASS_HU = (-560.0, -560.0, -440.0)
 SOLID_SHARE = (0.05, 0.20, 0.40)
-TARGET_SUV = (2.1, 3.1, 4.6)
+TARGET_SUV = (2.6, 2.9, 3.4)
 # How much of an opacity is consolidated, against the table, by pattern.
 _SOLID_BY_PATTERN = {"op": 2.2, "nsip": 0.15, "hp": 0.0, "aip": 1.0, "pneumonia": 3.5, "radiation": 1.6}
 NECROSIS_FROM_MM = 32.0  # larger metastases have a core without blood supply

@@ -76,7 +76,7 @@ TISSUES: dict[str, Tissue] = {
     "bile": Tissue(8, 8, 4, 0.6, 0.2, 0.6),
     "stomach_wall": Tissue(38, 90, 8, 2.6, 0.28, 1.2),
     "stomach_content": Tissue(18, 18, 12, 0.5, 0.2, 0.8, 1.0),
-    "bowel_wall": Tissue(36, 92, 8, 2.6, 0.25, 1.2),
+    "bowel_wall": Tissue(36, 92, 8, 2.6, 0.32, 1.2),
     "small_bowel_wall": Tissue(36, 95, 8, 2.3, 0.25, 1.2),
     "small_bowel_content": Tissue(18, 20, 8, 0.6, 0.2, 0.7),
     "stool": Tissue(25, 25, 15, 0.7, 0.3, 0.9, 3.0),

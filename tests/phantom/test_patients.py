@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from irae.core.anatomy import BY_NAME, Irae
+from irae.core.exam import Role
 from irae.core.focus import Nature
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage
@@ -20,8 +21,10 @@ NONE = dict.fromkeys(Irae, 0.0)
 
 
 def _patient(seed=3, *, force=None, confounder=None, visits=2, phase=Phase.PORTAL, **plan):
-    disease = DiseasePlan(irae=NONE, force=force or {}, confounder={**QUIET, **(confounder or {})}, min_lesions=2, max_lesions=2,
-                          lesion_course="stable")
+    disease = DiseasePlan(
+        irae=NONE, force=force or {}, confounder={**QUIET, **(confounder or {})}, min_lesions=2, max_lesions=2,
+        lesion_course="stable",
+    )
     return draw_patient(
         np.random.default_rng(seed), visits=visits, disease=disease,
         plan=VisitPlan(phase=phase, has_pet=True, mr=False, **plan),
@@ -224,6 +227,15 @@ def test_wrong_calls_are_refused():
         draw_patient(np.random.default_rng(0), visits=0)
     with pytest.raises(ValueError, match="nothing to render"):
         render_exam(patient, 0, with_ct=False, with_pet=False, with_mr=False)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_mr_sample_holds_the_gland_in_a_small_box(seed):
+    sample = training_sample(seed, spacing_mm=6.0, with_ct=False, with_pet=False, with_mr=True)
+    assert set(sample.exam.volumes) == {Role.MR}
+    assert sample.pituitary.coverage["pituitary"] is Coverage.WHOLE
+    assert 0.15 < sample.pituitary.volume_ml("pituitary") < 1.6
+    assert max(np.array(sample.exam.mr.geometry.shape) * sample.exam.mr.geometry.spacing_mm) < 102
 
 
 def test_a_training_sample_is_quick():
