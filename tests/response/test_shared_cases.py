@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from irae.io.response_tables import plain, read_case
-from irae.response import score_case
+from irae.response import DECISIONS, score_case
 
 SHARED = Path(os.environ.get("IRAE_SHARED_REFERENCE",
                              Path(__file__).resolve().parents[2].parent / "shared" / "reference"))
@@ -65,3 +65,30 @@ def test_every_shared_case_is_right() -> None:
     wrong = [line for raw in content["cases"] for line in failures(raw, content["options_defaults"])]
     assert not wrong, "\n".join(wrong)
     assert len(content["cases"]) >= 163
+
+
+@pytest.mark.skipif(not CASES.is_file(), reason=f"the shared reference is not beside the project ({CASES})")
+def test_the_alternative_of_a_contested_case_is_one_of_the_accepted_answers() -> None:
+    """Where the reference lists the answers it would accept, every value of the decision gives one of them."""
+    content = load()
+    options = {d.id: d for d in DECISIONS}
+    changed: set[str] = set()
+    for raw in content["cases"]:
+        if not raw.get("contested"):
+            continue
+        decision = options[raw["decision"]]
+        accepted = {row["tp"]: row.get("accept") for row in raw.get("expected") or ()}
+        default = None
+        for value in decision.values:
+            read = read_case(raw, defaults=content["options_defaults"], override={decision.id: value})
+            scored = score_case(read.case, read.criterion)
+            said = ([a.overall for a in scored.answers], dict(scored.summary))
+            default = default or said
+            if said != default:
+                changed.add(decision.id)
+            for answer in scored.answers:
+                allowed = accepted.get(answer.tp)
+                assert not allowed or answer.overall in allowed, f"{raw['id']} {decision.id}={value}: {answer}"
+            best = raw["expected_summary"].get("accept")
+            assert not best or scored.summary["best_overall_response"] in best, f"{raw['id']} {decision.id}={value}"
+    assert changed >= {"DEC-02", "DEC-04", "DEC-06", "DEC-07", "DEC-08", "DEC-09", "DEC-12", "DEC-15", "DEC-16"}
