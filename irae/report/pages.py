@@ -22,7 +22,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "png": lambda png: "data:image/png;base64," + base64.b64encode(png).decode("ascii"),
         "number": words.number, "percent": words.percent, "probability": words.probability, "organ": words.organ,
-        "short_hash": words.short_hash,
+        "short_hash": words.short_hash, "typeset": words.typeset,
     }
     environment.globals |= {"words": words, "palette": palette}
     return environment

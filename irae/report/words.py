@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from irae.core.anatomy import BY_NAME, Irae
 from irae.core.assessment import View
 from irae.core.exam import Role
@@ -113,7 +115,9 @@ def number(value: float | None, unit: str = "", *, digits: int | None = None) ->
     if value is None:
         return MISSING
     if digits is None:
-        digits = {"mm": 1, "mL": 1, "HU": 0, "%": 0, "g": 0, "g/mL": 2}.get(unit, 2)
+        digits = {"mm": 1, "mL": 1, "cm": 1, "HU": 0, "%": 1, "g": 0, "g/mL": 2, "min": 0}.get(unit, 2)
+        if unit == "1" and value == round(value):
+            digits = 0
         if unit == "mL" and abs(value) >= 100:
             digits = 0
     text = f"{value:.{digits}f}"
@@ -144,6 +148,24 @@ def probability(value: float | None) -> str:
     if value > 0.99:
         return "> 0.99"
     return "< 0.01" if value < 0.01 else f"{value:.2f}"
+
+
+def typeset(text: str) -> str:
+    """A sentence of the rules as it is printed: comparison signs, and SUV in capitals.
+
+    >>> typeset("suv95 rise 43.2 %: met (>= 40 %)")
+    'SUV95 rise 43.2 %: met (≥ 40 %)'
+    """
+    return re.sub(r"\b(suv|hu|tbr)(?=\d|\b)", lambda m: m[0].upper(), text.replace(">=", "≥").replace("<=", "≤"))
+
+
+def cutoff(reference: str, unit: str) -> str:
+    """A cut-off with its unit, where it does not name one.
+
+    >>> cutoff(">= 4", "mm"), cutoff("> 2.7 g/mL", "g/mL"), cutoff(">= 2", "1")
+    ('≥ 4 mm', '> 2.7 g/mL', '≥ 2')
+    """
+    return typeset(reference if unit in ("", "1") or unit in reference else f"{reference} {unit}")
 
 
 def measure_name(name: str) -> str:
