@@ -62,6 +62,18 @@ REASONS: dict[str, Reason] = {
         "The scan is shorter than it was sent: damaged images at its end were left out.",
         "Unusable files beyond the first or last usable slice; the rest is complete.", _RESEND,
     ),
+    "files_left_aside": Reason(
+        "A few images of the series fit nowhere in it and were left out; an end of the scan may be missing.",
+        "Files of the series UID that differ in size, spacing, orientation, frame of reference or SOP class.", _RESEND,
+    ),
+    "damaged_files_beside": Reason(
+        "Damaged files lie beside the scan; if they belong to it, an end of it is missing.",
+        "Unreadable files of unknown series in the same folder; no gap inside the stack.", _RESEND,
+    ),
+    "fewer_slices_than_declared": Reason(
+        "The scan has fewer images than it says; an end of it may be missing.",
+        "Number of Slices (PET) or Images in Acquisition above the slices found; no gap inside.", _RESEND,
+    ),
     "rescale_missing": Reason(
         "The header lacks the rescaling to HU; the values themselves are HU.",
         "Rescale Slope/Intercept missing; 1 and 0 assumed and air and soft tissue found where HU have them.", _NOTHING,
@@ -167,6 +179,10 @@ REASONS: dict[str, Reason] = {
         "Check where it came from.",
     ),
     # quarantined: series
+    "identity_contradicts": Reason(
+        "The images of one series name different patients or dates.",
+        "Patient ID, Study Instance UID or Study Date differ within a Series Instance UID.", "Ask the PACS.",
+    ),
     "date_missing": Reason(
         "The images have no date, so their place in the course is unknown.", "No usable DA among the four dates.",
         "Correct the header.",

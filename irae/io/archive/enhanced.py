@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,8 +34,7 @@ _GROUPS = (
     ("CTReconstructionSequence", "ConvolutionKernel", "ConvolutionKernel"),
     ("FrameAnatomySequence", "FrameLaterality", "FrameLaterality"),
 )
-# Attributes of the whole object that only the enhanced classes have, and the classic keyword they answer.
-_WHOLE = (("DecayCorrected", "DecayCorrected"), ("AttenuationCorrected", "AttenuationCorrected"))
+_TEXTS = frozenset({"RescaleType", "StackID", "AcquisitionDateTime", "ConvolutionKernel", "FrameLaterality"})
 
 
 def frames_of(header: Header) -> tuple[Header, ...]:
@@ -43,6 +43,17 @@ def frames_of(header: Header) -> tuple[Header, ...]:
     Raises:
         StudyError: ``multiframe_inconsistent``, ``geometry_missing`` or ``header_broken``.
     """
+    try:
+        return _frames(header)
+    except StudyError:
+        raise
+    except Exception as error:  # functional groups of the wrong kind: sequences that are texts, texts that are numbers
+        raise StudyError(
+            "multiframe_inconsistent", f"{header.file.name}: functional groups do not read ({type(error).__name__})"
+        ) from error
+
+
+def _frames(header: Header) -> tuple[Header, ...]:
     name = header.file.name
     dataset = read_dataset(header.file, pixels=False)
     count = header.get("NumberOfFrames", 1)
@@ -72,10 +83,7 @@ def frames_of(header: Header) -> tuple[Header, ...]:
     headers = []
     for number, frame in enumerate(frames):
         values = dict(common, _frame=number)
-        try:
-            _take(frame, values)
-        except (TypeError, ValueError) as error:
-            raise StudyError("multiframe_inconsistent", f"{name}: frame {number + 1} does not read") from error
+        _take(frame, values)
         span = None
         if header.pixels is not None and header.syntax != EXPLICIT_BE:
             span = (header.pixels[0] + number * size, size)
@@ -96,13 +104,18 @@ def _take(groups: Any, values: dict[str, Any]) -> None:
         value = None if item is None else item.get(attribute)
         if value is None or value == "":
             continue
-        if isinstance(value, str):
-            values[keyword] = value if keyword != "ConvolutionKernel" else (value,)
+        if keyword in _TEXTS:
+            values[keyword] = str(value) if isinstance(value, str) else tuple(map(str, value))
         elif hasattr(value, "__iter__"):
-            many = tuple(value)
-            values[keyword] = tuple(float(v) for v in many) if not isinstance(many[0], str) else many
+            values[keyword] = tuple(_finite(float(v)) for v in value)
         else:
-            values[keyword] = float(value)
+            values[keyword] = _finite(float(value))
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
 
 
 def frame_reader(headers: tuple[Header, ...]) -> Callable[[int], NDArray[Any]]:

@@ -46,6 +46,8 @@ class Group:
     headers: tuple[Header, ...]
     notices: tuple[Notice, ...] = ()
     decisions: tuple[str, ...] = ()
+    left_aside: int = 0
+    contradiction: str = ""
 
 
 def is_enhanced(header: Header) -> bool:
@@ -67,14 +69,17 @@ def modality_of(header: Header) -> str:
 
 def grouped(headers: Iterable[Header]) -> list[Group]:
     """Series by patient and UID; within one, stacks by kind, size and orientation, then by phase."""
-    series: dict[Hashable, list[Header]] = defaultdict(list)
+    series: dict[tuple[str, str, str], list[Header]] = defaultdict(list)
     for header in headers:
         patient, _ = _patient(header)
         uid = header.text("SeriesInstanceUID") or _made_uid(header)
         series[patient, uid, header.text("StudyInstanceUID")].append(header)
     groups: list[Group] = []
     seen: dict[str, int] = defaultdict(int)
-    for (patient, uid, _), members in series.items():  # type: ignore[misc]
+    parts: dict[str, list[int]] = defaultdict(list)
+    for (_, uid, _), members in series.items():
+        parts[uid].append(len(members))
+    for (patient, uid, _), members in series.items():
         stacks = [
             stack for kind in _by(members, _kind) for facing in _orientations(kind) for stack in _phases(facing)
         ]
@@ -90,12 +95,34 @@ def grouped(headers: Iterable[Header]) -> list[Group]:
                 )
             if not stack[0].text("SeriesInstanceUID"):
                 decisions.append("no series UID: grouped by study, number, description, size and orientation")
+            aside = sum(
+                len(other) for other in stacks
+                if other is not stack and _is_leftover(other, stack)
+            )
             _, notices = _patient(stack[0])
             groups.append(Group(
                 key=key, series_uid=uid, patient=patient, modality=modality_of(stack[0]), headers=tuple(stack),
-                notices=notices, decisions=tuple(decisions),
+                notices=notices, decisions=tuple(decisions), left_aside=aside, contradiction=_contradiction(
+                    stack, parts[uid]
+                ),
             ))
     return groups
+
+
+def _is_leftover(piece: Sequence[Header], stack: Sequence[Header]) -> bool:
+    """A few files of a series that fit no stack, and are no localizer: perhaps slices of the stack with a wrong tag."""
+    few = len(piece) <= max(2, len(stack) // 10) and len(piece) < len(stack)
+    return few and not is_enhanced(piece[0]) and "LOCALIZER" not in piece[0].get("ImageType", ())
+
+
+def _contradiction(stack: Sequence[Header], parts: Sequence[int]) -> str:
+    """What speaks against believing who and when a stack is; empty where nothing does."""
+    if len(parts) > 1 and min(parts) < 3 and max(parts) > 1:
+        return "files of this series name different patients or studies"
+    days = {header.get("StudyDate") for header in stack}
+    if len(days) > 1:
+        return "files of this series name different study dates"
+    return ""
 
 
 def _patient(header: Header) -> tuple[str, tuple[Notice, ...]]:

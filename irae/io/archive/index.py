@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -17,8 +19,8 @@ from irae.io.archive.choice import best, judged
 from irae.io.archive.codes import Outcome
 from irae.io.archive.discover import LIMITS, Limits, discover
 from irae.io.archive.enhanced import frames_of
-from irae.io.archive.geometry import stack
-from irae.io.archive.grouping import ROLE_MODALITIES, Group, grouped, is_enhanced, without_copies
+from irae.io.archive.geometry import Stack, stack
+from irae.io.archive.grouping import ROLE_MODALITIES, Group, grouped, is_enhanced, modality_of, without_copies
 from irae.io.archive.headers import Header, read_header
 from irae.io.archive.identity import exam_date
 from irae.io.archive.loose import is_nifti, nifti_plan
@@ -32,6 +34,8 @@ _FOREIGN = (
     ".tif", ".tiff", ".nrrd", ".mha", ".mhd", ".mat", ".py", ".exe", ".inf", ".ini", ".log", ".db", ".sqlite", ".yaml",
     ".yml", ".bval", ".bvec", ".docx", ".xlsx", ".pptx", ".safetensors", ".npy", ".npz", ".ds_store",
 )
+_MAYBE_SLICES = frozenset({"empty_file", "not_dicom", "header_broken", "unreadable", "too_large", "zip_broken"})
+_BELONGS = ("SeriesInstanceUID", "StudyInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 _TEXT_BYTES = frozenset(range(32, 127)) | {9, 10, 13}
 
 
@@ -80,8 +84,26 @@ def index_archive(source: Path, *, scratch: Path, limits: Limits = LIMITS) -> Ar
             bad[header.text("SeriesInstanceUID")].append(header)
     for header, _ in conflicts:
         bad[header.text("SeriesInstanceUID")].append(header)
-    plans.extend(_planned(group, len(bad.get(group.series_uid, ()))) for group in grouped(good))
+    beside = _unknown_beside(rows)
+    plans.extend(
+        _planned(group, len(bad.get(group.series_uid, ())), _beside(group, beside)) for group in grouped(good)
+    )
     return _assembled(source, plans, rows)
+
+
+def _unknown_beside(rows: Sequence[FileOutcome]) -> Counter[str]:
+    """Damaged files of no known series, by folder."""
+    return Counter(
+        str(PurePosixPath(row.path).parent) for row in rows
+        if row.outcome is Outcome.QUARANTINED and not row.series_uid and row.code in _MAYBE_SLICES
+    )
+
+
+def _beside(group: Group, damaged: Counter[str]) -> int:
+    if not damaged:
+        return 0
+    folders = {str(PurePosixPath(header.file.name).parent) for header in group.headers}
+    return sum(damaged[folder] for folder in folders)
 
 
 def _looked_at(file: FoundFile, rows: list[FileOutcome]) -> Header | None:
@@ -126,9 +148,16 @@ def _sha256(path: Path) -> str:
 
 
 def _unusable(header: Header) -> StudyError | None:
-    """What makes one file of an imaging series useless by itself."""
-    if header.text("Modality").upper() not in ROLE_MODALITIES:
+    """What makes one file useless by itself, whatever series it may belong to."""
+    name, modality = header.file.name, modality_of(header)
+    if not re.fullmatch(r"[A-Z0-9_]{2,16}", modality):
+        return StudyError("header_broken", f"{name}: the header does not say what it is (modality {modality[:16]!r})")
+    if modality not in ROLE_MODALITIES:
         return None
+    lost = [word for word in ("Rows", "Columns", "BitsAllocated") if header.get(word) is None]
+    if lost or not any(header.text(word) for word in _BELONGS):
+        what = ", ".join(lost) or "all of series, study and date"
+        return StudyError("header_broken", f"{name}: {what} missing in the header")
     try:
         check_format(header)
     except StudyError as error:
@@ -136,7 +165,7 @@ def _unusable(header: Header) -> StudyError | None:
     return None
 
 
-def _planned(group: Group, unreadable: int) -> SeriesPlan:
+def _planned(group: Group, unreadable: int, beside: int) -> SeriesPlan:
     """One stack as a plan: identity, geometry, judgement."""
     first = group.headers[0]
     day, said = exam_date(first.values)
@@ -150,7 +179,9 @@ def _planned(group: Group, unreadable: int) -> SeriesPlan:
         files=tuple(header.file for header in group.headers),
     )
     try:
-        return _judged_stack(plan, first, unreadable)
+        if group.contradiction and plan.modality in ROLE_MODALITIES:
+            raise StudyError("identity_contradicts", f"series {plan.key}: {group.contradiction}")
+        return _judged_stack(plan, first, _Losses(unreadable, group.left_aside, beside))
     except StudyError as error:
         return plan.decided(Outcome.QUARANTINED, error.code, error.text)
     except Exception as error:  # one bad series must never stop the others
@@ -159,7 +190,16 @@ def _planned(group: Group, unreadable: int) -> SeriesPlan:
         )
 
 
-def _judged_stack(plan: SeriesPlan, first: Header, unreadable: int) -> SeriesPlan:
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    """Files that may be slices of a stack and are not in it."""
+
+    unreadable: int  # damaged, of this series
+    left_aside: int  # of this series, but fit no stack
+    beside: int  # damaged, of no known series, in the same folder
+
+
+def _judged_stack(plan: SeriesPlan, first: Header, losses: _Losses) -> SeriesPlan:
     if plan.modality in _ANNOTATIONS:
         return plan.decided(Outcome.IGNORED, "annotation", f"{plan.modality} is an annotation, not an image")
     if plan.modality == "RWV":
@@ -178,16 +218,16 @@ def _judged_stack(plan: SeriesPlan, first: Header, unreadable: int) -> SeriesPla
     spacing = tuple(round(float(s), 4) for s in np.linalg.norm(arranged.affine[:3, :3], axis=0))
     facts = dict(
         plan.facts, shape=arranged.shape, spacing_mm=spacing, orientation=arranged.decisions[0],
-        field_of_view_mm=max(arranged.shape[0] * spacing[0], arranged.shape[1] * spacing[1]), unreadable=unreadable,
+        field_of_view_mm=max(arranged.shape[0] * spacing[0], arranged.shape[1] * spacing[1]),
     )
     files = plan.files if plan.kind == "enhanced" else tuple(plan.headers[n].file for n in arranged.order)
     extra = tuple(plan.headers[n].file for _, n in arranged.duplicates) if plan.kind != "enhanced" else ()
     plan = plan.decided(plan.outcome, plan.code, plan.text, *arranged.decisions, facts=facts, files=(*files, *extra))
-    plan = _with_repairs(plan, arranged, unreadable)
+    plan = _with_repairs(plan, arranged, losses)
     return judged(plan)
 
 
-def _with_repairs(plan: SeriesPlan, arranged, unreadable: int) -> SeriesPlan:  # type: ignore[no-untyped-def]
+def _with_repairs(plan: SeriesPlan, arranged: Stack, losses: _Losses) -> SeriesPlan:
     repairs: list[tuple[str, str, Notice | None]] = []
     role = {"CT": "CT", "PT": "PET", "MR": "MR"}[plan.modality]
     if plan.series_uid.startswith("no-uid-"):
@@ -200,10 +240,21 @@ def _with_repairs(plan: SeriesPlan, arranged, unreadable: int) -> SeriesPlan:  #
     if arranged.thickness_from_header:
         repairs.append(("single_slice", arranged.decisions[-1],
                         Notice("single_slice", f"The {role} is a single slice: extents and volumes are not reliable.")))
-    if unreadable:
-        text = f"{unreadable} files of the series could not be used, all beyond its first or last slice"
-        repairs.append(("slices_unreadable_at_end", text,
-                        Notice("scan_shortened", f"{unreadable} damaged slices at the {role}'s end are left out.")))
+    declared = _declared(plan.headers[0])
+    slices = arranged.shape[2]
+    shortened = Notice("scan_shortened", f"Slices at an end of the {role} may be missing.")
+    if losses.unreadable:
+        text = f"{losses.unreadable} files of the series could not be used, all beyond its first or last slice"
+        repairs.append(("slices_unreadable_at_end", text, shortened))
+    if losses.left_aside:
+        text = f"{losses.left_aside} files of the series differ in size, orientation or kind and were left aside"
+        repairs.append(("files_left_aside", text, shortened))
+    if losses.beside:
+        text = f"{losses.beside} damaged files of no known series lie in the same folder"
+        repairs.append(("damaged_files_beside", text, shortened))
+    if declared is not None and slices > 1 and declared > slices:
+        text = f"the header declares {declared} slices, {slices} are here without a gap"
+        repairs.append(("fewer_slices_than_declared", text, shortened))
     if any(is_lossy(header) for header in plan.headers):
         repairs.append(("lossy_compression", "the pixels went through lossy compression",
                         Notice("lossy_compression", f"The {role} was compressed with loss.")))
@@ -211,8 +262,15 @@ def _with_repairs(plan: SeriesPlan, arranged, unreadable: int) -> SeriesPlan:  #
         return plan
     notices = tuple(notice for _, _, notice in repairs if notice is not None)
     return plan.decided(
-        Outcome.REPAIRED, repairs[0][0], "; ".join(text for _, text, _ in repairs), notices=(*plan.notices, *notices)
+        Outcome.REPAIRED, repairs[0][0], "; ".join(text for _, text, _ in repairs),
+        notices=tuple(dict.fromkeys((*plan.notices, *notices))),
     )
+
+
+def _declared(first: Header) -> int | None:
+    """How many slices the header says the scan has; None where it does not say."""
+    said = first.get("NumberOfSlices") if first.text("Modality") == "PT" else first.get("ImagesInAcquisition")
+    return int(said) if said else None
 
 
 def _assembled(source: Path, plans: Sequence[SeriesPlan], rows: list[FileOutcome]) -> ArchiveIndex:
@@ -254,6 +312,7 @@ def rows_of(series: SeriesPlan) -> list[FileOutcome]:
 
 def _exam(patient: str, day: date, members: Sequence[SeriesPlan]) -> ExamPlan:
     chosen: dict[Role, SeriesPlan] = {}
+    members = [_not_alone(plan, members) for plan in members]
     unchosen = [plan for plan in members if plan.role is None or not plan.usable]
     frame = ""
     for role in (Role.PET, Role.CT, Role.MR):
@@ -264,12 +323,47 @@ def _exam(patient: str, day: date, members: Sequence[SeriesPlan]) -> ExamPlan:
         unchosen.extend(rest)
         if role is Role.PET and chosen[role].headers:
             frame = chosen[role].headers[0].text("FrameOfReferenceUID")
-    chosen = {role: chosen[role] for role in Role if role in chosen}
+    chosen = {role: _with_strays(chosen[role], unchosen) for role in Role if role in chosen}
     chosen, unchosen = compared_with_mappings(chosen, unchosen)
     return ExamPlan(
         patient=patient, acquired_on=day, chosen=chosen, unchosen=tuple(unchosen),
         notices=tuple(_notices(chosen, unchosen, day)),
     )
+
+
+def _not_alone(plan: SeriesPlan, others: Sequence[SeriesPlan]) -> SeriesPlan:
+    """A single slice stands in for no refused stack: it is set aside where one of its modality was quarantined."""
+    refused = any(
+        other.modality == plan.modality and other.outcome is Outcome.QUARANTINED and len(other.files) >= 3
+        for other in others
+    )
+    if not (refused and plan.usable and len(plan.headers) == 1 and plan.kind == "dicom"):
+        return plan
+    return plan.decided(
+        Outcome.IGNORED, "files_left_aside", f"a single slice beside a refused {plan.modality} series is not used"
+    )
+
+
+def _with_strays(plan: SeriesPlan, others: Sequence[SeriesPlan]) -> SeriesPlan:
+    """The chosen series, marked where single slices under other UIDs lie exactly where its next slices would."""
+    if len(plan.headers) < 3 or not plan.usable:
+        return plan
+    arranged = stack(plan.headers)
+    step = arranged.affine[:3, 2]
+    first = arranged.affine[:3, 3]
+    ends = (first - step, first + step * arranged.shape[2])
+    strays = 0
+    for other in others:
+        if other.code != "not_chosen" or other.modality != plan.modality or not 1 <= len(other.headers) <= 2:
+            continue
+        place = other.headers[0].get("ImagePositionPatient")
+        here = np.array(place) * (-1.0, -1.0, 1.0)
+        strays += any(float(np.abs(here - end).max()) < 0.1 * float(np.linalg.norm(step)) for end in ends)
+    if not strays:
+        return plan
+    text = f"{strays} slices under another series UID continue this stack; they were left aside"
+    notice = Notice("scan_shortened", f"Slices at an end of the {plan.modality} may be missing.")
+    return plan.decided(Outcome.REPAIRED, "files_left_aside", text, notices=(*plan.notices, notice))
 
 
 def _notices(chosen: dict[Role, SeriesPlan], unchosen: Iterable[SeriesPlan], day: date) -> Iterable[Notice]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.errors import StudyError
+from irae.core.volume import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,9 @@ class Plausible:
     least_tissue: float = 0.01
     least_dark: float = 0.002  # air, lung or fat somewhere in or around a body
     highest_hu: float = 35000.0
+    hu_jump: float = 400.0  # between the means of neighbouring slices, where their rescale differs
+    suv_jump: float = 30.0  # times the means of the neighbouring slices
+    suv_jump_from: float = 0.5
     suv_top: tuple[float, float] = (0.2, 2000.0)  # the highest voxel
     suv_bulk: tuple[float, float] = (0.02, 30.0)  # mean of the voxels above a tenth of the 99th percentile
 
@@ -65,6 +70,37 @@ def check_suv(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIB
             f"{name}: SUV up to {top:.4g}, {bulk:.4g} on average in the body; a person has about 1",
         )
     return f"SUV plausible: {bulk:.2f} on average in the body, {top:.1f} at most"
+
+
+def check_slice_scales(
+    means: Sequence[float], scales: Sequence[tuple[float, float]], quantity: Quantity, name: str,
+    limits: Plausible = PLAUSIBLE,
+) -> None:
+    """Refuses a slice whose own rescale lifts it out of its neighbourhood: its header is wrong, not the patient.
+
+    Args:
+        means: Mean of each slice, in order.
+        scales: (slope, intercept) of each slice.
+        quantity: What the values are; MR is not judged.
+        name: For the message.
+        limits: Plausibility limits.
+
+    Raises:
+        StudyError: ``rescale_invalid`` (CT) or ``suv_implausible`` (PET).
+    """
+    if len(set(scales)) < 2 or len(means) < 3:
+        return
+    for k, mean in enumerate(means):
+        beside = [means[n] for n in (k - 2, k - 1, k + 1, k + 2) if 0 <= n < len(means)]
+        middle = float(np.median(beside))
+        if quantity is Quantity.HU and abs(mean - middle) > limits.hu_jump:
+            raise StudyError(
+                "rescale_invalid", f"{name}: slice {k + 1} has its own rescale and lies {mean - middle:.0f} HU off"
+            )
+        if quantity is Quantity.SUV_BW and mean > limits.suv_jump_from and mean > limits.suv_jump * max(beside):
+            raise StudyError(
+                "suv_implausible", f"{name}: slice {k + 1} has {mean / max(max(beside), 1e-9):.0f} times its neighbours"
+            )
 
 
 def _sample(array: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from irae.io.archive.headers import EXPLICIT_BE, UNCOMPRESSED, Header
 from irae.io.archive.index import rows_of
 from irae.io.archive.pet import height_cm
 from irae.io.archive.pixels import read_slice, rescale
-from irae.io.archive.plausibility import check_hu, check_suv
+from irae.io.archive.plausibility import check_hu, check_slice_scales, check_suv
 from irae.io.archive.values import ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
 from irae.io.archive.volumes import assemble, canonical
 from irae.io.nifti import read_volume
@@ -135,15 +135,23 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     arranged = stack(headers)
     ordered = tuple(headers[n] for n in arranged.order)
     scales, plan = _scales(ordered, plan)
+    varied = len(set(scales)) > 1
     reader = _stored(ordered, plan)
     _agreeing_duplicates(headers, arranged, plan)
 
+    means: list[float] = []
+
     def place(number: int) -> tuple[NDArray[Any], float, float]:
-        return reader(number), *scales[number]
+        stored, (slope, intercept) = reader(number), scales[number]
+        if varied:
+            means.append(float(stored.mean()) * slope + intercept)
+        return stored, slope, intercept
 
     frame = ordered[0].text("FrameOfReferenceUID") or None
     outside = AIR_HU if plan.role is Role.CT else 0.0
     array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
+    if varied:
+        check_slice_scales(means, scales, quantity, plan.description or plan.key)
     plan = _checked(array, plan)
     return Volume(array=array, geometry=geometry, quantity=quantity), plan
 

@@ -441,7 +441,7 @@ def scout_mixed_in(folder):
     put(folder, [*ct(), *scout])
 
 
-@case(ACCEPT)
+@case(fixed("files_left_aside"))
 def three_plane_scout_mixed_in(folder):
     scouts = [series("CT", slices=1, cosines=c)[0] for c in ((0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1))]
     for n, ds in enumerate(scouts):
@@ -651,6 +651,56 @@ def no_date(folder):
 @case(ACCEPT)
 def study_date_broken_others_fine(folder):
     put(folder, StudyDate="2026AB14")
+
+
+@case(bad("missing_slice"))
+def series_uid_of_one_slice_lost(folder):
+    put(folder, SeriesInstanceUID=lambda k: f"{UID}.66" if k == 5 else f"{UID}.1")
+
+
+@case(fixed("files_left_aside"), value=False)
+def series_uid_of_the_last_slice_lost(folder):
+    put(folder, SeriesInstanceUID=lambda k: f"{UID}.66" if k == 11 else f"{UID}.1")
+
+
+@case(fixed("damaged_files_beside"), value=False)
+def last_slice_is_garbage(folder):
+    put(folder)[11].write_bytes(os.urandom(4000))
+
+
+@case(fixed("slices_unreadable_at_end"), value=False)
+def last_slice_without_modality(folder):
+    image = "1.2.840.10008.5.1.4.1.1.2"
+    put(folder, Modality=lambda k: "" if k == 11 else "CT", SOPClassUID=lambda k: "" if k == 11 else image)
+
+
+@case(fixed("fewer_slices_than_declared"))
+def declares_more_slices(folder):
+    put(folder, ImagesInAcquisition=20)
+
+
+@case(bad("identity_contradicts"))
+def one_slice_of_another_patient(folder):
+    put(folder, PatientID=lambda k: "P01" if k else "P09")
+
+
+@case(bad("identity_contradicts"))
+def study_dates_differ(folder):
+    put(folder, StudyDate=lambda k: "20260314" if k else "20260315")
+
+
+@case(bad("rescale_invalid"))
+def one_slice_with_its_own_intercept(folder):
+    put(folder, RescaleIntercept=lambda k: "0" if k == 4 else "-1024")
+
+
+@case(ACCEPT, value=False)
+def rescale_differs_and_is_right(folder):
+    made = ct(RescaleSlope=lambda k: "2" if k % 2 else "1")
+    for ds in made[1::2]:
+        values = np.frombuffer(ds.PixelData, "<i2")
+        ds.PixelData = (np.round((values - 1024) / 2) * 1 + 512).astype("<i2").tobytes()
+    put(folder, made)
 
 
 @case(bad("missing_slice"))
