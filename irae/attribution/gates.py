@@ -99,6 +99,9 @@ def head_and_neck(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | 
         return None
     if focus.organ is not None and focus.organ != NODE_SITE:
         return None
+    if focus.suv_max <= rules.gland_suv and focus.longest_mm >= rules.gland_mm:
+        return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: salivary gland",
+                    "A broad focus of low uptake beside jaw or throat: a salivary gland.")
     midline = abs(focus.features.get("off_midline_mm", 99.0)) <= 15.0
     if midline or focus.features.get("symmetry", 0.0) >= 0.5:
         return Gate(Nature.PHYSIOLOGIC, 0.85, "physiologic: tonsils or glands",
@@ -148,7 +151,23 @@ def thyroid_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate |
                 "Focal thyroid uptake is a nodule until shown otherwise (malignant in 11-15 %): ultrasound.")
 
 
+def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """A thin upright tube on the way from a kidney to the bladder."""
+    get = focus.features.get
+    on_the_way = get("off_ureter_mm", 999.0) <= rules.ureter_off_mm
+    thin = focus.short_mm <= rules.ureter_short_mm
+    upright = get("vertical_mm", 0.0) >= 1.5 * max(focus.longest_mm, 8.0)
+    if focus.organ in {"kidney_left", "kidney_right"} and thin:
+        return Gate(Nature.PHYSIOLOGIC, 0.7, "physiologic: renal pelvis",
+                    "A small focus against the kidney, where the renal pelvis and ureter begin: urine.")
+    thread = get("size_from_ct", 0.0) == 0 and focus.short_mm <= rules.ureter_thread_mm
+    if on_the_way and ((thin and upright) or thread) and focus.organ in {None, NODE_SITE, "small_bowel", "aorta"}:
+        return Gate(Nature.PHYSIOLOGIC, 0.75, "physiologic: ureter",
+                    f"A thin upright tube ({get('vertical_mm', 0.0):.0f} mm high) between kidney and bladder: urine.")
+    return None
+
+
 GATES: tuple[Rule, ...] = (
-    physiologic_organ, metformin, bowel_and_stomach, marrow_and_spleen, brown_fat, head_and_neck, radiation, infection,
-    vaccine_node, thyroid_nodule,
+    physiologic_organ, ureter, metformin, bowel_and_stomach, marrow_and_spleen, brown_fat, head_and_neck, radiation,
+    infection, vaccine_node, thyroid_nodule,
 )

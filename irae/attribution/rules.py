@@ -77,6 +77,7 @@ class EvidenceRules:
     nodule_points: float = -2.0
     opacity_points: float = 2.0
     opacity_ground_glass: float = 0.25
+    halo_ground_glass: float = 0.4  # around a solid nodule: organising pneumonia rather than a nodule
     bone_points: float = -2.5
     sclerotic_hu: float = 450.0
     lytic_fraction: float = 0.4
@@ -126,6 +127,11 @@ class EvidenceRules:
     head_neck_suv: float = 10.0  # tonsil and salivary gland uptake above this is not taken for granted
     quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
     vaccine_node_short_mm: float = 15.0
+    ureter_off_mm: float = 35.0
+    ureter_short_mm: float = 13.0
+    ureter_thread_mm: float = 6.0
+    gland_suv: float = 4.0
+    gland_mm: float = 20.0
 
     # F12 PERCIMT: number and size of new lesions (Anwar, EJNMMI 2018;45:376).
     percimt: tuple[tuple[int, float], ...] = ((4, 0.0), (3, 10.0), (2, 15.0))  # (count, longer than mm)

@@ -127,8 +127,11 @@ def is_opacity(focus: Focus, rules: EvidenceRules) -> bool:
     if site_of(focus.organ) != LUNG_SITE:
         return False
     get = focus.features.get
-    hazy = max(get("ground_glass_fraction", 0.0), get("rim_ground_glass_fraction", 0.0))
-    if get("picture", 0.0) > 0 or reaches(hazy, rules.opacity_ground_glass):
+    if get("picture", 0.0) > 0:
+        return True
+    if get("size_from_ct", 0.0) > 0 and get("sphericity", 0.0) >= rules.blob_sphericity:
+        return reaches(get("rim_ground_glass_fraction", 0.0), rules.halo_ground_glass)
+    if reaches(get("ground_glass_fraction", 0.0), rules.opacity_ground_glass):
         return True
     ragged = get("sphericity", 1.0) < rules.blob_sphericity and focus.longest_mm > rules.blob_mm
     return ragged and get("consolidation_fraction", 0.0) >= 0.3

@@ -66,12 +66,13 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
             stop = (start[0] + nodule.shape[0], start[1] + nodule.shape[1], start[2] + nodule.shape[2])
             sub = grid.cropped(start, stop)
             shape = shape_of(nodule, sub)
-            least_ml = np.pi / 6.0 * rules.ct_nodule_least_mm**3 / 1000.0
+            least_mm = max(rules.ct_nodule_least_mm, rules.ct_nodule_voxels * max(ct.geometry.spacing_mm))
+            least_ml = np.pi / 6.0 * least_mm**3 / 1000.0
             volume_ml = np.count_nonzero(nodule) * sub.voxel_volume_ml
             edge = np.count_nonzero(nodule & ~ndimage.binary_erosion(field[crop], iterations=1))
             if (
                 volume_ml < least_ml or shape.elongation > rules.ct_nodule_elongation
-                or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < 0.55
+                or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < rules.ct_nodule_sphericity
             ):
                 continue
             found.append(CtLesion(nodule, sub, lung))

@@ -35,7 +35,7 @@ def ct_features(
     inside = hu[mask]
     spacing = geometry.spacing_mm
     distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
-    rim = hu[(distance > 1.0) & (distance <= 8.0)]
+    rim = hu[(distance > 3.0) & (distance <= 10.0)]  # beyond the blur of the border
     if inside.size == 0 or rim.size == 0:
         return {}
 
@@ -69,9 +69,13 @@ class Landmarks:
     lung_top: float | None = None
     lung_half_width: float | None = None
     neck_top: float | None = None
+    kidneys: tuple[tuple[float, float, float], ...] = ()
+    bladder: tuple[float, float, float] | None = None
 
     def of(self, place: NDArray[np.float64], midline: float | None) -> dict[str, float]:
-        """``height_in_lungs`` (0 bases, 1 apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1)."""
+        """``height_in_lungs`` (0 bases, 1 apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
+        ``off_ureter_mm``, the distance from the straight ways between kidneys and bladder.
+        """
         found: dict[str, float] = {}
         if self.lung_bottom is not None and self.lung_top is not None:
             found["height_in_lungs"] = (float(place[2]) - self.lung_bottom) / (self.lung_top - self.lung_bottom)
@@ -79,6 +83,14 @@ class Landmarks:
             found["beyond_lung_mm"] = abs(float(place[0]) - midline) - self.lung_half_width
         if self.neck_top is not None:
             found["head_neck"] = float(place[2] > self.neck_top)
+        if self.bladder is not None and self.kidneys:
+            end = np.array(self.bladder)
+            off = []
+            for kidney in self.kidneys:
+                way = end - np.array(kidney)
+                along = float(np.clip((place - kidney) @ way / (way @ way), 0.0, 1.0))
+                off.append(float(np.linalg.norm(place - (np.array(kidney) + along * way))))
+            found["off_ureter_mm"] = min(off)
         return found
 
 
@@ -92,15 +104,23 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
         if box is not None:
             ends = np.stack(np.meshgrid(*[(s.start - 0.5, s.stop - 0.5) for s in box], indexing="ij"), axis=-1)
             extents[name] = organs.geometry.to_world(ends.reshape(-1, 3))
+    kidneys = tuple(_centre(organs, kidney) for kidney in ("kidney_left", "kidney_right") if organs.mask(kidney).any())
+    bladder = _centre(organs, "urinary_bladder") if organs.mask("urinary_bladder").any() else None
     lung, thyroid, brain = (extents.get(name) for name in ("lung", "thyroid", "brain"))
     if lung is None:
         top = None if brain is None else float(brain[:, 2].min()) - 90.0
-        return Landmarks(neck_top=float(thyroid[:, 2].max()) if thyroid is not None else top)
+        top = float(thyroid[:, 2].max()) if thyroid is not None else top
+        return Landmarks(neck_top=top, kidneys=kidneys, bladder=bladder)
     # The larynx begins about 60 mm above the apices where no thyroid was seen.
     neck = float(thyroid[:, 2].max()) + 10.0 if thyroid is not None else float(lung[:, 2].max()) + 60.0
     width = None if midline is None else float(np.abs(lung[:, 0] - midline).max())
     return Landmarks(lung_bottom=float(lung[:, 2].min()), lung_top=float(lung[:, 2].max()), lung_half_width=width,
-                     neck_top=neck)
+                     neck_top=neck, kidneys=kidneys, bladder=bladder)
+
+
+def _centre(organs: LabelMap, organ: str) -> tuple[float, float, float]:
+    x, y, z = organs.geometry.to_world(np.argwhere(organs.mask(organ))).mean(axis=0)
+    return float(x), float(y), float(z)
 
 
 def with_symmetry(foci: Sequence[Focus], midline_ras_mm: float | None) -> tuple[Focus, ...]:

@@ -15,7 +15,7 @@ from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
 from irae.lesions.features import ct_features, landmarks, own_symmetry, with_neighbours, with_symmetry
 from irae.lesions.hosts import host_organ, midline_ras_mm
 from irae.lesions.regions import HotRegions, hot_regions
-from irae.lesions.rules import FOCI_RULES, FociRules
+from irae.lesions.rules import FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import crop_around, focus_extent
 from irae.lesions.threshold import HotThreshold, hot_threshold
 from irae.lesions.values import FociFound
@@ -104,7 +104,8 @@ class _Finder:
         liver = None
         if self.reference is not None and self.reference.liver_mean is not None:
             liver = (self.reference.liver_mean, self.reference.liver_sd or 0.1 * self.reference.liver_mean)
-        regions = hot_regions(suv, search, organs, threshold, liver, self.rules)
+        blood_pool = None if self.reference is None else self.reference.blood_pool_mean
+        regions = hot_regions(suv, search, organs, threshold, liver, blood_pool, self.rules)
         if organs is not None:
             self._know_organs(suv, organs, regions)
         boxes = ndimage.find_objects(regions.labels)
@@ -186,15 +187,19 @@ class _Finder:
         if volume_ml < self.rules.least_volume_ml:
             return
         native = self._native_uptake(extent.mask, fine, regions.peaks[region][0], search, pictured, coarse)
-        peak_value, background = native[0], extent.background_suv
-        if peak_value < threshold.suv and peak_value < 1.3 * max(background, 0.1):
+        background = extent.background_suv
+        centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
+        faint = native[0] < threshold.suv
+        if faint and (volume_ml < self.rules.least_contrasted_ml
+                      or native[1] < self._least_contrast(centre) * max(background, 0.1)):
             return
         read_mask = extent.mask
         shape = shape_of(read_mask, fine)
+        vertical = np.ptp(fine.to_world(np.argwhere(read_mask))[:, 2]) + fine.spacing_mm[fine.axis_of(2)]
         features = {
             "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
             "length_mm": shape.length_mm, "short_long_ratio": extent.short_mm / extent.longest_mm,
-            "size_from_ct": float(extent.from_ct), "background_suv": background,
+            "size_from_ct": float(extent.from_ct), "background_suv": background, "vertical_mm": float(vertical),
         }
         tissue = {} if hu is None else ct_features(hu, read_mask, fine, self.rules)
         features |= tissue
@@ -202,15 +207,26 @@ class _Finder:
             features["ct_nodule_mm"] = extent.longest_mm
         organ_crop = self._organs_on(fine)
         organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules)
+        bony = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0) >= 0.3
+        if faint and organ in LUNGS and bony:
+            return  # marrow of a rib that spills into the lung
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
             voxels = volume_ml / search.voxel_volume_ml * fraction
             features["organ_share"] = min(1.0, voxels / max(1, self.organ_voxels[organ]))
-        centre = fine.to_world(np.argwhere(read_mask)).mean(axis=0)
         self._keep(
             read_mask, fine, centre, volume_ml, extent.longest_mm, extent.short_mm, features, over=True, suv=native,
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
+
+    def _least_contrast(self, centre: NDArray[np.float64]) -> float:
+        """How far a focus below the general threshold must exceed its surroundings: less inside an organ."""
+        if self.organs is None:
+            return self.rules.least_contrast
+        i, j, k = np.round(self.organs.geometry.to_index(centre)).astype(int)
+        inside = all(0 <= v < n for v, n in zip((i, j, k), self.organs.geometry.shape, strict=True))
+        organ = self.names.get(int(self.organs.array[i, j, k])) if inside else None
+        return self.rules.least_contrast_in_organ if organ in ("liver", "thyroid_gland") else self.rules.least_contrast
 
     def _native_uptake(
         self, mask: NDArray[np.bool_], grid: Geometry, hottest: tuple[int, int, int], search: Geometry,

@@ -47,7 +47,8 @@ def host_organ(
     organ = names.get(best) if share > 0 else None
     in_bone = tissue.get("bone_fraction", 0.0) + 0.5 * tissue.get("rim_bone_fraction", 0.0) >= 0.3
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
-    if organ is not None and share >= (0.6 if organ in _NODES_LIE_AGAINST and not in_lung else 0.3):
+    beside = (organ in _NODES_LIE_AGAINST and not in_lung) or (organ == "vertebrae" and not in_bone)
+    if organ is not None and share >= (0.6 if beside else 0.3):
         return organ, share
     if in_lung and organ is None:
         organ = _nearest(mask, organ_labels, names, geometry, 2.0 * rules.organ_margin_mm, only=LUNGS)

@@ -43,6 +43,7 @@ def hot_regions(
     organs: LabelMap | None,
     threshold: HotThreshold,
     liver: tuple[float, float] | None,
+    blood_pool: float | None,
     rules: FociRules,
 ) -> HotRegions:
     """Every hot region of a PET, touching ones separated, hot organs kept as one region each.
@@ -53,12 +54,13 @@ def hot_regions(
         organs: Organs on the same grid, or None.
         threshold: The scan's general threshold.
         liver: SUV mean and SD of normal liver, where known.
+        blood_pool: SUV mean of the blood, where known.
         rules: The limits.
     """
     spacing = np.array(geometry.spacing_mm)
     sigma = rules.smoothing_fwhm_mm / FWHM_PER_SIGMA / spacing
     smooth = ndimage.gaussian_filter(suv, sigma, mode="nearest", truncate=3.0)
-    hot = smooth >= _thresholds(smooth, spacing, organs, threshold, liver, rules)
+    hot = smooth >= _thresholds(smooth, spacing, organs, threshold, liver, blood_pool, rules)
     neighbourhood = tuple(int(2 * max(1, round(4.0 / s)) + 1) for s in spacing)
     maxima = hot & (smooth >= ndimage.maximum_filter(smooth, size=neighbourhood, mode="nearest"))
     markers = cc3d.connected_components(maxima, connectivity=26, out_dtype=np.uint32).astype(np.int32)
@@ -80,11 +82,16 @@ def _thresholds(
     organs: LabelMap | None,
     threshold: HotThreshold,
     liver: tuple[float, float] | None,
+    blood_pool: float | None,
     rules: FociRules,
 ) -> NDArray[np.float32]:
     """The threshold of every voxel, by what tissue it is and how quiet its surroundings are."""
     surroundings = ndimage.uniform_filter(smooth, size=[int(2 * (20.0 // s) + 1) for s in spacing], mode="nearest")
-    lowest = rules.contrasted_suv if threshold.method != "fixed" else rules.fixed_contrasted_suv
+    lowest = rules.fixed_contrasted_suv
+    if blood_pool is not None:
+        noise = 0.1 if liver is None else liver[1] / liver[0]
+        factor = rules.contrasted_blood_pool + rules.contrasted_noise * noise
+        lowest = max(rules.contrasted_suv, factor * blood_pool)
     quiet = np.maximum(lowest, rules.contrasted_ratio * surroundings)
     limit: NDArray[np.float32] = np.minimum(threshold.suv, quiet).astype(np.float32)
     if organs is None:
@@ -98,8 +105,10 @@ def _thresholds(
         mean, sd = liver
         lesion = max(mean + rules.liver_lesion_sd * sd, rules.liver_lesion_ratio * mean)
         limit[organs.mask("liver")] = min(threshold.suv, lesion)
-    lung = organs.mask(*LUNGS)
-    limit[lung] = np.minimum(rules.lung_suv, np.maximum(rules.lung_nodule_suv, 1.6 * surroundings[lung]))
+    # Inside the lungs, away from ribs, heart and liver, whose uptake spills in; lung vessels have the blood's uptake.
+    depth = [max(1, round(rules.lung_edge_mm / s)) for s in spacing]
+    inner = ndimage.minimum_filter(organs.mask(*LUNGS), size=[2 * d + 1 for d in depth])
+    limit[inner] = max(rules.lung_nodule_suv, 1.1 * blood_pool) if blood_pool is not None else rules.lung_suv
     return limit
 
 
@@ -183,7 +192,8 @@ def _join_pictures(
         share = float(np.count_nonzero(hot[box] & mask)) / float(np.count_nonzero(mask))
         if organ not in ONE_PICTURE and share < rules.diffuse_organ_fraction:
             continue
-        near = ndimage.binary_dilation(mask)
+        # Urine, brain and thin walls spill over their masks; a node beside the heart must not be taken for it.
+        near = ndimage.binary_dilation(mask) if organ in ONE_PICTURE and organ != "heart" else mask
         core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
         members = []
         for region in np.flatnonzero(2 * core_near >= np.maximum(core_size, 1)):
@@ -193,7 +203,7 @@ def _join_pictures(
                 if rest.size >= 20 and peak[region] >= rules.standout_ratio * np.percentile(rest, 90):
                     continue
             members.append(int(region))
-        if members:
+        if core_size[members].sum() * geometry.voxel_volume_ml >= rules.least_picture_ml:
             joined = np.arange(count + 1, dtype=np.int32)
             joined[members] = members[0]
             basins[...] = joined[basins]

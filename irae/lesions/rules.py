@@ -43,9 +43,12 @@ class FociRules:
     # Where the surroundings are quiet a focus shows below the general threshold: at least this, and this many times
     # the mean of the surrounding 40 mm.
     contrasted_suv: float = 2.0
+    contrasted_blood_pool: float = 1.3  # and this many times the blood pool ...
+    contrasted_noise: float = 3.0  # ... plus this many times the liver's coefficient of variation
     contrasted_ratio: float = 2.0
     # In lung, small nodules lose most of their uptake to partial volume (EARL recovery 0.34-0.57 at 10 mm).
-    lung_nodule_suv: float = 1.1
+    lung_nodule_suv: float = 1.2
+    lung_edge_mm: float = 7.0
     # In the liver a metastasis is seen against the liver itself.
     liver_lesion_sd: float = 4.0
     liver_lesion_ratio: float = 1.35
@@ -55,11 +58,16 @@ class FociRules:
     saddle_ratio_at_organ: float = 0.9  # ... if one of them is an organ that is hot by nature
     standout_ratio: float = 1.7  # a compact focus this many times the organ's own 90th percentile is its own focus
     standout_volume_ml: float = 20.0
+    least_picture_ml: float = 1.0
     diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
     # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").
     contour: float = 0.5
     contour_leaks: tuple[float, ...] = (0.6, 0.7, 0.8)  # tried where 50 % runs into the surroundings
     contour_reach_mm: float = 15.0
+    # Below the general threshold: SUVpeak over the surroundings' median, and volume.
+    least_contrast: float = 1.8
+    least_contrasted_ml: float = 0.25
+    least_contrast_in_organ: float = 1.3  # in liver and thyroid, which have thresholds of their own
     least_volume_ml: float = 0.10  # a sphere of 5.8 mm; smaller hot spots are noise on any PET
     # The point spread assumed when a small focus is sized from PET alone (EARL-1 recovery fits 7-8 mm, modern
     # scanners 4-6 mm).
@@ -77,7 +85,9 @@ class FociRules:
     # Lung nodules on CT alone. Fleischner 2017: solid nodules under 6 mm need no follow-up.
     ct_nodule_least_mm: float = 6.0
     ct_nodule_vessel_mm: float = 4.0  # thinner solid structures are taken for vessels
-    ct_nodule_elongation: float = 2.2
+    ct_nodule_elongation: float = 1.9
+    ct_nodule_sphericity: float = 0.65
+    ct_nodule_voxels: float = 3.0  # a nodule spans at least this many voxels of the CT
     # Liver lesions on CT without PET: darker than the liver by this much and this many SD of smoothed liver.
     ct_liver_contrast_hu: float = 18.0
     ct_liver_sd: float = 3.0
