@@ -181,7 +181,8 @@ def sign_sentence(item: Judged) -> str:
     name = evidence.name.replace("_", " ")
     digits = 0 if abs(evidence.value) >= 100 else 1 if abs(evidence.value) >= 10 else 2
     value = f"{evidence.value:.{digits}f}"
-    return f"{name} {value}{unit}: {word} ({evidence.reference}{unit}; {source})."
+    known = " Present at baseline already." if item.at_baseline else ""
+    return f"{name} {value}{unit}: {word} ({evidence.reference}{unit}; {source}).{known}"
 
 
 def _not_judged_reasons(judged: Sequence[Judged]) -> list[str]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
+from irae.core.anatomy import Irae
 from irae.core.exam import Exam
-from irae.core.finding import Quantities
+from irae.core.finding import Decision
 from irae.core.result import ExamResult
 from irae.findings.rules import CommonRules
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineValue:
-    """An earlier measurement, when it was taken, and what else that exam measured."""
+    """An earlier measurement and the exam it was taken at."""
 
     value: float
-    on: date
-    exam: Quantities
+    exam: ExamResult
+
+    def healthy(self, irae: Irae) -> bool:
+        """Whether the irAE was not suspected then, so that the number is the patient's normal."""
+        return not any(f.irae is irae and f.decision is Decision.SUSPECTED for f in self.exam.findings)
 
 
 def baseline_value(
@@ -33,7 +37,7 @@ def baseline_value(
         rules: How long after the first dose a scan still counts as baseline.
     """
     measured = [
-        BaselineValue(value, past.acquired_on, past.quantities)
+        BaselineValue(value, past)
         for past in earlier
         if (value := past.quantities.get(quantity)) is not None
     ]
@@ -43,5 +47,5 @@ def baseline_value(
     if weeks is None:
         return measured[0]
     start = exam.acquired_on - timedelta(days=round(7 * weeks))
-    before = [m for m in measured if m.on <= start + timedelta(days=rules.baseline_grace_days)]
+    before = [m for m in measured if m.exam.acquired_on <= start + timedelta(days=rules.baseline_grace_days)]
     return before[-1] if before else measured[0]

@@ -59,10 +59,16 @@ def confounders(context: PatientContext, on: date, rules: IraeRules, common: Com
     return Confounded(tuple(terms), gates, tuple(reasons))
 
 
+# A row without an end is still going on for these; for all others (an infection, radiotherapy) it is one event.
+_LASTING = (ContextKind.METFORMIN, ContextKind.STEROID)
+
+
 def held(context: PatientContext, kind: ContextKind, on: date, within_days: int) -> tuple[ContextEntry, ...]:
-    """Entries that hold on a date (open ones included) or ended up to within_days before it."""
+    """Entries that hold on a date or ended (events: happened) up to within_days before it."""
+    recent = context.active(kind, on, within_days=within_days)
+    if kind not in _LASTING:
+        return recent
     now = context.active(kind, on)
-    recent = context.active(kind, on, within_days=within_days) if within_days else ()
     return now + tuple(entry for entry in recent if entry not in now)
 
 

@@ -167,10 +167,10 @@ def _pituitary_to_blood_pool(
         return None, "PET and MR have different frames of reference and are not registered"
     box = organ_boxes(pituitary)["pituitary"]
     mask = pituitary.array[box] == pituitary.labels["pituitary"]
-    # The gland is about one PET voxel row high: a PET voxel counts if a tenth of it is gland.
     pet = exam.pet
     share = onto_grid(mask.astype(np.float32), geometry_of(box, pituitary.geometry), pet.geometry)
-    inside = share >= 0.1
-    if not inside.any():
+    if share.max() <= 0:
         return None, "the sella is outside the PET's field of view"
+    # At most two PET voxels high: the voxels that are mostly gland, or the one that is most of all. The brain is near.
+    inside = share >= min(0.5, float(share.max()))
     return float(pet.array[inside].max()) / reference.blood_pool_mean, ""

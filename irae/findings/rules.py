@@ -124,12 +124,13 @@ class Sign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeverityStep:
-    """A radiological severity that a measurement reaches."""
+    """A radiological severity that a measurement reaches; ``unless`` names a better measurement that replaces it."""
 
     severity: int
     quantity: str
     cutoff: Cutoff
     change: Change = Change.ABSOLUTE
+    unless: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +171,8 @@ class CommonRules:
 
     threshold: float = 0.5
     outside_onset: float = -1.0
-    before_therapy: float = -2.0
-    confounder: float = -0.5
+    before_therapy: float = -4.0
+    confounder: float = -0.7
     phase_hu: float = 30.0
     baseline_grace_days: int = 7
     metformin_days: int = 3

@@ -19,12 +19,15 @@ _PHASE_ORGANS = ("aorta.hu", "spleen.hu")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One sign at one exam: its evidence, its log-odds (0 where not judged), and why it was not judged."""
+    """One sign at one exam: its evidence, its log-odds (0 where not judged), why it was not judged, and whether a
+    healthy baseline showed it already.
+    """
 
     sign: Sign
     evidence: Evidence
     log_odds: float
     why_not: str = ""
+    at_baseline: bool = False
 
 
 def judge_signs(
@@ -32,11 +35,31 @@ def judge_signs(
     gates: Mapping[Modality, str], rule_set: RuleSet,
 ) -> tuple[Judged, ...]:
     """Every sign of an irAE that has a number or should have one, in the rules' order."""
-    return tuple(
-        judged
+    judged = [
+        item
         for sign in for_patient(rules.signs, exam)
-        if (judged := _judge(sign, exam, quantities, earlier, gates, rule_set)) is not None
-    )
+        if (item := _judge(sign, exam, quantities, earlier, gates, rule_set)) is not None
+    ]
+    return tuple(_known_before(item, judged, rules, exam, earlier, rule_set) for item in judged)
+
+
+def _known_before(
+    item: Judged, judged: Sequence[Judged], rules: IraeRules, exam: Exam, earlier: Sequence[ExamResult],
+    rule_set: RuleSet,
+) -> Judged:
+    """A sign that this patient had at a healthy baseline already counts no more than its change since then."""
+    sign = item.sign
+    if item.why_not or sign.shown_only or sign.change is not Change.ABSOLUTE or item.log_odds <= 0:
+        return item
+    baseline = baseline_value(sign.quantity, exam, earlier, rule_set.common)
+    if baseline is None or not sign.cutoff.met(baseline.value) or not baseline.healthy(rules.irae):
+        return item
+    since = [
+        other.log_odds
+        for other in judged
+        if other.sign.quantity == sign.quantity and other.sign.change is not Change.ABSOLUTE and not other.why_not
+    ]
+    return replace(item, log_odds=min(item.log_odds, max(since)), at_baseline=True) if since else item
 
 
 def for_patient(signs: Sequence[Sign], exam: Exam) -> tuple[Sign, ...]:
@@ -90,7 +113,7 @@ def severity_of(
     reached = 1
     for step in rules.severity:
         now = quantities.get(step.quantity)
-        if now is None or step.quantity in gated:
+        if now is None or step.quantity in gated or (step.unless and quantities.get(step.unless) is not None):
             continue
         value = changed(step.change, now, baseline_value(step.quantity, exam, earlier, rule_set.common))
         if value is not None and step.cutoff.met(value):
@@ -133,7 +156,7 @@ def _evidence(sign: Sign, value: float | None, met: bool | None) -> Evidence:
 
 def _phase_matches(quantities: Quantities, baseline: BaselineValue, rule_set: RuleSet) -> bool:
     for name in _PHASE_ORGANS:
-        now, then = quantities.get(name), baseline.exam.get(name)
+        now, then = quantities.get(name), baseline.exam.quantities.get(name)
         if now is not None and then is not None:
             return abs(now - then) <= rule_set.common.phase_hu
     return False

@@ -55,7 +55,7 @@ COLITIS = IraeRules(
         ),
         Sign(
             name="thickened_length", quantity="colon.thickened_cm", modality=Modality.CT, group="wall",
-            if_met=2.5, if_not=-1.0, span=5.0,
+            if_met=2.5, if_not=-1.0, span=10.0,
             cutoff=_cutoff(
                 ">=", 6.0, "cm", f"{BOWEL_CT}, segmental 6-40 cm, diffuse above",
                 "thickening over less than 5 cm is focal: a colonoscopy flag, not colitis",
@@ -86,9 +86,13 @@ COLITIS = IraeRules(
     ),
     severity=(
         SeverityStep(severity=2, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 5.0, "mm")),
-        SeverityStep(severity=3, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 8.0, "mm")),
-        SeverityStep(severity=2, quantity="colon.suv95", cutoff=_cutoff(">=", 3.5, "g/mL")),
-        SeverityStep(severity=3, quantity="colon.suv95", cutoff=_cutoff(">=", 5.0, "g/mL")),
+        SeverityStep(severity=3, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 8.5, "mm")),
+        SeverityStep(
+            severity=2, quantity="colon.suv95", cutoff=_cutoff(">=", 3.5, "g/mL"), unless="colon.wall_p90_mm",
+        ),
+        SeverityStep(
+            severity=3, quantity="colon.suv95", cutoff=_cutoff(">=", 5.0, "g/mL"), unless="colon.wall_p90_mm",
+        ),
     ),
     visible="20-40 % of colitis shows no sign on CT or PET: a negative does not exclude it.",
 )
@@ -100,12 +104,12 @@ PNEUMONITIS = IraeRules(
     signs=(
         Sign(
             name="opacity_extent", quantity="lung.opacity_percent", modality=Modality.CT, group="opacity",
-            if_met=3.5, if_not=-1.5, span=3.0,
-            cutoff=_cutoff(">=", 3.0, "%", f"{DESIGN}: least extent of a mild pneumonitis"),
+            if_met=3.5, if_not=-1.5, span=2.0,
+            cutoff=_cutoff(">=", 2.5, "%", f"{DESIGN}: least extent of a mild pneumonitis"),
         ),
         Sign(
             name="opacity_rise", quantity="lung.opacity_percent", change=Change.DIFFERENCE, modality=Modality.CT,
-            group="opacity", if_met=3.5, if_not=-1.5, span=2.0, cutoff=_cutoff(">=", 3.0, "%"),
+            group="opacity", if_met=3.5, if_not=-1.5, span=2.0, cutoff=_cutoff(">=", 2.5, "%"),
         ),
         Sign(
             name="density_rise", quantity="lung.mean_hu", change=Change.DIFFERENCE, modality=Modality.CT,
@@ -146,7 +150,7 @@ THYROIDITIS = IraeRules(
     signs=(
         Sign(
             name="suv75", quantity="thyroid_gland.suv75", modality=Modality.PET, group="uptake",
-            if_met=2.5, if_not=-1.5, span=0.5,
+            if_met=2.5, if_not=-0.8, span=0.5,
             cutoff=_cutoff(
                 ">", 2.1, "g/mL", HRIBERNIK,
                 f"AUROC 0.88 (9 cases of 58); prospectively 0.81 at week 16 ({PROSPECTIVE}); "
@@ -155,11 +159,11 @@ THYROIDITIS = IraeRules(
         ),
         Sign(
             name="suv75_rise", quantity="thyroid_gland.suv75", change=Change.PERCENT, modality=Modality.PET,
-            group="uptake", if_met=2.5, if_not=-1.5, span=30.0, cutoff=_cutoff(">", 40.0, "%", AFTER_HUFF),
+            group="uptake", if_met=2.5, if_not=-0.8, span=30.0, cutoff=_cutoff(">", 40.0, "%", AFTER_HUFF),
         ),
         Sign(
             name="hu_fall", quantity="thyroid_gland.hu", change=Change.DIFFERENCE, modality=Modality.CT,
-            group="density", if_met=1.8, if_not=-0.6, span=10.0, phase_bound=True,
+            group="density", if_met=2.6, if_not=-0.6, span=12.0, phase_bound=True,
             cutoff=_cutoff(
                 "<=", -12.0, "HU", f"{DESIGN}, beyond -8.9 HU over 5 years in new hypothyroidism, 10.3390/life13122303",
                 "in ICI thyroiditis HU falls 43 days before TSH rises (32 cases, St Marianna series)",
@@ -246,16 +250,16 @@ HYPOPHYSITIS = IraeRules(
         Sign(
             name="height_rise", quantity="pituitary.height_mm", change=Change.DIFFERENCE, modality=Modality.MR,
             group="size", if_met=3.0, if_not=-1.5, span=0.8,
-            cutoff=_cutoff(">=", 1.8, "mm", f"{DESIGN}: +2-5 mm is typical"),
+            cutoff=_cutoff(">=", 1.5, "mm", f"{DESIGN}: +2-5 mm is typical"),
         ),
         Sign(
             name="stalk", quantity="pituitary.stalk_mm", modality=Modality.MR, group="stalk",
-            if_met=1.5, if_not=-0.5, span=0.7,
+            if_met=1.5, if_not=-0.2, span=0.7,
             cutoff=_cutoff(">", 3.0, "mm", f"{DESIGN}: upper end of normal at the infundibulum"),
         ),
         Sign(
             name="tbr", quantity="pituitary.tbr", modality=Modality.PET, group="uptake",
-            if_met=1.5, if_not=-0.8, span=0.6,
+            if_met=1.5, if_not=-0.6, span=0.6,
             cutoff=_cutoff(
                 ">", 2.41, "1", TBR,
                 "AUC 0.769 (95 % CI 0.57-0.97), sensitivity 72.7 %, specificity 90.9 %; 11 cases of 28",
@@ -276,8 +280,12 @@ HYPOPHYSITIS = IraeRules(
         ),
         SeverityStep(severity=2, quantity="pituitary.height_mm", cutoff=_cutoff(">=", 9.5, "mm")),
         SeverityStep(severity=3, quantity="pituitary.height_mm", cutoff=_cutoff(">=", 11.5, "mm")),
-        SeverityStep(severity=2, quantity="pituitary.tbr", cutoff=_cutoff(">=", 2.6, "1")),
-        SeverityStep(severity=3, quantity="pituitary.tbr", cutoff=_cutoff(">=", 3.6, "1")),
+        SeverityStep(
+            severity=2, quantity="pituitary.tbr", cutoff=_cutoff(">=", 2.6, "1"), unless="pituitary.height_mm",
+        ),
+        SeverityStep(
+            severity=3, quantity="pituitary.tbr", cutoff=_cutoff(">=", 3.6, "1"), unless="pituitary.height_mm",
+        ),
     ),
     visible="A third of hypophysitis shows nothing on MR: hormones decide.",
 )

@@ -1,9 +1,10 @@
 """Colon on CT: wall thickness, lumen calibre, length of the thickened part, stranding of the fat around it.
 
 The mask holds lumen and wall, and may come from a coarse network: its surface is only a place to start from. From
-points on it, profiles of the CT are read along the surface's normal, and the wall is what lies between the lumen (gas,
-or fluid that an enhancing wall stands out from) and the fat outside. Where a profile does not show both edges, the
-wall is not measured there.
+points on it, profiles of the CT are read along the surface's normal. The wall's outer edge is where tissue gives way
+to fat near the mask's surface; where there is no fat, the wall is not measured. Its inner edge is gas, on the side of
+the colon that gas rises to (below a fluid level, what lies between gas and fat is content, not wall); elsewhere it is
+fluid that the wall stands out from, in profiles that are lined up at their outer edge and averaged over neighbours.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 
 from irae.core.geometry import Geometry
@@ -27,7 +28,7 @@ class BowelRules:
 
     The calibre below which the wall is not assessable is the answer to readers' disagreement about distension and
     spurious thickening (JITC 2020 Suppl A232.1); its value, 20 mm, and all others here are design values. Edges lie
-    half-way between the two sides: gas -1000 / wall +40 gives -480 HU, wall / fat -100 gives about -30 HU.
+    half-way between the two sides: gas -1000 / wall +40 gives -480 HU, wall 40-90 / fat -100..-60 gives -30..+15 HU.
     """
 
     least_calibre_mm: float = 20.0
@@ -38,17 +39,26 @@ class BowelRules:
     inward_mm: float = 30.0
     outward_mm: float = 14.0
     gas_hu: float = -480.0
-    fat_edge_hu: float = -30.0
-    fat_hu: tuple[float, float] = (-160.0, -20.0)
-    mask_error_mm: float = 6.0  # how far the mask's surface may lie from the true one
-    thickest_mm: float = 22.0
+    fat_edge_hu: float = -15.0
+    fat_hu: tuple[float, float] = (-160.0, -15.0)
+    lasting_mm: float = 1.5  # fat must go on for this long to be the outside
+    mask_error_mm: float = 5.0  # how far the mask's surface may lie from the true one
+    thickest_mm: float = 20.0
     thinnest_mm: float = 1.0  # given where lumen gas meets fat with no wall resolved between them
-    enhancing_hu: float = 40.0  # a wall this much above fluid shows its inner edge
-    local_mm: float = 12.0  # thickness is the median over profiles within this distance
+    upward: float = 0.0  # gas profiles count where they point at most sideways from where gas rises to
+    fluid_hu: tuple[float, float] = (-20.0, 60.0)
+    fluid_sd_hu: float = 22.0  # stool is rougher than fluid
+    positive_hu: float = 150.0  # content above this is oral contrast; a wall beside it is taken as 90 HU
+    wall_hu: float = 90.0
+    enhancing_hu: float = 18.0  # a wall this much above fluid, in averaged profiles, shows its inner edge
+    averaged_mm: float = 9.0  # profiles within this distance are averaged against fluid
+    least_averaged: int = 8
+    local_mm: float = 12.0  # thickness is the median over profiles at least this near, at most ``across_mm``
+    across_mm: float = 45.0
     least_local: int = 4
     slice_limit_mm: float = 2.0  # on thicker slices only profiles that run in the slice are read
     in_plane_cosine: float = 0.5
-    least_share: float = 0.05  # of the colon's length that must be assessable
+    least_share: float = 0.15  # of the colon's length that must be assessable
     stranding_band_mm: tuple[float, float] = (2.0, 10.0)
     stranded_hu: float = -70.0
 
@@ -122,12 +132,14 @@ def measure_colon(ct: Volume, organs: LabelMap, rules: BowelRules = BOWEL_RULES)
     if surface is None:
         return None
     profiles = _profiles(ct.array[box], native, surface, rules)
-    walls = _walls(profiles, surface, rules)
+    readable = np.ones(len(surface.points), dtype=bool)
     if max(native.spacing_mm) > rules.slice_limit_mm:
         across = native.affine[:3, int(np.argmax(native.spacing_mm))]
-        steep = np.abs(surface.normals @ (across / np.linalg.norm(across))) > rules.in_plane_cosine
-        walls = _Walls(np.where(steep, np.nan, walls.inner_mm), np.where(steep, np.nan, walls.outer_mm))
-    return _summary(volume_ml, surface, profiles, walls, rules)
+        readable = np.abs(surface.normals @ (across / np.linalg.norm(across))) <= rules.in_plane_cosine
+    gas_side = surface.normals @ _where_gas_rises(ct.array[box], mask, native, rules) >= rules.upward
+    walls = _walls(profiles, surface, readable, gas_side, rules)
+    others = (organs.array[box] != 0) & ~mask
+    return _summary(volume_ml, surface, profiles, _without_neighbours(walls, surface, others, native, rules), rules)
 
 
 def _summary(
@@ -238,109 +250,175 @@ def _profiles(
     return total / np.float32(len(shifts))
 
 
-def _walls(profiles: NDArray[np.float32], surface: _Surface, rules: BowelRules) -> _Walls:
-    offsets = _offsets(rules)
+def _where_gas_rises(
+    hu: NDArray[np.float32], mask: NDArray[np.bool_], native: Geometry, rules: BowelRules
+) -> NDArray[np.float64]:
+    """Front or back, whichever the gas of the colon lies nearer to than its content: supine or prone."""
+    gas = mask & (hu < rules.gas_hu)
+    content = mask & (hu > -100.0)
+    if not gas.any() or not content.any():
+        return np.array([0.0, 1.0, 0.0])
+    height = [float(np.mean(native.to_world(np.argwhere(part)[::7])[:, 1])) for part in (gas, content)]
+    return np.array([0.0, 1.0 if height[0] >= height[1] else -1.0, 0.0])
+
+
+def _walls(
+    profiles: NDArray[np.float32], surface: _Surface, readable: NDArray[np.bool_], gas_side: NDArray[np.bool_],
+    rules: BowelRules,
+) -> _Walls:
+    """Inner and outer edge along every profile, mm from the mask's surface; nan where either is not seen."""
+    outer = np.where(readable, _outer_edges(profiles, rules), np.nan)
+    last_gas = _last_gas(profiles, rules)
     inner = np.full(len(profiles), np.nan)
-    outer = np.full(len(profiles), np.nan)
-    for n, (profile, radius) in enumerate(zip(profiles, surface.radius_mm, strict=True)):
-        found = _gas_wall(profile, offsets, rules) or _fluid_wall(profile, offsets, float(radius), rules)
-        if found is not None:
-            inner[n], outer[n] = found
-    return _Walls(inner, outer)
+
+    gas = readable & gas_side & np.isfinite(last_gas)
+    bare = gas & ~np.isfinite(outer) & _fat_beyond(profiles, last_gas, rules)
+    outer = np.where(bare, last_gas + rules.thinnest_mm, outer)
+    gas &= np.isfinite(outer)
+    thickness = np.maximum(outer - last_gas, rules.thinnest_mm)
+    gas &= thickness <= rules.thickest_mm
+    inner[gas] = (outer - thickness)[gas]
+
+    other = readable & np.isfinite(outer) & ~np.isfinite(last_gas)
+    against_fluid = _against_fluid(profiles, outer, other, surface, rules)
+    inner = np.where(other, against_fluid, inner)
+    return _Walls(inner, np.where(np.isfinite(inner), outer, np.nan))
 
 
-def _crossing(profile: NDArray[np.float32], offsets: NDArray[np.float64], at: int, level: float) -> float:
-    """Where the profile passes a level between samples ``at`` - 1 and ``at``, by linear interpolation."""
-    before, after = float(profile[at - 1]), float(profile[at])
-    share = 0.5 if before == after else (level - before) / (after - before)
-    return float(offsets[at - 1] + np.clip(share, 0.0, 1.0) * (offsets[at] - offsets[at - 1]))
+def _without_neighbours(
+    walls: _Walls, surface: _Surface, others: NDArray[np.bool_], native: Geometry, rules: BowelRules
+) -> _Walls:
+    """Not measured where another organ lies before the outer edge: two walls are not one thick one."""
+    steps = np.arange(0.0, rules.mask_error_mm + 1.0, 1.0)
+    world = surface.points[:, None, :] + steps[None, :, None] * surface.normals[:, None, :]
+    index = native.to_index(world).reshape(-1, 3).T
+    met = ndimage.map_coordinates(others.astype(np.uint8), index, order=0, mode="nearest").reshape(len(world), -1) > 0
+    blocked = (met & (steps[None, :] < walls.outer_mm[:, None])).any(axis=1)
+    return _Walls(np.where(blocked, np.nan, walls.inner_mm), np.where(blocked, np.nan, walls.outer_mm))
 
 
-def _gas_wall(
-    profile: NDArray[np.float32], offsets: NDArray[np.float64], rules: BowelRules
-) -> tuple[float, float] | None:
-    """Wall between gas and fat."""
-    gas = (profile < rules.gas_hu) & (offsets <= rules.mask_error_mm)
-    if not gas.any():
+def _crossings(
+    profiles: NDArray[np.float32], at: NDArray[np.int64], level: float, rules: BowelRules
+) -> NDArray[np.float64]:
+    """Where each profile passes a level between samples ``at`` - 1 and ``at``, by linear interpolation."""
+    rows = np.arange(len(profiles))
+    before, after = profiles[rows, at - 1].astype(np.float64), profiles[rows, at].astype(np.float64)
+    span = np.where(before == after, 1.0, after - before)
+    share = np.clip((level - before) / span, 0.0, 1.0)
+    crossing: NDArray[np.float64] = _offsets(rules)[at - 1] + share * rules.step_mm
+    return crossing
+
+
+def _outer_edges(profiles: NDArray[np.float32], rules: BowelRules) -> NDArray[np.float64]:
+    """The crossing from tissue into lasting fat that lies nearest to the mask's surface; nan where there is none."""
+    offsets = _offsets(rules)
+    lasting = round(rules.lasting_mm / rules.step_mm)
+    windows = np.lib.stride_tricks.sliding_window_view(profiles, lasting, axis=1)
+    fat = (windows.max(axis=2) < rules.fat_edge_hu) & (windows.min(axis=2) > 2.0 * rules.fat_hu[0])
+    begins = np.zeros(profiles.shape, dtype=bool)
+    begins[:, 1 : fat.shape[1]] = fat[:, 1:] & (profiles[:, : fat.shape[1] - 1] >= rules.fat_edge_hu)
+    begins &= np.abs(offsets) <= rules.mask_error_mm
+    nearest = np.where(begins, np.abs(offsets), np.inf).argmin(axis=1)
+    nearest = np.maximum(nearest, 1)
+    return np.where(begins.any(axis=1), _crossings(profiles, nearest, rules.fat_edge_hu, rules), np.nan)
+
+
+def _last_gas(profiles: NDArray[np.float32], rules: BowelRules) -> NDArray[np.float64]:
+    """Where the last gas of at least 3 mm ends on the way out; nan where the profile meets none."""
+    offsets = _offsets(rules)
+    run = round(3.0 / rules.step_mm)
+    gas = (profiles < rules.gas_hu) & (offsets <= rules.mask_error_mm)
+    windows: NDArray[np.bool_] = np.asarray(np.lib.stride_tricks.sliding_window_view(gas, run, axis=1).min(axis=2))
+    found = windows.any(axis=1)
+    last = windows.shape[1] - 1 - windows[:, ::-1].argmax(axis=1) + run - 1
+    after = np.minimum(last + 1, profiles.shape[1] - 1)
+    return np.where(found, _crossings(profiles, after, rules.gas_hu, rules), np.nan)
+
+
+def _fat_beyond(
+    profiles: NDArray[np.float32], last_gas: NDArray[np.float64], rules: BowelRules
+) -> NDArray[np.bool_]:
+    """Whether fat follows within 1-4 mm of the gas, with no wall resolved between."""
+    beyond = _offsets(rules)[None, :] - np.nan_to_num(last_gas, nan=np.inf)[:, None]
+    values = np.where((beyond >= 1.0) & (beyond <= 4.0), profiles, np.nan)
+    seen = np.isfinite(values).any(axis=1)
+    middle = np.full(len(profiles), np.nan)
+    middle[seen] = np.nanmedian(values[seen], axis=1)
+    return np.asarray((middle >= rules.fat_hu[0]) & (middle <= rules.fat_edge_hu))
+
+
+def _against_fluid(
+    profiles: NDArray[np.float32], outer: NDArray[np.float64], chosen: NDArray[np.bool_], surface: _Surface,
+    rules: BowelRules,
+) -> NDArray[np.float64]:
+    """Inner edge half-way down from the wall's brightest to the fluid, in profiles averaged with their neighbours."""
+    inner = np.full(len(profiles), np.nan)
+    index = np.flatnonzero(chosen)
+    if index.size < rules.least_averaged:
+        return inner
+    depth = np.arange(0.0, rules.inward_mm - rules.mask_error_mm, rules.step_mm)
+    place = (outer[index, None] - depth[None, :] + rules.inward_mm) / rules.step_mm
+    rows = np.broadcast_to(np.arange(index.size)[:, None], place.shape)
+    lined_up = ndimage.map_coordinates(profiles[index], [rows, place], order=1, mode="nearest")
+    pairs = cKDTree(surface.points[index]).sparse_distance_matrix(
+        cKDTree(surface.points[index]), rules.averaged_mm, output_type="coo_matrix"
+    )
+    near = sparse.csr_matrix((np.ones(pairs.nnz), (pairs.row, pairs.col)), shape=(index.size, index.size))
+    near = near + sparse.identity(index.size, format="csr")
+    count = np.asarray(near.sum(axis=1)).reshape(-1)
+    mean = (near @ lined_up) / count[:, None]
+    spread = np.sqrt(np.maximum((near @ lined_up**2) / count[:, None] - mean**2, 0.0))
+    for n in np.flatnonzero(count >= rules.least_averaged):
+        thickness = _half_way_down(mean[n], spread[n], depth, float(surface.radius_mm[index[n]]), rules)
+        if thickness is not None:
+            inner[index[n]] = outer[index[n]] - max(thickness, rules.thinnest_mm)
+    return inner
+
+
+def _half_way_down(
+    profile: NDArray[np.float64], spread: NDArray[np.float64], depth: NDArray[np.float64], radius: float,
+    rules: BowelRules,
+) -> float | None:
+    """Depth at which a wall gives way to fluid or oral contrast; None where the content hides it."""
+    middle = min(radius, float(depth[-1]))
+    core = (depth >= middle - 5.0) & (depth <= middle)
+    wall = profile[(depth >= 0.5) & (depth <= min(10.0, middle - 4.0))]
+    if np.count_nonzero(core) < 3 or wall.size < 2:
         return None
-    last = int(np.flatnonzero(gas)[-1])
-    run = max(0, last - round(3.0 / rules.step_mm))
-    if last + 1 >= len(profile) or not gas[run : last + 1].all():
+    level = float(np.median(profile[core]))
+    if level >= rules.positive_hu:
+        above = np.flatnonzero(profile >= (level + rules.wall_hu) / 2.0)
+        return float(depth[above[0]])
+    smooth = float(np.median(spread[core])) <= rules.fluid_sd_hu
+    top = float(wall.max())
+    if not smooth or not rules.fluid_hu[0] <= level <= rules.fluid_hu[1] or top - level < rules.enhancing_hu:
         return None
-    inner = _crossing(profile, offsets, last + 1, rules.gas_hu)
-    return _outer_edge(profile, offsets, last + 1, inner, rules)
-
-
-def _outer_edge(
-    profile: NDArray[np.float32], offsets: NDArray[np.float64], start: int, inner: float, rules: BowelRules
-) -> tuple[float, float] | None:
-    """From the inner edge outward to fat that lasts 1.5 mm; None where there is no fat or more gas."""
-    lasting = round(1.5 / rules.step_mm)
-    beyond = profile[start:]
-    wall = np.flatnonzero(beyond >= rules.fat_edge_hu)
-    if not wall.size or offsets[start + wall[0]] - inner > 3.0:
-        settled = beyond[round(1.0 / rules.step_mm) : round(4.0 / rules.step_mm)]
-        if settled.size and rules.fat_hu[0] <= float(np.median(settled)) <= rules.fat_hu[1]:
-            return inner, inner + rules.thinnest_mm
-        return None
-    first = start + int(wall[0])
-    for at in range(first + 1, len(profile) - lasting):
-        after = profile[at : at + lasting]
-        if profile[at] < rules.fat_edge_hu and after.max() < rules.fat_edge_hu:
-            if after.min() < 2 * rules.fat_hu[0]:
-                return None
-            outer = _crossing(profile, offsets, at, rules.fat_edge_hu)
-            thickness = max(outer - inner, rules.thinnest_mm)
-            return (inner, inner + thickness) if thickness <= rules.thickest_mm else None
-    return None
-
-
-def _fluid_wall(
-    profile: NDArray[np.float32], offsets: NDArray[np.float64], radius: float, rules: BowelRules
-) -> tuple[float, float] | None:
-    """Enhancing wall between fluid or stool and fat: half-way up on both sides of its peak."""
-    lumen = profile[(offsets >= -radius) & (offsets <= -radius + 5.0)]
-    if lumen.size < 3:
-        return None
-    level = float(np.median(lumen))
-    if not -20.0 <= level <= 80.0:
-        return None
-    lasting = round(1.5 / rules.step_mm)
-    for at in range(int(np.searchsorted(offsets, -rules.mask_error_mm)), len(profile) - lasting):
-        if offsets[at] > rules.mask_error_mm:
-            return None
-        after = profile[at : at + lasting]
-        if after.max() < rules.fat_edge_hu and profile[at - 1] >= rules.fat_edge_hu:
-            break
-    else:
-        return None
-    reach = round(min(rules.thickest_mm, radius) / rules.step_mm)
-    inside = profile[max(0, at - reach) : at]
-    peak = int(np.argmax(inside[-round(6.0 / rules.step_mm) :])) + max(0, len(inside) - round(6.0 / rules.step_mm))
-    top = float(inside[peak])
-    if top - level < rules.enhancing_hu or after.min() < 2 * rules.fat_hu[0]:
-        return None
-    below = np.flatnonzero(inside[:peak] < (top + level) / 2.0)
+    peak = int(np.argmax(wall)) + int(np.searchsorted(depth, 0.5))
+    below = np.flatnonzero(profile[peak:] < (top + level) / 2.0)
     if not below.size:
         return None
-    first = max(0, at - reach) + int(below[-1]) + 1
-    inner = _crossing(profile, offsets, first, (top + level) / 2.0)
-    outer = _crossing(profile, offsets, at, rules.fat_edge_hu)
-    return inner, max(outer, inner + rules.thinnest_mm)
+    edge = peak + int(below[0])
+    # A wall ends within a few mm; a slow fade is content.
+    settled = profile[min(edge + round(3.0 / rules.step_mm), len(profile) - 1)]
+    return float(depth[edge]) if settled <= level + 0.3 * (top - level) else None
 
 
 def _local_medians(
     points: NDArray[np.float64], walls: _Walls, lumen_radius: NDArray[np.float64], measured: NDArray[np.bool_],
     rules: BowelRules,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Median thickness and lumen half width over the measured profiles around every point; nan where too few."""
+    """Median thickness and lumen half width over the measured profiles around every point; nan where too few.
+
+    Around is as far as the other side of the tube: a wall read on the side of the gas speaks for the whole ring.
+    """
     thickness = np.full(len(points), np.nan)
     radius = lumen_radius.copy()
     if not measured.any():
         return thickness, radius
     known = (walls.outer_mm - walls.inner_mm)[measured]
     known_radius = lumen_radius[measured]
-    for n, near in enumerate(cKDTree(points[measured]).query_ball_point(points, rules.local_mm)):
+    around = np.maximum(rules.local_mm, np.minimum(2.0 * lumen_radius + rules.local_mm / 2, rules.across_mm))
+    for n, near in enumerate(cKDTree(points[measured]).query_ball_point(points, around)):
         if len(near) >= rules.least_local:
             thickness[n] = np.median(known[near])
             radius[n] = np.median(known_radius[near])

@@ -177,11 +177,13 @@ def _stalk_mm(
         ring = (radius > rules.stalk_reach_mm) & (radius <= rules.stalk_reach_mm + 2.0)
         if not ring.any():
             continue
-        background = float(np.percentile(plane[ring], 25))
+        # The ring passes vessels and chiasm: its darker half is the cistern.
+        background = float(np.percentile(plane[ring], 35))
         contrast = inside - background
         if contrast < rules.stalk_contrast * inside or patch.max() - background < 0.25 * contrast:
             continue
-        excess = np.clip((plane - background) / contrast, 0.0, 1.0)[radius <= rules.stalk_reach_mm]
+        # Unclipped below, so that noise cancels.
+        excess = np.minimum((plane - background) / contrast, 1.0)[radius <= rules.stalk_reach_mm]
         areas.append(float(excess.sum()) * step**2)
     if len(areas) < 3:
         return None, "no stalk stands out from its surroundings above the gland"

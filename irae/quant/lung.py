@@ -39,11 +39,14 @@ class LungRules:
     over_hu: float = -900.0
     normal_hu: float = -500.0
     poorly_hu: float = -100.0
-    ggo_floor_hu: tuple[float, float] = (-700.0, -580.0)
-    above_mode_hu: float = 130.0
+    ggo_floor_hu: tuple[float, float] = (-700.0, -600.0)
+    above_mode_hu: float = 100.0
     consolidation_hu: float = -300.0
     edge_mm: float = 4.0  # skin of the mask left out: breathing, partial volume, a mask that overshoots
     vessel_mm: float = 9.0  # opacities thinner than this are vessels, airways or fissures
+    bone_hu: float = 150.0
+    bone_margin_mm: float = 3.0
+    fat_hu: tuple[float, float] = (-130.0, -75.0)
     zone_percent: float = 5.0  # a zone with at least this share of opacity is involved
     least_ml: float = 100.0  # less lung than this is not judged
 
@@ -112,13 +115,20 @@ def measure_lungs(ct: Volume, organs: LabelMap, rules: LungRules = LUNG_RULES) -
     if volume_ml < rules.least_ml:
         return None
     depth = depth_mm(mask, grid)
-    lung = depth >= rules.edge_mm
+    # A mask that bites into ribs holds bone, one that reaches under the diaphragm or beside the heart holds fat:
+    # neither is diseased lung. Enhanced vessels go with the bone.
+    margin = max(1, round(rules.bone_margin_mm / rules.grid_mm))
+    bone = ndimage.binary_dilation(hu > rules.bone_hu, iterations=margin)
+    calm = ndimage.median_filter(hu, size=3)
+    fat = _without_thin((calm >= rules.fat_hu[0]) & (calm <= rules.fat_hu[1]), grid.spacing_mm, rules.vessel_mm)
+    fat = ndimage.binary_dilation(fat, iterations=margin)
+    lung = (depth >= rules.edge_mm) & ~bone & ~fat
     if not lung.any():
         return None
 
     values = hu[lung]
     ggo_from = _ggo_from(values, rules)
-    dense = lung & (ndimage.median_filter(hu, size=3) >= ggo_from)
+    dense = lung & (calm >= ggo_from)
     opacity = lung & _without_thin(dense, grid.spacing_mm, rules.vessel_mm)
     consolidation = opacity & (hu >= rules.consolidation_hu)
     total = float(np.count_nonzero(lung))

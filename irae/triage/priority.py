@@ -108,10 +108,7 @@ def _met(finding: OrganFinding, name: str) -> bool:
 
 
 def _chest_radiotherapy(context: PatientContext, on: date, rules: TriageRules) -> bool:
-    entries = (
-        *context.active(ContextKind.RADIOTHERAPY, on),
-        *context.active(ContextKind.RADIOTHERAPY, on, within_days=rules.radiotherapy_days),
-    )
+    entries = context.active(ContextKind.RADIOTHERAPY, on, within_days=rules.radiotherapy_days)
     return any(word in entry.value.lower() for entry in entries for word in rules.chest_words)
 
 

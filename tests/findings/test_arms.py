@@ -56,7 +56,7 @@ def test_certainty_stays_finite(probability):
 
 def test_logit_and_sigmoid():
     assert sigmoid(logit(0.37)) == pytest.approx(0.37)
-    with pytest.raises(ValueError, match="0..1"):
+    with pytest.raises(ValueError, match=r"0\.\.1"):
         logit(1.2)
 
 

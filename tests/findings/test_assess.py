@@ -85,6 +85,15 @@ def test_change_against_own_baseline():
     assert found.severity == 3
 
 
+@pytest.mark.parametrize(("was_suspected", "decision"), [(0, Decision.NOT_SUSPECTED), (1, Decision.SUSPECTED)])
+def test_what_a_healthy_baseline_showed_already_is_not_new(was_suspected, decision):
+    before = result(numbers(thyroid_gland__suv75=3.4), findings=[finding(Irae.THYROIDITIS, severity=was_suspected)])
+    found = answer(Irae.THYROIDITIS, numbers(thyroid_gland__suv75=3.5), earlier=[before])
+    assert evidence(found, "suv75").met is True
+    assert found.decision is decision
+    assert any("Present at baseline" in r for r in found.reasons) is (was_suspected == 0)
+
+
 def test_without_a_baseline_change_is_not_judged_and_said():
     found = answer(Irae.HEPATITIS, numbers(liver__volume_ml=1400.0))
     assert evidence(found, "volume_rise").met is None

@@ -37,7 +37,9 @@ def evidence(name, met=True):
 def focus(nature, *, status=FocusStatus.NEW, n=1, metastasis=None):
     p = {Nature.METASTASIS: 0.8, Nature.INDETERMINATE: 0.5}.get(nature, 0.1) if metastasis is None else metastasis
     return AttributedFocus(
-        focus=Focus(id=n, centroid_ras_mm=(0, 0, 0), volume_ml=1, longest_mm=10, short_mm=8, status=status, organ="liver"),
+        focus=Focus(
+            id=n, centroid_ras_mm=(0, 0, 0), volume_ml=1, longest_mm=10, short_mm=8, status=status, organ="liver"
+        ),
         nature=nature, probabilities={"metastasis": p, "inflammation": 1 - p, "physiologic": 0.0}, score=0.0,
         outcome="x", reasons=("x",),
     )
@@ -84,6 +86,7 @@ def test_radiotherapy_lifts_mild_pneumonitis():
     assert triage(mild, rows=[(ContextKind.RADIOTHERAPY, "chest", 60, 40)]).acr_category == 2
     assert triage(mild, rows=[(ContextKind.RADIOTHERAPY, "hip", 60, 40)]).acr_category == 3
     assert triage(mild, rows=[(ContextKind.RADIOTHERAPY, "chest", 400, 360)]).acr_category == 3
+    assert triage(mild, rows=[(ContextKind.RADIOTHERAPY, "chest", 400, None)]).acr_category == 3, "one event, long ago"
 
 
 @pytest.mark.parametrize("state", [EpisodeState.ONGOING, EpisodeState.IMPROVING])
