@@ -234,9 +234,9 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
     if found.volume_ml > most:
         return said + f"{found.volume_ml:.0f} mL is more than the {most:g} mL of any adult"
     if not found.at_border and found.volume_ml < least:
-        return said + f"{found.volume_ml:.2g} mL is less than the {least:g} mL of any adult"
+        return said + f"{found.volume_ml:.3g} mL is less than the {least:g} mL of any adult"
     if found.at_border and found.volume_ml < rules.partial_share * least:
-        return f"only {found.volume_ml:.2g} mL of the {row.display} lie in the field of view"
+        return f"only {found.volume_ml:.3g} mL of the {row.display} lie in the field of view"
     if kept < rules.connected_share:
         return said + f"it is scattered, its main part holds only {100 * kept:.0f} % of it"
     gate = rules.hu.get(organ) if image.quantity.value == "HU" else None

@@ -14,7 +14,7 @@ import numpy as np
 
 from irae.core.anatomy import BY_NAME
 from irae.models.nets import dynunet_arguments, parameter_count
-from irae.models.package import Card, Channel, Metric, load_package, save_package
+from irae.models.package import Card, Channel, Metric, Package, load_package, save_package
 from irae.models.plausibility import PLAUSIBILITY
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.segmenters.packaged import PackagedSegmenter
@@ -131,6 +131,7 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
             segmentation_case(sample, settings.labels, spacing_mm=settings.spacing_mm)
             for sample in source.segmentation(settings.target, train, spacing_mm=settings.image_spacing_mm)
         ]
+        start = None if settings.start_from is None else _start(Path(settings.start_from), settings, arguments)
         plan = SegmentationPlan(
             network="dynunet", arguments=arguments, patch=patch, channels=channels,
             classes=len(settings.labels) + 1, seed=place.seed, batch=settings.batch,
@@ -138,7 +139,10 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
             optimiser=Optimiser(learning_rate=settings.learning_rate),
         )
         place.say(f"{name}: training")
-        network = train_segmenter(cases, plan, device=device, dtype=dtype, report=place.reporter(run))
+        network = train_segmenter(
+            cases, plan, device=device, dtype=dtype, start=None if start is None else start.state,
+            report=place.reporter(run),
+        )
         card = Card(
             name=name, task=name, network="dynunet", arguments=arguments, parameters=parameter_count(network),
             spacing_mm=settings.spacing_mm, patch=patch, channels=channels, labels=tuple(settings.labels),
@@ -147,7 +151,10 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
                 f"Finds {', '.join(BY_NAME[label].display for label in settings.labels)} on "
                 f"{'contrast-enhanced T1 head MR' if settings.target is Target.pituitary else 'CT of adults'}."
             ),
-            limitations=LIMITATIONS, training=plain(settings) | {"seed": place.seed, "cases": len(cases)},
+            limitations=LIMITATIONS, training=plain(settings) | {
+                "seed": place.seed, "cases": len(cases),
+                "started_from": None if start is None else {"digest": start.digest, **start.card.training},
+            },
             data=data_record(source, train=train, held_out=held_out),
         )
         folder = place.out / name
@@ -160,6 +167,14 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
     for key, metric in metrics.items():
         place.say(f"{name}: {key} {metric.value} ({metric.low} to {metric.high}, n {metric.n})")
     return folder
+
+
+def _start(folder: Path, settings: SegmentationSettings, arguments: Mapping[str, Any]) -> Package:
+    package = load_package(folder)
+    same = (package.card.labels, dict(package.card.arguments)) == (tuple(settings.labels), dict(arguments))
+    if not same:
+        raise ValueError(f"task.start_from={folder}: its labels or network are not those of this task")
+    return package
 
 
 def measure_segmenter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 
 from irae.core.anatomy import BY_NAME
 from irae.core.volume import LabelMap, Quantity, Volume
+from irae.models.air import lungs_from_air
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.sliding import class_probabilities, labels_on_grid
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample, scaled
+from irae.quant.resample import onto_grid
 
 # Everything denser than this is body, table or clothes; air around them needs no network.
 BODY_HU = -500.0
+LUNGS = ("lung_left", "lung_right")
+# Grid on which air is looked for.
+AIR_MM = 4.0
 ORGANS_TASK, PITUITARY_TASK = "organs", "pituitary"
 
 
@@ -66,9 +71,14 @@ class PackagedSegmenter:
             raise ValueError(f"segment_ct needs HU, got {ct.quantity.value}")
         if ORGANS_TASK not in self._packages:
             return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
-        return believed(
-            self._predict(ORGANS_TASK, ct), ct, self._packages[ORGANS_TASK].card.labels, clean=True, rules=self._rules
-        )
+        organs = self._packages[ORGANS_TASK].card.labels
+        raw = self._predict(ORGANS_TASK, ct)
+        found = believed(raw, ct, organs, clean=True, rules=self._rules)
+        missing = [lung for lung in LUNGS if lung in organs and not found.seen(lung)]
+        if not missing:
+            return found
+        # The network's lung is not there or not believed: the air inside the body is asked.
+        return believed(_with_lungs_from_air(raw, ct, missing), ct, organs, clean=True, rules=self._rules)
 
     def segment_mr(self, mr: Volume) -> LabelMap:
         """The pituitary of a T1c head MR, on its own grid; coverage NONE where there is no such package."""
@@ -94,6 +104,22 @@ class PackagedSegmenter:
         classes = labels_on_grid(probabilities, source.shape)
         values = np.array([0, *(BY_NAME[organ].label for organ in card.labels)], dtype=np.uint8)
         return np.ascontiguousarray(canonical.undo(values[classes]))
+
+
+def _with_lungs_from_air(raw: NDArray[np.uint8], ct: Volume, missing: Sequence[str]) -> NDArray[np.uint8]:
+    """The network's labels with some lungs replaced by what ``air.lungs_from_air`` finds; other organs stay."""
+    canonical = Canonical.of(ct.geometry)
+    grid = network_grid(canonical.geometry, AIR_MM)
+    air = lungs_from_air(resample(canonical.apply(ct.array), grid.shape).numpy(), AIR_MM)
+    fine = np.ascontiguousarray(canonical.undo(onto_grid(air, grid, canonical.geometry, order=0)))
+    labels = raw.copy()
+    for lung in missing:
+        value = BY_NAME[lung].label
+        if not (fine == value).any():
+            continue  # nothing better: the network's answer and the reason against it stay
+        labels[labels == value] = 0
+        labels[(fine == value) & (labels == 0)] = value
+    return labels
 
 
 def _body_box(image: torch.Tensor) -> tuple[slice, slice, slice]:
