@@ -56,10 +56,16 @@ def _percimt(visit: Visit, baseline: Visit) -> Answer:
     return Answer(visit.id, visit.on, overall, values, (), (("PMT-1", text),))
 
 
+def states_percimt(case: Case) -> Iterator[tuple[None, Answer]]:
+    """The answers of PERCIMT; it keeps no state, every visit is read against the baseline."""
+    baseline = need_baseline(case)
+    for visit in case.followups:
+        yield None, _percimt(visit, baseline)
+
+
 def score_percimt(case: Case) -> Scored:
     """PERCIMT for one patient."""
-    baseline = need_baseline(case)
-    answers = tuple(_percimt(visit, baseline) for visit in case.followups)
+    answers = tuple(answer for _, answer in states_percimt(case))
     return Scored(answers=answers, summary={
         "progression_date": next((a.on for a in answers if a.overall == "PMD"), None),
     })

@@ -105,7 +105,7 @@ _ROWS: tuple[Criterion, ...] = (
     Criterion(name="percimt", title="PERCIMT", family="metabolic",
               source="Anwar H et al., Eur J Nucl Med Mol Imaging 2018;45:376-383",
               words=("CMR", "PMR", "SMD", "non-PMD", "PMD", "NE"), score=pet_counts.score_percimt,
-              progression=("PMD",)),
+              states=pet_counts.states_percimt, progression=("PMD",)),
     Criterion(name="pecrit", title="PECRIT", family="metabolic",
               source="Cho SY et al., J Nucl Med 2017;58:1421-1428",
               words=("clinical benefit", "no clinical benefit", "NE"), score=pet_counts.score_pecrit),

@@ -44,6 +44,10 @@ from irae.response.values import (
 ANATOMIC_DEFAULT: tuple[str, ...] = ("recist_1_1", "irecist")
 PET_DEFAULT: tuple[str, ...] = ("percist_1_0", "impercist5", "ipercist")
 DEFAULT_CRITERIA: tuple[str, ...] = ANATOMIC_DEFAULT + PET_DEFAULT
+# Criteria that can score the lesions of an exam; the others need given responses or measurements of their own.
+EXAM_CRITERIA: tuple[str, ...] = tuple(
+    name for name, row in CRITERIA.items() if row.family in ("anatomic", "metabolic") and row.states is not None
+)
 BASELINE = "baseline"  # the category of the exam that responses are measured from
 
 
@@ -107,7 +111,7 @@ class _Plan:
 
 
 def _track(focus: AttributedFocus) -> str:
-    return focus.focus.track or f"focus {focus.focus.id}"
+    return focus.focus.track
 
 
 def _site(focus: AttributedFocus) -> str:
@@ -116,6 +120,54 @@ def _site(focus: AttributedFocus) -> str:
 
 def _counts(exam: ExamLesions) -> bool:
     return exam.has_ct or exam.has_pet
+
+
+def _one_focus_a_track(course: Sequence[ExamLesions]) -> tuple[ExamLesions, ...]:
+    """The course with every track at most once an exam: fragments of a split lesion are summed (rule R11-N4).
+
+    A focus without a track is a lesion of its own exam only. Whether a lesion is measured as a node is settled where it
+    was first seen: its axis may change, its kind may not.
+    """
+    nodes: dict[str, bool] = {}
+    found = []
+    for exam in course:
+        unique = _unique_tracks(exam)
+        for focus in unique.foci:
+            nodes.setdefault(_track(focus), focus.focus.is_node)
+        found.append(replace(unique, foci=tuple(
+            focus if focus.focus.is_node is nodes[_track(focus)]
+            else replace(focus, focus=replace(focus.focus, is_node=nodes[_track(focus)]))
+            for focus in unique.foci
+        )))
+    return tuple(found)
+
+
+def _unique_tracks(exam: ExamLesions) -> ExamLesions:
+    by_track: dict[str, list[AttributedFocus]] = {}
+    for focus in exam.foci:
+        track = focus.focus.track or f"{exam.acquired_on} focus {focus.focus.id}"
+        if not focus.focus.track:
+            focus = replace(focus, focus=replace(focus.focus, track=track))
+        by_track.setdefault(track, []).append(focus)
+    return replace(exam, foci=tuple(_whole(parts) for parts in by_track.values()))
+
+
+def _whole(parts: Sequence[AttributedFocus]) -> AttributedFocus:
+    """One lesion of its fragments: diameters, volume and TLG summed, the hottest SULpeak, the largest one's nature."""
+    there = [p for p in parts if p.focus.status is not FocusStatus.GONE] or list(parts)
+    main = max(there, key=lambda p: (p.focus.volume_ml, -p.focus.id))
+    if len(there) == 1:
+        return main
+    peaks = [p.focus.suv_peak for p in there if p.focus.suv_peak is not None]
+    tlgs = [p.focus.tlg for p in there if p.focus.tlg is not None]
+    return replace(main, focus=replace(
+        main.focus,
+        longest_mm=sum(p.focus.longest_mm for p in there),
+        short_mm=sum(p.focus.short_mm for p in there),
+        volume_ml=sum(p.focus.volume_ml for p in there),
+        suv_peak=max(peaks, default=None),
+        tlg=sum(tlgs) if tlgs else None,
+    ))
 
 
 def assess_course(
@@ -130,8 +182,8 @@ def assess_course(
 
     Args:
         course: All exams up to the one asked about, oldest first.
-        criteria: Names of ``registry.CRITERIA``; None: RECIST 1.1 and iRECIST, and the PET criteria where the last
-            exam has PET.
+        criteria: Names of ``EXAM_CRITERIA``; None: RECIST 1.1 and iRECIST, and the PET criteria where the last
+            exam has PET. PET criteria are left out where no exam has PET, and answer NE where only this one has none.
         options: How contested points are decided.
         baseline_index: The exam that responses are measured from: the last before, or within a week after, the
             start of immunotherapy.
@@ -150,11 +202,11 @@ def assess_course(
         return (), ()
     names = tuple(criteria) if criteria is not None else default_criteria(course[-1])
     for name in names:
-        if name not in CRITERIA or CRITERIA[name].family not in ("anatomic", "metabolic") or (
-            CRITERIA[name].states is None
-        ):
-            raise ValueError(f"criterion {name!r} cannot score an exam's lesions")
-    kept = course[baseline_index:]
+        if name not in EXAM_CRITERIA:
+            raise ValueError(f"criterion {name!r} cannot score an exam's lesions; {', '.join(EXAM_CRITERIA)} can")
+    kept = _one_focus_a_track(course[baseline_index:])
+    if not any(exam.has_pet for exam in kept):
+        names = tuple(name for name in names if CRITERIA[name].family != "metabolic")
     assessments = tuple(
         _assessment(name, view, kept, options, rules) for name in names for view in (View.ATTRIBUTED, View.AS_SEEN)
     )
@@ -274,7 +326,7 @@ def case_of(
     rules: ViewRules = VIEW_RULES,
 ) -> Case:
     """The anatomic case of a course from its baseline on, in one view."""
-    exams = [e for e in course if _counts(e)]
+    exams = [e for e in _one_focus_a_track(course) if _counts(e)]
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = _plan(exams[0], options)
@@ -363,7 +415,7 @@ def pet_case_of(
     course: Sequence[ExamLesions], view: View, options: Options = DEFAULT_OPTIONS
 ) -> Case:
     """The metabolic case of a course, from its first PET on, in one view. SUL = SUVbw x suv_to_sul."""
-    exams = [e for e in course if e.has_pet]
+    exams = [e for e in _one_focus_a_track(course) if e.has_pet]
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = _plan(exams[0], options)
@@ -409,6 +461,7 @@ def _pet_scan(
             id=track, site=_site(focus), sul_peak=peak, is_new=is_new, resolved=gone, background=low,
             attribution="tumour" if is_tumour else ("irae" if focus.nature is Nature.INFLAMMATION else "infection"),
             tlg=None if focus.focus.tlg is None or gone else _sul(focus.focus.tlg, factor),
+            functional_mm=exact(round(focus.focus.longest_mm, 1)),
         ))
     return PetScan(
         lesions=tuple(lesions),
@@ -530,7 +583,7 @@ def _hinges(
         if _track(focus) in settled:
             continue
         other = Nature.INFLAMMATION if focus.nature is Nature.METASTASIS else Nature.METASTASIS
-        turned = [_turned(exam, focus, other, is_last=exam is course[-1]) for exam in course]
+        turned = [_turned(exam, focus, other) for exam in course]
         categories = []
         for name in names:
             category = _assessment(name, View.ATTRIBUTED, turned, options, rules).category
@@ -541,13 +594,10 @@ def _hinges(
     return tuple(found)
 
 
-def _turned(exam: ExamLesions, focus: AttributedFocus, nature: Nature, *, is_last: bool) -> ExamLesions:
-    """The exam with one track's nature turned; a focus without a track is turned on its own exam only."""
+def _turned(exam: ExamLesions, focus: AttributedFocus, nature: Nature) -> ExamLesions:
+    """The exam with one track's nature turned."""
     return replace(exam, foci=tuple(
-        replace(f, nature=nature)
-        if (f.focus.track == focus.focus.track if focus.focus.track else is_last and f.focus.id == focus.focus.id)
-        else f
-        for f in exam.foci
+        replace(f, nature=nature) if _track(f) == _track(focus) else f for f in exam.foci
     ))
 
 
@@ -563,6 +613,7 @@ def patterns(
 ) -> tuple[Pattern, ...]:
     """Every response pattern of the course by its published definition, in the attributed view."""
     _check(course, baseline_index)
+    course = _one_focus_a_track(course)
     kept = course[baseline_index:]
     case = case_of(kept, View.ATTRIBUTED, options)
     baseline = case.baseline

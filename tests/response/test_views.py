@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from irae.core.assessment import Assessment, View
 from irae.core.course import DueState
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
-from irae.response.views import ExamLesions, assess_course, due, patterns
+from irae.response import CRITERIA
+from irae.response.views import EXAM_CRITERIA, ExamLesions, assess_course, due, patterns
 
 START = date(2025, 1, 6)
 SITES = ("liver", "spleen", "colon", "kidney")
@@ -168,6 +169,50 @@ def test_without_a_metastasis_at_baseline_indeterminate_foci_are_followed_and_it
 def test_an_exam_of_the_head_alone_gets_no_response() -> None:
     mr = ExamLesions(acquired_on=START + timedelta(days=9), foci=(), has_ct=False)
     assert assess_course([exam(0, focus(1, M, 60)), mr]) == ((), ())
+
+
+def test_fragments_of_one_track_are_summed() -> None:
+    course = [exam(0, focus(1, M, 40)), exam(56, focus(1, M, 15), focus(2, M, 10, track="L01"))]
+    recist = assess_course(course)[0][0]
+    assert (recist.category, recist.sum_mm) == ("PR", 25.0)
+
+
+def test_foci_without_a_track_are_lesions_of_their_own_exam() -> None:
+    def untracked(number: int) -> AttributedFocus:
+        found = focus(number, M, 40)
+        return replace(found, focus=replace(found.focus, track=""))
+
+    recist = assess_course([exam(0, untracked(1)), exam(56, untracked(1))])[0][0]
+    assert recist.category == "PD"  # the old one is not found again, and another one is there
+    assert any(rule == "R11-L1" for rule, _ in recist.reasons)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_any_course_gets_an_answer(data: st.DataObject) -> None:
+    """Whatever is found, gone, missing or unattributed: every criterion answers in both views, with reasons."""
+    course, day = [], 0
+    for _ in range(data.draw(st.integers(1, 4))):
+        foci = []
+        for number in range(1, data.draw(st.integers(0, 6)) + 1):
+            foci.append(focus(
+                number, data.draw(st.sampled_from(list(Nature))), float(data.draw(st.integers(3, 90))),
+                track=f"L{data.draw(st.integers(1, 6)):02d}", organ=data.draw(st.sampled_from([*SITES, "lymph_node"])),
+                suv_peak=data.draw(st.one_of(st.none(), st.floats(0.5, 30))), gone=data.draw(st.booleans()),
+                is_node=data.draw(st.booleans()),
+            ))
+        drawn = exam(day, *foci, pet=data.draw(st.booleans()))
+        if data.draw(st.booleans()):
+            drawn = replace(drawn, liver_mean_suv=None, blood_pool_sd_suv=None, has_ct=data.draw(st.booleans()))
+        course.append(drawn)
+        day += data.draw(st.integers(1, 70))
+    assessments, hinges = assess_course(course, criteria=EXAM_CRITERIA)
+    for found in assessments:
+        assert found.category == "baseline" or found.category in CRITERIA[found.criterion].words
+        assert found.reasons
+    assert all(h.categories for h in hinges)
+    assert all(p.answer in (True, False, None) for p in patterns(course))
+    assert all(d.earliest <= d.latest for d in due(course))
 
 
 def test_wrong_calls_are_refused() -> None:
