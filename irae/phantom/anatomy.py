@@ -270,4 +270,13 @@ def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
         noise_seed=int(rng.integers(2**31)),
         pituitary_height_mm=float(np.clip(rng.normal(5.5 if sex == "M" else 6.0, 1.0), 3.5, 7.8)),
         stalk_mm=float(np.clip(rng.normal(2.0, 0.3), 1.3, 2.9)),
+        sella={
+            "width": size(0.08),
+            "depth": size(0.08),
+            "cistern": size(0.13),
+            "cavernous": size(0.10),
+            "sinus": 0.0 if rng.random() < 0.1 else size(0.15),
+            "tilt_deg": float(rng.normal(0, 4 * wide)),
+            "flat": float(rng.uniform(0, 1)),
+        },
     )

@@ -62,6 +62,7 @@ def draw_scanner(rng: np.random.Generator, *, weight_kg: float, wide: float = 1.
         mr_snr=float(rng.uniform(20, 40)),
         mr_bias=float(rng.uniform(0.05, 0.2)),
         mr_plane=str(rng.choice(["axial", "sagittal", "coronal"])),
+        mr_slice_mm=float(rng.uniform(1.0, 1.6 if wide <= 1 else 3.5)),
         noise_seed=int(rng.integers(2**31)),
     )
 

@@ -46,6 +46,8 @@ class Anatomy:
         tissue: Personal tissue values.
         noise_seed: For the smooth noise that roughens surfaces and tissues.
         pituitary_height_mm, stalk_mm: Healthy gland.
+        sella: Shape of the region: factors ``width``, ``depth``, ``cistern``, ``sinus`` (0: not pneumatised) and
+            ``cavernous``, ``tilt_deg`` of the gland, ``flat`` (0 convex .. 1 flat or concave top).
     """
 
     sex: str
@@ -68,13 +70,14 @@ class Anatomy:
     noise_seed: int
     pituitary_height_mm: float
     stalk_mm: float
+    sella: Mapping[str, float]
 
     def __post_init__(self) -> None:
         if self.sex not in {"M", "F"}:
             raise ValueError(f"phantom sex must be M or F, got {self.sex!r}")
         if len(self.colon) != len(self.colon_calibre_mm):
             raise ValueError(f"colon has {len(self.colon)} points but {len(self.colon_calibre_mm)} radii")
-        for name in ("size", "shift_mm", "turn_deg"):
+        for name in ("size", "shift_mm", "turn_deg", "sella"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         for name in ("colon", "small_bowel", "colon_calibre_mm"):
             object.__setattr__(self, name, frozen_array(getattr(self, name)))
@@ -178,6 +181,7 @@ class Scanner:
         mr_snr: White matter signal over noise SD.
         mr_bias: Depth of the receive bias field.
         mr_plane: ``axial``, ``coronal`` or ``sagittal`` slices.
+        mr_slice_mm: Thickness that a slice averages over; more than the slice distance blurs.
         noise_seed: Of this acquisition.
     """
 
@@ -192,6 +196,7 @@ class Scanner:
     mr_snr: float
     mr_bias: float
     mr_plane: str
+    mr_slice_mm: float
     noise_seed: int
 
 

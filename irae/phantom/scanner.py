@@ -80,7 +80,10 @@ def scan_mr(signal: Field, geometry: Geometry, scanner: Scanner) -> NDArray[np.f
         )
     scale = float(rng.uniform(250, 500))
     sd = 1.0 / scanner.mr_snr
+    thicker = scanner.mr_slice_mm**2 - geometry.spacing_mm[2] ** 2  # slices lie along the last axis
     clean = signal * bias
+    if thicker > 0:
+        clean = ndimage.gaussian_filter1d(clean, np.sqrt(thicker / 12.0) / geometry.spacing_mm[2], axis=2)
     real = clean + rng.standard_normal(geometry.shape, dtype=np.float32) * np.float32(sd)
     imaginary = rng.standard_normal(geometry.shape, dtype=np.float32) * np.float32(sd)
     return np.rint(np.sqrt(real * real + imaginary * imaginary) * np.float32(scale)).astype(np.float32)

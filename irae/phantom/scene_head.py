@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from irae.core.anatomy import Irae
+from irae.phantom.canvas import Material
 from irae.phantom.scene import LABEL, Stage
 from irae.phantom.shapes import Ellipsoid, Slab, Tube, smooth_curve
 
@@ -131,7 +132,7 @@ def paint_head(stage: Stage) -> None:
         depth = np.clip(1 + distance / np.float32(9.0), 0, 1) * (distance < 0)
         furrow = np.clip((canvas.noise(block, scale_mm=9.0, seed=9) - 0.5) * 1.5, 0, 0.85) * depth
         canvas.paint(block, furrow.astype(np.float32), material["csf"], inside=LABEL["brain"])
-    head(0, -2, -5, (49, 64, 49), "white_matter", label="brain", rough=6.0)
+    head(0, -2, -5, (44, 59, 44), "white_matter", label="brain", rough=6.0)
     for side in (1, -1):
         head(side * 40, 24, 26, (20, 30, 16), "grey_matter", label="brain", rough=1.5)
         head(side * 39, 22, 25, (13, 22, 9), "white_matter", label="brain", rough=1.5)
@@ -163,7 +164,7 @@ def pituitary_state(stage: Stage) -> tuple[float, float, float, float]:
         stalk = max(stalk, STALK_MM[grade - 1] * float(np.clip(episode.drawn["wall"], 0.85, 1.25)))
         recovery = float(np.interp(height, [5, 6, 8, 10, 12], [0.47, 0.54, 0.66, 0.73, 0.78]))
         suv = max(suv, TBR[grade - 1] * episode.drawn["suv"] * blood / recovery)
-        signal = 2.6
+        signal *= 1.08
     return height, stalk, suv, signal
 
 
@@ -179,39 +180,51 @@ def paint_sella(stage: Stage, at: object) -> None:
     def spot(dx: float, dy: float, up: float) -> tuple[float, float, float]:
         return x + dx, y + dy, z + up
 
+    drawn = stage.anatomy.sella
+    width, depth, cistern, cavernous = (drawn[k] for k in ("width", "depth", "cistern", "cavernous"))
     stage.paint(Slab(centre=spot(0, -15, -14), half=(13, 6, 19), turn_deg=(-32, 0, 0), round_mm=4), "clivus")
-    stage.paint(Ellipsoid(centre=spot(0, 5, 11), semi=(15, 12, 10)), "csf")  # suprasellar cistern
+    stage.paint(Ellipsoid(centre=spot(0, 5, 11), semi=(15 * cistern, 12 * cistern, 10 * cistern)), "csf")
     stage.paint(Slab(centre=spot(0, 4, -10), half=(19, 15, 10.5), round_mm=5), "skull")
-    stage.paint(Slab(centre=spot(0, 5, -11), half=(16, 13, 8.5), round_mm=5), "air")  # sphenoid sinus
+    sinus = drawn["sinus"]
+    stage.paint(Slab(centre=spot(0, 5, -11), half=(16, 13, 8.5), round_mm=5), "clivus")
+    if sinus > 0:  # the sphenoid sinus; where it holds no air the bone is full of marrow
+        stage.paint(Slab(centre=spot(0, 5, -10.8), half=(16 * sinus, 13 * sinus, 8.3), round_mm=4), "air")
     for side in (1, -1):
-        stage.paint(Ellipsoid(centre=spot(side * 13.5, 0, 3), semi=(5.5, 11, 7)), "venous_sinus")
-        stage.paint(
-            Tube(
-                [
-                    spot(side * 13.5, -11, -6),
-                    spot(side * 13.5, -6, 1),
-                    spot(side * 13, 6, 2),
-                    spot(side * 11, 5, 10),
-                    spot(side * 13, -1, 15),
-                ],
-                2.5,
-            ),
-            "blood",
-        )
+        out = side * (6.6 * width + 6.5 * cavernous)
+        stage.paint(Ellipsoid(centre=spot(out, 0, 3), semi=(5.5 * cavernous, 11, 7 * cavernous)), "venous_sinus")
+        siphon = ((0.0, -11, -6), (0.0, -6, 1), (-0.5, 6, 2), (-2.5, 5, 10), (-0.5, -1, 15))
+        stage.paint(Tube([spot(out + side * dx, dy, up) for dx, dy, up in siphon], 2.5), "blood")
         stage.paint(Tube([spot(side * 6, 12, 13 + max(height - 5, 0) * 0.4), spot(side * 14, 24, 8)], 2.2), "chiasm")
     lift = max(0.0, height - 9.0)
     stage.paint(Ellipsoid(centre=spot(0, 8, 15 + lift), semi=(8, 3, 2)), "chiasm")
-    top = height
-    stage.paint(Tube([spot(0, 3, top + 10), spot(0, 0.5, top - 1.0)], [stalk * 0.62, stalk * 0.5]), "stalk")
+    lean = 12.0 * np.tan(np.deg2rad(drawn["tilt_deg"]))  # a stalk that leans a little is common
+    stage.paint(Tube([spot(lean, 3, height + 10), spot(0, 0.5, height - 1.0)], [stalk * 0.62, stalk * 0.5]), "stalk")
     gland = replace(material["pituitary"], suv=suv, t1c=signal)
-    size = stage.anatomy.size["brain"]
-    convex = Ellipsoid(centre=spot(0, 0, height / 2), semi=(6.6 * size, 4.9 * size, height / 2))
-    stage.paint(convex, gland, label="pituitary")
+    _paint_gland(stage, spot(0, 0, height / 2), (6.6 * width, 4.9 * depth), height, gland)
     adenoma = stage.patient.confounder("pituitary_microadenoma", stage.visit)
     if adenoma is not None:
         radius = 2.2 * adenoma.drawn["size"]
         stage.paint(
             Ellipsoid(centre=spot(adenoma.drawn["side"] * 3.2, 0, height * 0.45), semi=(radius,) * 3),
-            replace(gland, suv=suv * 2.0, t1c=2.0),
+            replace(gland, suv=suv * 2.0, t1c=0.83 * gland.t1c),
             inside="pituitary",
         )
+
+
+def _paint_gland(
+    stage: Stage, centre: tuple[float, float, float], semi: tuple[float, float], height: float, gland: Material
+) -> None:
+    """The gland: an ellipsoid cut flat above and below to its height; convex where it is inflamed."""
+    canvas = stage.canvas
+    flat = 0.0 if stage.severity(Irae.HYPOPHYSITIS) else stage.anatomy.sella["flat"]
+    body = Ellipsoid(
+        centre=centre,
+        semi=(semi[0], semi[1], height / 2 * (1 + 0.45 * flat)),
+        turn_deg=(0.0, stage.anatomy.sella["tilt_deg"], 0.0),
+    )
+    found = body.field(canvas)
+    if found is None:
+        return
+    block, distance = found
+    distance = np.maximum(distance, np.abs(canvas.z[block] - np.float32(centre[2])) - np.float32(height / 2))
+    canvas.paint(block, canvas.share(distance), gland, label=LABEL["pituitary"])

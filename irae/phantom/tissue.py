@@ -111,18 +111,28 @@ TISSUES: dict[str, Tissue] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TissueDraw:
-    """How one person differs from the table, kept over visits: standard scores of HU and SUV, factors on texture."""
+    """How one person differs from the table, kept over visits: scores of HU and SUV, factors on the rest."""
 
     hu: Mapping[str, float]
     suv: Mapping[str, float]
     texture: Mapping[str, float]
+    t1c: Mapping[str, float]
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, spread: float = 1.0) -> TissueDraw:
         """Scores from a normal distribution cut at 2.2, times spread (domain randomisation uses more than 1)."""
         names = list(TISSUES)
-        scores = np.clip(rng.standard_normal((3, len(names))), -2.2, 2.2) * spread
+        scores = np.clip(rng.standard_normal((4, len(names))), -2.2, 2.2) * spread
+        t1c = dict(zip(names, map(float, np.exp(0.06 * scores[3])), strict=True))
+        gradient_echo, fat_suppressed = rng.random() < 0.4, rng.random() < 0.2
+        if gradient_echo:  # as MPRAGE: more contrast between grey and white matter, darker fluid
+            for name, factor in (("grey_matter", 0.80), ("cerebellum", 0.86), ("csf", 0.6), ("muscle", 0.85)):
+                t1c[name] *= factor
+        if fat_suppressed:
+            for name in ("fat", "visceral_fat", "mediastinal_fat", "clivus", "marrow"):
+                t1c[name] *= 0.3
         return cls(
+            t1c=t1c,
             hu=dict(zip(names, map(float, scores[0]), strict=True)),
             suv=dict(zip(names, map(float, scores[1]), strict=True)),
             texture=dict(zip(names, map(float, np.exp(0.25 * scores[2])), strict=True)),
@@ -156,5 +166,6 @@ def materials(
         hu = tissue.native + gain * (tissue.portal - tissue.native) + tissue.hu_sd * draw.hu[name] + shift
         suv = tissue.suv * float(np.exp(tissue.suv_cov * draw.suv[name])) * factor
         suv *= (suv_visit or {}).get(name, 1.0)
-        out[name] = Material(hu=hu, suv=suv, t1c=tissue.t1c, texture=tissue.texture * draw.texture[name])
+        t1c, texture = tissue.t1c * draw.t1c[name], tissue.texture * draw.texture[name]
+        out[name] = Material(hu=hu, suv=suv, t1c=t1c, texture=texture)
     return out
