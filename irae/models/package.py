@@ -212,7 +212,7 @@ class Package:
         """
         try:
             network = build_network(self.card.network, self.card.arguments)
-            network.load_state_dict(dict(self.state), strict=True)
+            network.load_state_dict(_with_second_names(network, self.state), strict=True)
         except (ValueError, RuntimeError) as error:
             raise PackageError(f"package {self.card.name}: {error}") from error
         return network.to(device).eval()
@@ -221,12 +221,13 @@ class Package:
 def save_package(folder: Path, card: Card, state: Mapping[str, torch.Tensor]) -> Path:
     """Writes a package; each file appears whole or not at all, the card last.
 
-    Weights are kept as ``card.weights_dtype``; the card's ``weights_sha256`` is filled in.
+    Weights are kept as ``card.weights_dtype``, each once even if the network knows it by several names; the card's
+    ``weights_sha256`` is filled in.
     """
     dtype = getattr(torch, card.weights_dtype)
     tensors = {
         name: (value.detach().to(dtype) if value.is_floating_point() else value.detach()).cpu().contiguous()
-        for name, value in state.items()
+        for name, value in _by_first_name(state).items()
     }
     _refuse_non_finite(card.name, tensors)
     content = save(tensors)
@@ -276,6 +277,24 @@ def find_packages(folder: Path) -> tuple[Path, ...]:
     if (folder / CARD_FILE).is_file():
         return (folder,)
     return tuple(sorted(card.parent for card in folder.glob(f"*/{CARD_FILE}")))
+
+
+def _by_first_name(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Each tensor under the first of its names (MONAI's DynUNet holds every block twice)."""
+    first: dict[tuple[int, torch.Size], str] = {}
+    for name, value in state.items():
+        first.setdefault((value.data_ptr(), value.shape), name)
+    return {name: value for name, value in state.items() if first[value.data_ptr(), value.shape] == name}
+
+
+def _with_second_names(network: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state with every further name of a tensor that the network shares; what is missing stays missing."""
+    full = dict(state)
+    known = {value.data_ptr(): name for name, value in network.state_dict().items() if name in state}
+    for name, value in network.state_dict().items():
+        if name not in full and value.data_ptr() in known:
+            full[name] = full[known[value.data_ptr()]]
+    return full
 
 
 def _scoring(document: Mapping[str, Any] | None) -> Scoring | None:

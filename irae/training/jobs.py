@@ -140,7 +140,7 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
         )
         place.say(f"{name}: training")
         network = train_segmenter(
-            cases, plan, device=device, dtype=dtype, start=None if start is None else start.state,
+            cases, plan, device=device, dtype=dtype, start=None if start is None else start.network(device),
             report=place.reporter(run),
         )
         card = Card(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,7 +124,7 @@ def train_segmenter(
     *,
     device: torch.device,
     dtype: torch.dtype | None,
-    start: Mapping[str, torch.Tensor] | None = None,
+    start: nn.Module | None = None,
     report: Report | None = None,
 ) -> nn.Module:
     """A trained network (on the device, in eval mode).
@@ -133,12 +133,11 @@ def train_segmenter(
         cases: What to learn from.
         plan: How.
         device: Where to compute. dtype: Of convolutions (autocast); None is float32.
-        start: Weights to go on from; fresh ones where absent.
+        start: A network to go on from; one with fresh weights where absent.
         report: Gets (step, {"loss", "learning_rate", "share"}) now and then.
 
     Raises:
         ValueError: If a class is in none of the cases.
-        RuntimeError: If the weights to start from are those of another network.
         FloatingPointError: If the loss diverges.
     """
     from monai.losses import DiceCELoss
@@ -146,10 +145,7 @@ def train_segmenter(
     crops = BalancedCrops(cases, plan)
     torch.manual_seed(plan.seed)
     rng = np.random.default_rng([plan.seed, 2])
-    network = build_network(plan.network, plan.arguments)
-    if start is not None:
-        network.load_state_dict(dict(start), strict=True)
-    network.to(device).train()
+    network = (start if start is not None else build_network(plan.network, plan.arguments)).to(device).train()
     optimiser = plan.optimiser.build(network)
     criterion = DiceCELoss(
         include_background=False, to_onehot_y=True, softmax=True, batch=True,

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from irae.models import package as package_module
+from irae.models.nets import build_network
 from irae.models.package import Calibration, Card, Channel, PackageError, find_packages, load_package, save_package
 from tests.models.make import classifier_card, organs_card, save
 
@@ -23,6 +24,19 @@ def test_write_then_read_is_the_same(tmp_path, make_card):
     assert (folder / "MODEL_CARD.md").read_text().startswith(f"# {card.name}")
     network = read.network(torch.device("cpu"))
     assert not network.training
+
+
+def test_a_weight_with_two_names_is_kept_once(tmp_path):
+    card = organs_card()
+    torch.manual_seed(0)
+    network = build_network(card.network, card.arguments).eval()
+    names = set(network.state_dict())
+    folder = save_package(tmp_path, card, network.state_dict())
+    assert len(load_file(folder / "model.safetensors")) < len(names), "DynUNet names its blocks twice"
+    again = load_package(folder).network(torch.device("cpu"))
+    image = torch.rand(1, 2, 16, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(again(image), network(image), atol=2e-2, rtol=2e-2)
 
 
 def test_half_precision_is_kept_small_and_read_as_float32(tmp_path):
