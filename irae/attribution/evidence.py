@@ -77,7 +77,10 @@ def contrast(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | 
 
 
 def symmetry(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:
-    """F4: left against right, where sides are comparable: hilar nodes, thyroid, lung opacities, joints."""
+    """F4: left against right, where sides are comparable: hilar nodes, thyroid lobes, lung opacities.
+
+    Joints are not yet known as places; a mirror partner alone elsewhere is chance as often as inflammation.
+    """
     value = focus.features.get("symmetry")
     if is_opacity(focus, rules):
         value, where = now.lung_symmetry, "the opacities of both lungs"
@@ -89,8 +92,6 @@ def symmetry(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | 
                 reason="It lies between hilar nodes that are alike on both sides (sarcoid-like pattern).")
     elif focus.organ == "thyroid_gland" and focus.features.get("picture"):
         where = "the thyroid lobes"
-    elif focus.organ is None and value is not None and reaches(value, rules.symmetric):
-        where = "this place and its mirror place"
     else:
         return None
     if value is None:

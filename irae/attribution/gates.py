@@ -86,6 +86,8 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
     core = focus.features.get("ct_hu_core")
     if focus.organ_fraction >= 0.3 or core is None or focus.features.get("size_from_ct"):
         return None
+    if focus.suv_max is None or focus.suv_max > rules.brown_fat_suv:
+        return None
     low, fat = core <= rules.brown_fat_core_hu, focus.features.get("fat_fraction", 0.0)
     if low and fat >= 0.6:
         return Gate(Nature.PHYSIOLOGIC, 0.85, "physiologic: brown fat",

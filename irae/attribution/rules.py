@@ -124,6 +124,7 @@ class EvidenceRules:
     vaccination_days: int = 42
     infection_days: int = 30
     brown_fat_core_hu: float = 0.0
+    brown_fat_suv: float = 20.0  # hotter than nearly all brown fat (SULmax 4.9 +- 4.5 after cold: PMC6469763)
     head_neck_suv: float = 10.0  # tonsil and salivary gland uptake above this is not taken for granted
     quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
     vaccine_node_short_mm: float = 15.0

@@ -67,8 +67,8 @@ def find_foci(
         notices.append(Notice("foci_ct_only", "No usable PET: only lung nodules and dark liver lesions that the CT "
                               "shows were searched for; nodes, bone and soft tissue were not."))
     if organs is None:
-        notices.append(Notice("foci_without_organs", "No organ segmentation: organs of foci are guessed from the CT, "
-                              "and lesions on CT alone were not searched for."))
+        notices.append(Notice("foci_without_organs", "No organ segmentation: foci have no organ, normal organs above "
+                              "the threshold are foci too, and lesions on CT alone were not searched for."))
     if ct is not None and organs is not None:
         finder.add_ct_lesions(pet is None)
     foci = with_neighbours(with_symmetry(finder.foci, finder.midline))

@@ -54,7 +54,7 @@ def host_organ(
         organ = _nearest(mask, organ_labels, names, geometry, 2.0 * rules.organ_margin_mm, only=LUNGS)
     if in_lung and organ in LUNGS:
         return organ, share
-    if in_bone:
+    if in_bone and names:
         near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=("vertebrae",))
         return (near, share if near == organ else 0.0) if near else (BONE, 0.0)
     fatty_rim = tissue.get("rim_fat_fraction", 0.0) >= 0.35
@@ -64,7 +64,8 @@ def host_organ(
         if near is not None:
             return near, share if near == organ else 0.0
     soft = -60.0 <= tissue.get("ct_hu_mean", -1000.0) <= 180.0
-    if tissue and soft and longest_mm <= rules.node_longest_mm:
+    # Without any organ known, soft tissue could be liver as well as a node.
+    if names and soft and longest_mm <= rules.node_longest_mm:
         return NODE, 0.0
     return None, 0.0
 

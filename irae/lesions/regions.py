@@ -95,7 +95,8 @@ def _thresholds(
     quiet = np.maximum(lowest, rules.contrasted_ratio * surroundings)
     limit: NDArray[np.float32] = np.minimum(threshold.suv, quiet).astype(np.float32)
     if organs is None:
-        return limit
+        # What is quiet and what is an organ is not known: only the general threshold is safe.
+        return np.full(smooth.shape, threshold.suv, np.float32)
     own = {"colon": rules.bowel_suv, "small_bowel": rules.bowel_suv, "thyroid_gland": rules.thyroid_suv}
     for organ, suv in own.items():
         limit[organs.mask(organ)] = min(suv, threshold.suv)
