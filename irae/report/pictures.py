@@ -379,13 +379,20 @@ def _projected(side: Side, view: Plane) -> Panel:
     )
 
 
+def _named(side: Side) -> set[int]:
+    """The foci that are named on a projection: the known lesions first, so that a reader can follow them."""
+    foci = [f for f in sorted(side.foci.values(), key=importance) if importance(f)[0] <= 5]
+    known = [f.focus.id for f in foci if f.focus.status is FocusStatus.KNOWN][: MAX_NAMES // 2]
+    return set([*known, *(f.focus.id for f in foci if f.focus.id not in known)][:MAX_NAMES])
+
+
 def _projected_foci(side: Side) -> tuple[list[Outline], list[Mark]]:
     labels, grid = side.images.foci_labels, side.images.foci_geometry
     if labels is None or grid is None:
         return [], []
     outlines, marks = [], []
     boxes = ndimage.find_objects(labels)
-    named = [f.focus.id for f in sorted(side.foci.values(), key=importance) if importance(f)[0] <= 5][:MAX_NAMES]
+    named = _named(side)
     for number, focus in side.foci.items():
         box = boxes[number - 1] if number <= len(boxes) else None
         if box is None:

@@ -62,7 +62,8 @@ def course_timeline(course: Course, context: PatientContext | None) -> bytes:
     if entries:
         kinds = [k for k in PERIODS if any(e.kind is k for e in entries)]
         panels.append((0.3 + 0.27 * len(kinds), lambda axes: _treatment(axes, entries, kinds, _last_day(course))))
-    panels.append((1.05, lambda axes: _scans(axes, course)))
+    waiting = sum(d.state in (DueState.DUE, DueState.OVERDUE) for d in course.due)
+    panels.append((0.85 + 0.2 * waiting, lambda axes: _scans(axes, course)))
     panels.append((2.2, lambda axes: _episodes(axes, course)))
     sums = _sum_criterion(course)
     if sums is not None:
@@ -142,7 +143,8 @@ def _treatment(axes: Axes, entries: Sequence[ContextEntry], kinds: Sequence[Cont
 
 def _scans(axes: Axes, course: Course) -> None:
     _heading(axes, "Scans and what is due")
-    axes.set_ylim(-0.9, 2.3)
+    waiting = [d for d in course.due if d.state in (DueState.DUE, DueState.OVERDUE)]
+    axes.set_ylim(-0.25 - 0.65 * max(1, len(waiting)), 2.3)
     axes.set_yticks([])
     span = max(1.0, _day(_last_day(course)) - _day(course.exams[0].acquired_on))
     raised, before = False, float("-inf")
@@ -154,13 +156,12 @@ def _scans(axes: Axes, course: Course) -> None:
         kinds = "+".join(words.MODALITY.get(m, m) for m in exam.modalities)
         axes.text(day, 1.35 if raised else 0.3, f"{exam.acquired_on:%d %b %Y}\n{kinds}", ha="center", va="bottom",
                   fontsize=7.5)
-    for due in course.due:
-        if due.state not in (DueState.DUE, DueState.OVERDUE):
-            continue
+    for row, due in enumerate(waiting):
         colour = palette.VERMILLION if due.state is DueState.OVERDUE else palette.BLUE
         width = max(1.0, _day(due.latest) - _day(due.earliest))
-        axes.barh(-0.4, width, left=_day(due.earliest), height=0.5, color=colour, alpha=0.25, edgecolor=colour)
-        axes.text(_day(due.earliest) + width / 2, -0.4, f"{due.state.value}: {due.what}", ha="center", va="center",
+        height = -0.45 - 0.65 * row
+        axes.barh(height, width, left=_day(due.earliest), height=0.5, color=colour, alpha=0.3, edgecolor=colour)
+        axes.text(_day(due.earliest) - 1, height, f"{due.state.value}: {due.what} ", ha="right", va="center",
                   fontsize=7.5)
 
 
@@ -248,7 +249,7 @@ def _series(course: Course, trend: Trend) -> tuple[list[date], list[float]]:
 
 
 def _uptake(axes: Axes, course: Course) -> None:
-    _heading(axes, "Organ uptake, SUVbw g/mL; bands: test-retest noise around the first value")
+    _heading(axes, "Organ uptake, SUVbw g/mL")
     first, last = _day(course.exams[0].acquired_on), _day(course.exams[-1].acquired_on)
     for trend in TRENDS:
         days, values = _series(course, trend)
