@@ -151,7 +151,7 @@ def _reasons(
         key=lambda item: item.log_odds, reverse=suspected,
     )
     agreeing = [item for item in counted if (item.log_odds > 0) == suspected]
-    others = [item for item in counted if item not in agreeing and item.log_odds > 0]
+    others = [item for item in counted if item not in agreeing]
     lines = [sign_sentence(item) for item in (*agreeing, *others)]
     lines += [sign_sentence(item) for item in judged if item.sign.shown_only and item.evidence.met]
     if learned is not None:

@@ -94,7 +94,7 @@ def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> No
         found = asdict(colon)
         why = str(found.pop("why"))
         for name, value in found.items():
-            _put(values, "colon", name, value, why)
+            _put(values, "colon", name, value, why or "too little fat beside the wall")
     for organ in ("liver", "spleen", "thyroid_gland", "aorta"):
         inset = 1.5 if organ == "thyroid_gland" else 6.0
         solid = measure_solid(ct, organs, organ, inset_mm=inset)
