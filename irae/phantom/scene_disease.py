@@ -176,6 +176,50 @@ def _thresholds(coarse: Stage, opacity: Opacity) -> tuple[float, float]:
     return ill, hard
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpacityPlace:
+    """Where an opacity lies in one lung: canonical centre, box (right-left, front-back, up-down), share of the lung."""
+
+    opacity: Opacity
+    organ: str
+    centre_mm: tuple[float, float, float]
+    box_mm: tuple[float, float, float]
+    lung_share: float
+
+
+def opacity_places(patient: Patient, visit: int) -> tuple[OpacityPlace, ...]:
+    """Every lung disease of a visit, lung by lung, found on the coarse grid that also sets its extent (9 mm)."""
+    drawn = opacities(patient, visit)
+    if not drawn:
+        return ()
+    coarse = _coarse_lungs(patient, visit)
+    out = []
+    for opacity in drawn:
+        ill, _ = _thresholds(coarse, opacity)
+        for side, label, organ in LUNGS:
+            found = lung(patient.anatomy, side).field(coarse.canvas)
+            if found is None:
+                continue
+            block, distance = found
+            mine = coarse.canvas.labels[block] == label
+            mask = mine & (_score(coarse, opacity, side, block, -distance)[0] > ill)
+            if not mask.any():
+                continue
+            points = np.stack([axis[block][mask] for axis in (coarse.canvas.x, coarse.canvas.y, coarse.canvas.z)])
+            x, y, z = (float(v) for v in points.mean(axis=1))
+            wide, deep, high = (float(v) + 9.0 for v in np.ptp(points, axis=1))
+            out.append(
+                OpacityPlace(
+                    opacity=opacity,
+                    organ=organ,
+                    centre_mm=(x, y, z),
+                    box_mm=(wide, deep, high),
+                    lung_share=float(mask.sum() / mine.sum()),
+                )
+            )
+    return tuple(out)
+
+
 def paint_lung_disease(stage: Stage) -> None:
     """Pneumonitis, pneumonia, radiation change, atelectasis; consolidated lung keeps its label."""
     canvas = stage.canvas

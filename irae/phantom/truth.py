@@ -14,7 +14,7 @@ from irae.core.volume import LabelMap
 from irae.phantom.bowel import colon_profile
 from irae.phantom.patient import Patient
 from irae.phantom.scene import Stage, visit_materials
-from irae.phantom.scene_disease import opacities
+from irae.phantom.scene_disease import opacity_places
 from irae.phantom.scene_head import pituitary_state, thyroid_state
 from irae.phantom.shapes import Tube
 from irae.phantom.spots import spots
@@ -143,16 +143,17 @@ def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTrut
                     suv=round(float(profile.wall_suv[a:b].mean()), 2),
                 )
             )
-    for n, opacity in enumerate(opacities(patient, visit)):
+    for n, place in enumerate(opacity_places(patient, visit)):
+        a, b, c = sorted((round(v, 1) for v in place.box_mm), reverse=True)
         out.append(
             FocusTruth(
                 track=f"P{n + 1:02d}",
-                kind=f"lung opacity ({opacity.pattern}), {100 * opacity.extent:.0f} % of the lungs",
+                kind=f"lung opacity ({place.opacity.pattern}), {100 * place.lung_share:.0f} % of this lung",
                 nature=Nature.INFLAMMATION,
-                organ="lung",
-                centre_ras_mm=_world(patient, visit, anatomy.point(opacity.side * 70.0, -10.0, 480.0)),
-                diameters_mm=(250.0, 150.0, 150.0) if not opacity.side else (100.0, 90.0, 90.0),
-                suv=round(opacity.suv, 2),
+                organ=place.organ,
+                centre_ras_mm=_world(patient, visit, place.centre_mm),
+                diameters_mm=(a, b, c),
+                suv=round(place.opacity.suv, 2),
             )
         )
     thyroid = patient.episode(Irae.THYROIDITIS)

@@ -104,6 +104,12 @@ def test_pneumonitis_covers_the_lung_by_severity_and_consolidated_lung_stays_lun
         return (exam.exam.ct.array[exam.organs.mask("lung_left", "lung_right")] > -650).mean()
 
     assert low < opaque(now) - opaque(before) < high
+    places = [f for f in now.truth.foci if f.organ in ("lung_left", "lung_right")]
+    assert places
+    for place in places:
+        i, j, k = np.rint(now.organs.geometry.to_index(place.centre_ras_mm)).astype(int)
+        around = now.organs.array[i - 3 : i + 4, j - 3 : j + 4, k - 3 : k + 4]
+        assert (around == now.organs.labels[place.organ]).any()
     volumes = [sum(e.organs.volume_ml(n) for n in ("lung_left", "lung_right")) for e in (before, now)]
     assert volumes[1] == pytest.approx(volumes[0], rel=0.03)
 
