@@ -428,9 +428,14 @@ def _number(text: str) -> float:
 
 def _by_pydicom(file: FoundFile) -> Header:
     """The same values by pydicom: big endian, deflated, no preamble, odd VRs, broken lengths."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _by_pydicom_loudly(file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _by_pydicom_loudly(file)
+    except StudyError:
+        raise
+    except Exception as error:  # pydicom converts values late and raises anything on damaged ones
+        raise StudyError("header_broken", f"{file.name}: the header does not parse ({type(error).__name__})") from error
 
 
 def _by_pydicom_loudly(file: FoundFile) -> Header:

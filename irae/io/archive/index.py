@@ -34,7 +34,9 @@ _FOREIGN = (
     ".tif", ".tiff", ".nrrd", ".mha", ".mhd", ".mat", ".py", ".exe", ".inf", ".ini", ".log", ".db", ".sqlite", ".yaml",
     ".yml", ".bval", ".bvec", ".docx", ".xlsx", ".pptx", ".safetensors", ".npy", ".npz", ".ds_store",
 )
-_MAYBE_SLICES = frozenset({"empty_file", "not_dicom", "header_broken", "unreadable", "too_large", "zip_broken"})
+_MAYBE_SLICES = frozenset({
+    "empty_file", "not_dicom", "header_broken", "unreadable", "too_large", "zip_broken", "truncated", "no_pixels",
+})
 _BELONGS = ("SeriesInstanceUID", "StudyInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 _TEXT_BYTES = frozenset(range(32, 127)) | {9, 10, 13}
 
@@ -84,18 +86,17 @@ def index_archive(source: Path, *, scratch: Path, limits: Limits = LIMITS) -> Ar
             bad[header.text("SeriesInstanceUID")].append(header)
     for header, _ in conflicts:
         bad[header.text("SeriesInstanceUID")].append(header)
-    beside = _unknown_beside(rows)
-    plans.extend(
-        _planned(group, len(bad.get(group.series_uid, ())), _beside(group, beside)) for group in grouped(good)
-    )
+    groups = grouped(good)
+    beside = _unknown_beside(rows, {group.series_uid for group in groups})
+    plans.extend(_planned(group, len(bad.get(group.series_uid, ())), _beside(group, beside)) for group in groups)
     return _assembled(source, plans, rows)
 
 
-def _unknown_beside(rows: Sequence[FileOutcome]) -> Counter[str]:
+def _unknown_beside(rows: Sequence[FileOutcome], known: set[str]) -> Counter[str]:
     """Damaged files of no known series, by folder."""
     return Counter(
         str(PurePosixPath(row.path).parent) for row in rows
-        if row.outcome is Outcome.QUARANTINED and not row.series_uid and row.code in _MAYBE_SLICES
+        if row.outcome is Outcome.QUARANTINED and row.series_uid not in known and row.code in _MAYBE_SLICES
     )
 
 
@@ -353,7 +354,11 @@ def _with_strays(plan: SeriesPlan, others: Sequence[SeriesPlan]) -> SeriesPlan:
     first = arranged.affine[:3, 3]
     ends = (first - step, first + step * arranged.shape[2])
     strays = 0
+    folders = {str(PurePosixPath(file.name).parent) for file in plan.files}
     for other in others:
+        if other.code == "geometry_missing" and other.modality == plan.modality and len(other.files) <= 2:
+            strays += str(PurePosixPath(other.files[0].name).parent) in folders
+            continue
         if other.code != "not_chosen" or other.modality != plan.modality or not 1 <= len(other.headers) <= 2:
             continue
         place = other.headers[0].get("ImagePositionPatient")
@@ -361,7 +366,7 @@ def _with_strays(plan: SeriesPlan, others: Sequence[SeriesPlan]) -> SeriesPlan:
         strays += any(float(np.abs(here - end).max()) < 0.1 * float(np.linalg.norm(step)) for end in ends)
     if not strays:
         return plan
-    text = f"{strays} slices under another series UID continue this stack; they were left aside"
+    text = f"{strays} slices under another series UID seem to continue this stack; they were left aside"
     notice = Notice("scan_shortened", f"Slices at an end of the {plan.modality} may be missing.")
     return plan.decided(Outcome.REPAIRED, "files_left_aside", text, notices=(*plan.notices, notice))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -114,9 +113,7 @@ def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
         dataset.ensure_file_meta()
         dataset.file_meta.TransferSyntaxUID = header.syntax
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            array: NDArray[Any] = dataset.pixel_array
+        array: NDArray[Any] = dataset.pixel_array
     except MemoryError as error:
         raise StudyError("too_large", f"{header.file.name}: the image does not fit into memory") from error
     except Exception as error:  # decoders raise anything on damaged data

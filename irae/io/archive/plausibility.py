@@ -73,14 +73,12 @@ def check_suv(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIB
 
 
 def check_slice_scales(
-    means: Sequence[float], scales: Sequence[tuple[float, float]], quantity: Quantity, name: str,
-    limits: Plausible = PLAUSIBLE,
+    means: Sequence[float], quantity: Quantity, name: str, limits: Plausible = PLAUSIBLE
 ) -> None:
-    """Refuses a slice whose own rescale lifts it out of its neighbourhood: its header is wrong, not the patient.
+    """Refuses a slice that its own rescale or bits lift out of its neighbourhood: the header is wrong.
 
     Args:
-        means: Mean of each slice, in order.
-        scales: (slope, intercept) of each slice.
+        means: Mean of each slice, in order, of a series whose slices differ in rescale or pixel format.
         quantity: What the values are; MR is not judged.
         name: For the message.
         limits: Plausibility limits.
@@ -88,7 +86,7 @@ def check_slice_scales(
     Raises:
         StudyError: ``rescale_invalid`` (CT) or ``suv_implausible`` (PET).
     """
-    if len(set(scales)) < 2 or len(means) < 3:
+    if len(means) < 3:
         return
     for k, mean in enumerate(means):
         beside = [means[n] for n in (k - 2, k - 1, k + 1, k + 2) if 0 <= n < len(means)]

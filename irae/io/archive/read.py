@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,6 +31,7 @@ from irae.io.nifti import read_volume
 from irae.quant.lbm import suv_to_sul
 
 AIR_HU = -1024.0
+_FORMAT = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation")
 _DECODERS = 2  # decoding compressed slices ahead of the one being placed
 
 
@@ -110,7 +112,10 @@ def _next_best(plan: ExamPlan, role: Role) -> list[SeriesPlan]:
 def _tried(series: SeriesPlan) -> tuple[SeriesPlan, Volume | None]:
     """The series as it ended, and its volume; None where it was quarantined."""
     try:
-        volume, read = _read_series(series)
+        # Around all threads at once: filters are the process's, so a thread cannot set them for itself.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            volume, read = _read_series(series)
     except StudyError as error:
         return series.decided(Outcome.QUARANTINED, error.code, error.text), None
     except MemoryError:
@@ -135,7 +140,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     arranged = stack(headers)
     ordered = tuple(headers[n] for n in arranged.order)
     scales, plan = _scales(ordered, plan)
-    varied = len(set(scales)) > 1
+    varied = len({(scale, *map(header.get, _FORMAT)) for scale, header in zip(scales, ordered, strict=True)}) > 1
     reader = _stored(ordered, plan)
     _agreeing_duplicates(headers, arranged, plan)
 
@@ -151,7 +156,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     outside = AIR_HU if plan.role is Role.CT else 0.0
     array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
     if varied:
-        check_slice_scales(means, scales, quantity, plan.description or plan.key)
+        check_slice_scales(means, quantity, plan.description or plan.key)
     plan = _checked(array, plan)
     return Volume(array=array, geometry=geometry, quantity=quantity), plan
 
