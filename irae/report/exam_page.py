@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from irae.core.anatomy import IRAE_ORGANS
@@ -31,6 +32,15 @@ class ResponseRow:
         """Whether the two views end in different categories."""
         a, b = self.attributed, self.as_seen
         return a is not None and b is not None and a.category != b.category
+
+    @property
+    def windows(self) -> list[tuple[View, date, date]]:
+        """When a scan confirms, by view; once where both views say the same."""
+        found = [
+            (a.view, *a.confirm_between) for a in (self.attributed, self.as_seen)
+            if a is not None and a.confirm_between is not None
+        ]
+        return found[:1] if len(found) == 2 and not self.differs and found[0][1:] == found[1][1:] else found
 
     @property
     def shown(self) -> Assessment:
