@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from irae.core.exam import Role
-from irae.core.volume import Quantity
+from irae.core.volume import Quantity, Volume
 from irae.io.archive import ExamUnusableError, index_archive, read_exam
 from irae.io.nifti import read_volume
 
@@ -25,14 +25,14 @@ def acrin(shared_data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def unzipped(shared_data, tmp_path_factory):
     """SimpleITK's view of a zipped series: float64 array (i, j, k) in RAS."""
-    def read(zip_name, folder):
+    def read(zip_name, folder, first=None):
         import SimpleITK as sitk
 
         target = tmp_path_factory.mktemp("sitk")
         with zipfile.ZipFile(shared_data / zip_name) as archive:
             for member in archive.namelist():
                 assert ".." not in member
-            archive.extractall(target)
+            archive.extractall(target, sorted(archive.namelist())[:first])
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(target / folder)))
         image = reader.Execute()
@@ -59,8 +59,13 @@ def assert_same(volume, reference, *, low=None, factor=1.0, rtol=0.0):
 
 
 def test_acrin_ct_is_simpleitks(acrin, unzipped):
-    reference = unzipped("acrin042_petct/CT.zip", "CT")
-    assert_same(acrin[1].exam.ct, reference, low=-1024)
+    top = 25  # files are named from the head down; SimpleITK needs a second a slice here
+    reference = unzipped("acrin042_petct/CT.zip", "CT", top)
+    ct = acrin[1].exam.ct
+    i, j, k = ct.array.shape
+    part = Volume(array=ct.array[:, :, k - top:], geometry=ct.geometry.cropped((0, 0, k - top), (i, j, k)),
+                  quantity=Quantity.HU)
+    assert_same(part, reference, low=-1024)
 
 
 def test_acrin_suv_is_its_own_mapping_objects(acrin, unzipped):
