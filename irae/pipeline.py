@@ -25,7 +25,7 @@ from irae.core.volume import LabelMap
 from irae.findings import assess_findings, measure
 from irae.lesions import EarlierExam, find_foci, match_foci
 from irae.quant.uptake import UptakeReference, uptake_reference
-from irae.response.views import DEFAULT_CRITERIA, ExamLesions, assess_course, due, patterns
+from irae.response.views import ExamLesions, assess_course, due, patterns
 from irae.triage import triage_exam
 
 # A scan up to this long after the first dose still counts as baseline (RECIST 1.1 asks for at most 4 weeks before;
@@ -35,11 +35,11 @@ BASELINE_GRACE = timedelta(days=7)
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Stages:
-    """What can be exchanged: who finds organs, who scores irAEs, which criteria are asked."""
+    """What can be exchanged: who finds organs, who scores irAEs, which criteria are asked (None: those that fit)."""
 
     segmenter: Segmenter
     classifier: Classifier | None
-    criteria: Sequence[str] = DEFAULT_CRITERIA
+    criteria: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def assess_exam(
 
 
 def with_response(
-    result: ExamResult, *, history: Sequence[ExamResult], context: PatientContext, criteria: Sequence[str]
+    result: ExamResult, *, history: Sequence[ExamResult], context: PatientContext, criteria: Sequence[str] | None
 ) -> ExamResult:
     """The result with the response of the course so far, in both views, and the triage that follows from it."""
     course, baseline = scorable_course([*history, result], context)

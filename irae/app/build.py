@@ -19,7 +19,7 @@ from irae.models.segmenters import (
     TotalSegmentatorSegmenter,
 )
 from irae.pipeline import Stages
-from irae.response.views import DEFAULT_CRITERIA
+from irae.response.views import EXAM_CRITERIA
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
@@ -70,18 +70,16 @@ def weights_folder(config: InferConfig) -> Path:
     return folder
 
 
-def criteria(config: InferConfig) -> tuple[str, ...]:
-    """The response criteria asked for.
+def criteria(config: InferConfig) -> tuple[str, ...] | None:
+    """The response criteria asked for; None for those that fit each exam.
 
     Raises:
         ValueError: If one is unknown; the message lists the choices.
     """
-    from irae.response import CRITERIA
-
-    unknown = sorted(set(config.criteria) - set(CRITERIA))
+    unknown = sorted(set(config.criteria) - set(EXAM_CRITERIA))
     if unknown:
-        raise ValueError(f"criteria: unknown {unknown}; the choices are {', '.join(sorted(CRITERIA))}")
-    return tuple(config.criteria) or tuple(DEFAULT_CRITERIA)
+        raise ValueError(f"criteria: unknown {unknown}; the choices are {', '.join(sorted(EXAM_CRITERIA))}")
+    return tuple(config.criteria) or None
 
 
 def _packaged(config: InferConfig, folder: Path, device: Device) -> Segmenter:

@@ -170,6 +170,7 @@ class CourseDesk:
         self._history: dict[date, ExamResult] = {}
         self._baseline: Looked | None = None
         self._previous: Looked | None = None
+        self._first_head_mr: Looked | None = None
         self._context: dict[str, PatientContext] = {}
 
     def key_of(self, input_hash: str) -> WorkKey:
@@ -213,7 +214,8 @@ class CourseDesk:
         history = [self._history[day] for day in sorted(self._history) if day < item.plan.acquired_on]
         assessed = assess_exam(read.exam, history=history, images=images, stages=self.stages, versions=versions)
         now = Looked(assessed=assessed, exam=read.exam)
-        made = Made(now=now, baseline=self._baseline, history=tuple(history), started=started, read=read)
+        baseline = self._baseline if images_body(read.exam) else self._first_head_mr
+        made = Made(now=now, baseline=baseline, history=tuple(history), started=started, read=read)
         self._history[item.plan.acquired_on] = assessed.result
         self._remember(now)
         return made
@@ -267,14 +269,16 @@ class CourseDesk:
     def _turn_to(self, patient: str) -> None:
         if patient == self._patient:
             return
-        self._patient, self._baseline, self._previous = patient, None, None
+        self._patient, self._baseline, self._previous, self._first_head_mr = patient, None, None, None
         results = (read_result(path) for path in (self.out / patient).glob("*/result.json"))
         self._history = {result.acquired_on: result for result in results}
 
     def _remember(self, looked: Looked) -> None:
-        if looked.exam.ct is not None or looked.exam.pet is not None:
+        if images_body(looked.exam):
             self._baseline = self._baseline or looked
             self._previous = looked
+        elif self._first_head_mr is None:
+            self._first_head_mr = looked
 
     def _look_back(self, item: ExamWork, read: ReadExam) -> Looked:
         folder = self.out / item.exam
@@ -284,6 +288,11 @@ class CourseDesk:
             assessed=AssessedExam(result=result, organs=organs, pituitary=None, foci_labels=None, foci_geometry=None),
             exam=read.exam,
         )
+
+
+def images_body(exam: Exam) -> bool:
+    """Whether an exam shows the body (CT or PET), and not the head alone."""
+    return exam.ct is not None or exam.pet is not None
 
 
 def _where(error: Exception | None) -> str:

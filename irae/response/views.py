@@ -504,9 +504,10 @@ def _assessment(
         text = "SUL cannot be computed: sex, weight or height is unknown."
         return Assessment(criterion=name, view=view, category="NE", reasons=(("LBM-1", text),))
     baseline_mm, baseline_sul = _baseline_values(name, case)
+    targets = () if metabolic_ or case.baseline is None else tuple(target.id for target in case.baseline.targets)
     if answer is None:
         return Assessment(criterion=name, view=view, category=BASELINE, baseline_mm=baseline_mm,
-                          baseline_sul=baseline_sul, reasons=_baseline_reasons(case, course, options))
+                          baseline_sul=baseline_sul, targets=targets, reasons=_baseline_reasons(case, course, options))
     values = answer.values
     first, final = values.get("confirm_from"), values.get("confirm_to")
     window = (first, final) if isinstance(first, date) and isinstance(final, date) else None
@@ -519,6 +520,7 @@ def _assessment(
         nadir_mm=_number(values.get("nadir_mm")),
         sum_sul=_number(values.get("sum_sulpeak" if name == "impercist5" else "sul_peak")),
         baseline_sul=baseline_sul,
+        targets=targets,
         confirm_between=window,
         reasons=answer.reasons + _plan_reason(course, options),
     )
