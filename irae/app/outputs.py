@@ -201,7 +201,7 @@ def _cell(text: str) -> str:
 
 
 def write_dicom_results(folder: Path, plan: ExamPlan, assessed: AssessedExam) -> None:
-    """Writes seg.dcm and sr.dcm on the CT (else PET, else MR) of an exam that came as DICOM; nothing where it did not."""
+    """Writes seg.dcm and sr.dcm on the CT (else PET, else MR) of an exam that came as DICOM; else nothing."""
     from irae.io.dicom_seg import write_seg
     from irae.io.dicom_sr import write_sr
 
