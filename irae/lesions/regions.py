@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.rules import BOWEL, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 
 FWHM_PER_SIGMA = 2.3548
@@ -100,8 +100,14 @@ def _thresholds(
     own = {"colon": rules.bowel_suv, "small_bowel": rules.bowel_suv, "thyroid_gland": rules.thyroid_suv}
     for organ, suv in own.items():
         limit[organs.mask(organ)] = min(suv, threshold.suv)
-    for organ in ("liver", "spleen", "heart", "aorta", "stomach", *URINE, "brain"):
-        limit[organs.mask(organ)] = threshold.suv
+    noise = 0.1 if liver is None else liver[1] / liver[0]
+    for organ in ("spleen", "heart", "aorta", "stomach", "pancreas", "vertebrae", *URINE, "brain"):
+        mask = organs.mask(organ)
+        if mask.any():
+            # A uniformly active organ near the threshold must not break up into its noise.
+            usual = float(np.median(smooth[mask])) if BY_NAME[organ].uptake is Uptake.LOW else 0.0
+            limit[mask] = max(threshold.suv, usual * max(rules.organ_ratio, 1.0 + rules.liver_lesion_sd * noise))
+    limit[organs.mask("liver")] = threshold.suv
     if liver is not None:
         mean, sd = liver
         lesion = max(mean + rules.liver_lesion_sd * sd, rules.liver_lesion_ratio * mean)
@@ -197,14 +203,19 @@ def _join_pictures(
         near = ndimage.binary_dilation(mask) if organ in ONE_PICTURE and organ != "heart" else mask
         core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
         members = []
-        for region in np.flatnonzero(2 * core_near >= np.maximum(core_size, 1)):
+        core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
+        standing_out = []
+        for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
             compact = core_size[region] * geometry.voxel_volume_ml <= rules.standout_volume_ml
             if organ not in URINE and compact:
                 rest = suv[box][mask & ~ndimage.binary_dilation(inside == region, iterations=2)]
                 if rest.size >= 20 and peak[region] >= rules.standout_ratio * np.percentile(rest, 90):
+                    standing_out.append(int(region))
                     continue
             members.append(int(region))
-        if core_size[members].sum() * geometry.voxel_volume_ml >= rules.least_picture_ml:
+        if organ in BOWEL and len(standing_out) > rules.most_bowel_spots:
+            members += standing_out  # many hot spots along the bowel are a pattern of the bowel
+        if members:
             joined = np.arange(count + 1, dtype=np.int32)
             joined[members] = members[0]
             basins[...] = joined[basins]

@@ -11,6 +11,7 @@ ONE_PICTURE = frozenset({
 })
 # Urine is arbitrarily hot: nothing inside these stands out by its uptake.
 URINE = frozenset({"kidney_left", "kidney_right", "urinary_bladder"})
+BOWEL = frozenset({"colon", "small_bowel"})
 LUNGS = ("lung_left", "lung_right")
 NODE = "lymph_node"
 BONE = "bone"  # bone other than the spine, seen by its HU; site "bone"
@@ -52,13 +53,14 @@ class FociRules:
     # In the liver a metastasis is seen against the liver itself.
     liver_lesion_sd: float = 4.0
     liver_lesion_ratio: float = 1.35
+    organ_ratio: float = 1.4  # in spleen, pancreas, spine, aorta: times the organ's own median, at least
 
     smoothing_fwhm_mm: float = 4.0  # before looking for maxima
     saddle_ratio: float = 0.7  # two maxima are one focus if the saddle reaches this share of the lower
     saddle_ratio_at_organ: float = 0.9  # ... if one of them is an organ that is hot by nature
     standout_ratio: float = 1.7  # a compact focus this many times the organ's own 90th percentile is its own focus
     standout_volume_ml: float = 20.0
-    least_picture_ml: float = 1.0
+    most_bowel_spots: int = 2
     diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
     # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").
     contour: float = 0.5

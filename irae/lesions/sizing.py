@@ -122,7 +122,8 @@ def deblurred_mm(apparent_mm: float, fwhm_mm: float) -> float:
     ratio = apparent_mm / fwhm_mm
     if ratio >= apparent[-1]:
         return apparent_mm
-    return max(0.5 * apparent_mm, float(np.interp(ratio, apparent, true)) * fwhm_mm)
+    # The blur also draws a large sphere's contour inwards by a millimetre; the staircase of voxels makes up for it.
+    return min(apparent_mm, max(0.5 * apparent_mm, float(np.interp(ratio, apparent, true)) * fwhm_mm))
 
 
 def extent_on_ct(
