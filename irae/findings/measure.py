@@ -81,7 +81,8 @@ def _put(values: dict[str, Measured], organ: str, name: str, value: float | None
 
 
 def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> None:
-    lungs = measure_lungs(ct, organs)
+    boxes = organ_boxes(organs)
+    lungs = measure_lungs(ct, organs, boxes=boxes)
     if lungs is not None:
         for name, value in asdict(lungs).items():
             if name == "side_percent":
@@ -89,7 +90,7 @@ def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> No
                     _put(values, side, "opacity_percent", percent)
             else:
                 _put(values, "lung", name, value, "no opacity")
-    colon = measure_colon(ct, organs)
+    colon = measure_colon(ct, organs, boxes=boxes)
     if colon is not None:
         found = asdict(colon)
         why = str(found.pop("why"))
@@ -97,14 +98,15 @@ def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> No
             _put(values, "colon", name, value, why or "too little fat beside the wall")
     for organ in ("liver", "spleen", "thyroid_gland", "aorta"):
         inset = 1.5 if organ == "thyroid_gland" else 6.0
-        solid = measure_solid(ct, organs, organ, inset_mm=inset)
+        solid = measure_solid(ct, organs, organ, inset_mm=inset, boxes=boxes)
         if solid is not None:
             _put(values, organ, "volume_ml", solid.volume_ml)
             _put(values, organ, "hu", solid.hu)
             _put(values, organ, "sd_hu", solid.hu_sd)
     for organ in ("small_bowel", "pancreas"):
-        if organs.seen(organ):
-            _put(values, organ, "volume_ml", organs.volume_ml(organ))
+        if organ in boxes:
+            voxels = np.count_nonzero(organs.array[boxes[organ]] == organs.labels[organ])
+            _put(values, organ, "volume_ml", voxels * organs.geometry.voxel_volume_ml)
     liver, spleen = (values.get(f"{organ}.hu") for organ in ("liver", "spleen"))
     if liver is not None and spleen is not None and liver.value is not None and spleen.value is not None:
         _put(values, "liver", "minus_spleen_hu", liver.value - spleen.value)

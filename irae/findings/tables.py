@@ -85,8 +85,8 @@ COLITIS = IraeRules(
         ),
     ),
     severity=(
-        SeverityStep(severity=2, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 5.0, "mm")),
-        SeverityStep(severity=3, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 8.5, "mm")),
+        SeverityStep(severity=2, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 6.0, "mm")),
+        SeverityStep(severity=3, quantity="colon.wall_p90_mm", cutoff=_cutoff(">=", 10.0, "mm")),
         SeverityStep(
             severity=2, quantity="colon.suv95", cutoff=_cutoff(">=", 3.5, "g/mL"), unless="colon.wall_p90_mm",
         ),

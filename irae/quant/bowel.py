@@ -9,6 +9,7 @@ fluid that the wall stands out from, in profiles that are lined up at their oute
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
-from irae.quant.region import depth_mm, geometry_of, grown, organ_boxes
+from irae.quant.region import Box, depth_mm, geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 
 
@@ -110,18 +111,21 @@ class _Walls:
     outer_mm: NDArray[np.float64]
 
 
-def measure_colon(ct: Volume, organs: LabelMap, rules: BowelRules = BOWEL_RULES) -> BowelMeasures | None:
+def measure_colon(
+    ct: Volume, organs: LabelMap, rules: BowelRules = BOWEL_RULES, *, boxes: Mapping[str, Box] | None = None
+) -> BowelMeasures | None:
     """Wall, calibre, thickened length and stranding of the colon.
 
     Args:
         ct: HU.
         organs: Organs on the CT's grid; the colon's mask holds lumen and wall.
         rules: How the wall is read.
+        boxes: Where the organs lie, if that is known already (``organ_boxes``).
 
     Returns:
         The measures; None where the colon was not seen.
     """
-    box = organ_boxes(organs).get("colon")
+    box = (organ_boxes(organs) if boxes is None else boxes).get("colon")
     if box is None:
         return None
     volume_ml = float(np.count_nonzero(organs.array[box] == organs.labels["colon"])) * ct.geometry.voxel_volume_ml

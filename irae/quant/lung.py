@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import ndimage
 
 from irae.core.volume import LabelMap, Volume
 from irae.quant.region import (
+    Box,
     block_factors,
     block_geometry,
     block_mean,
@@ -89,18 +91,21 @@ class LungMeasures:
     ggo_from_hu: float
 
 
-def measure_lungs(ct: Volume, organs: LabelMap, rules: LungRules = LUNG_RULES) -> LungMeasures | None:
+def measure_lungs(
+    ct: Volume, organs: LabelMap, rules: LungRules = LUNG_RULES, *, boxes: Mapping[str, Box] | None = None
+) -> LungMeasures | None:
     """Aeration and opacity of the lungs.
 
     Args:
         ct: HU.
         organs: Organs on the CT's grid; the lung masks include diseased lung.
         rules: Densities and sizes.
+        boxes: Where the organs lie, if that is known already (``organ_boxes``).
 
     Returns:
         The measures; None where less than ``least_ml`` of lung was seen.
     """
-    boxes = organ_boxes(organs)
+    boxes = organ_boxes(organs) if boxes is None else boxes
     sides = [lung for lung in LUNGS if lung in boxes]
     if not sides:
         return None

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from irae.core.volume import LabelMap, Volume
-from irae.quant.region import block_factors, block_geometry, block_mean, block_pick, geometry_of, inner, organ_boxes
+from irae.quant.region import (
+    Box,
+    block_factors,
+    block_geometry,
+    block_mean,
+    block_pick,
+    geometry_of,
+    inner,
+    organ_boxes,
+)
 
 # Median over the mask's inside: vessels, small lesions and the mask's edge do not move it. Design value.
 INSET_MM = 6.0
@@ -22,7 +32,9 @@ class SolidOrgan:
     hu_sd: float
 
 
-def measure_solid(ct: Volume, organs: LabelMap, organ: str, *, inset_mm: float = INSET_MM) -> SolidOrgan | None:
+def measure_solid(
+    ct: Volume, organs: LabelMap, organ: str, *, inset_mm: float = INSET_MM, boxes: Mapping[str, Box] | None = None
+) -> SolidOrgan | None:
     """Volume and attenuation of a solid organ.
 
     Args:
@@ -30,11 +42,12 @@ def measure_solid(ct: Volume, organs: LabelMap, organ: str, *, inset_mm: float =
         organs: Organs on the CT's grid.
         organ: Its name.
         inset_mm: Attenuation is taken at least this far from the mask's surface; nearer where nothing would be left.
+        boxes: Where the organs lie, if that is known already (``organ_boxes``).
 
     Returns:
         The measures; None where the organ was not seen.
     """
-    box = organ_boxes(organs).get(organ)
+    box = (organ_boxes(organs) if boxes is None else boxes).get(organ)
     if box is None:
         return None
     mask = organs.array[box] == organs.labels[organ]

@@ -189,7 +189,7 @@ def _liver_values(
     pet: Volume, on_pet: LabelMap, rules: ReferenceRules, notices: list[Notice]
 ) -> NDArray[np.float32]:
     """Voxels of the sphere: in the right half of the liver, as far as can be from its edge and from any spot."""
-    box = organ_boxes(on_pet).get("liver") if on_pet.seen("liver") else None
+    box = organ_boxes(on_pet).get("liver")
     if box is None:
         notices.append(Notice("liver_reference_missing", "No liver in the PET's field of view: no liver reference."))
         return np.empty(0, np.float32)
@@ -220,7 +220,7 @@ def _blood_pool_values(
     pet: Volume, on_pet: LabelMap, rules: ReferenceRules, notices: list[Notice]
 ) -> NDArray[np.float32]:
     """Voxels of the cylinder: around the descending aorta's axis, at the level whose mean is the levels' median."""
-    box = organ_boxes(on_pet).get("aorta") if on_pet.seen("aorta") else None
+    box = organ_boxes(on_pet).get("aorta")
     if box is None:
         text = "No aorta in the PET's field of view: no blood-pool reference."
         notices.append(Notice("blood_pool_reference_missing", text))
