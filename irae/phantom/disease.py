@@ -12,7 +12,7 @@ import numpy as np
 
 from irae.core.anatomy import Irae
 from irae.core.focus import Nature
-from irae.phantom.anatomy import lung, spine_at
+from irae.phantom.anatomy import lung, outline, spine_at
 from irae.phantom.patient import Anatomy, Confounder, Episode, LesionCourse
 
 INVISIBLE_SHARE = 0.15  # true irAEs that leave no sign on any image, before those that are invisible by their grade
@@ -211,6 +211,12 @@ def _place(rng: np.random.Generator, anatomy: Anatomy, site: str) -> tuple[tuple
     x, y, down = table[int(rng.integers(len(table)))]
     spread = 3.0 if site == "bone" else 5.0
     place = anatomy.point(*(float(v) for v in np.array([x, y, down]) + rng.uniform(-spread, spread, 3)))
+    if site == "soft_tissue":
+        # In the muscle, whatever the build: never through the skin.
+        half_x, half_y, centre_x, centre_y = outline(anatomy).at(place[2])
+        u, v = (place[0] - centre_x) / half_x, (place[1] - centre_y) / half_y
+        pull = min(1.0, 0.86 / max(float(np.hypot(u, v)), 1e-6))
+        place = (centre_x + pull * u * half_x, centre_y + pull * v * half_y, place[2])
     return place, "vertebrae" if site == "bone" and x == 0 else site
 
 

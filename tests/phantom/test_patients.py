@@ -11,6 +11,7 @@ from irae.core.focus import Nature
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage
 from irae.phantom import draw_patient, render_exam, training_sample
+from irae.phantom.anatomy import skin_surface
 from irae.phantom.archive import QUIET, archive_patient, demo_plan
 from irae.phantom.disease import DiseasePlan, draw_episode
 from irae.phantom.draw import VisitPlan
@@ -160,6 +161,15 @@ def test_lesions_lie_where_the_truth_says():
         i, j, k = np.rint(pet.geometry.to_index(lesion.centre_ras_mm)).astype(int)
         around = pet.array[i - 1 : i + 2, j - 1 : j + 2, k - 1 : k + 2]
         assert 0.25 * lesion.suv < around.max() < 1.5 * lesion.suv, lesion
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_metastases_never_lie_outside_the_skin(seed):
+    patient = draw_patient(np.random.default_rng(seed), visits=1, disease=DiseasePlan(min_lesions=7))
+    for lesion in patient.lesions:
+        half_x, half_y, centre_x, centre_y = skin_surface(patient.anatomy).at(lesion.centre_mm[2])
+        x, y, _ = lesion.centre_mm
+        assert np.hypot((x - centre_x) / half_x, (y - centre_y) / half_y) < 1.0, lesion
 
 
 def test_about_fifteen_in_a_hundred_true_iraes_leave_no_sign():
