@@ -22,6 +22,10 @@ from irae.quant.uptake import UptakeReference, organ_uptake, same_world, uptake_
 SPILL_MM = 8.0
 BREATHING_MM = 12.0
 
+_NOT_THERE = {
+    "stranding_percent": "too little fat beside the wall", "thickened_calibre_mm": "no thickened part",
+}
+
 _UNITS = {"ml": "mL", "mm": "mm", "cm": "cm", "hu": "HU", "percent": "%"}
 
 
@@ -95,7 +99,7 @@ def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> No
         found = asdict(colon)
         why = str(found.pop("why"))
         for name, value in found.items():
-            _put(values, "colon", name, value, why or "too little fat beside the wall")
+            _put(values, "colon", name, value, why or _NOT_THERE.get(name, ""))
     for organ in ("liver", "spleen", "thyroid_gland", "aorta"):
         inset = 1.5 if organ == "thyroid_gland" else 6.0
         solid = measure_solid(ct, organs, organ, inset_mm=inset, boxes=boxes)

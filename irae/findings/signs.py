@@ -126,7 +126,7 @@ def _judge(
     rule_set: RuleSet,
 ) -> Judged | None:
     measured = quantities.values.get(sign.quantity)
-    if measured is None:
+    if measured is None or (sign.shown_only and measured.value is None):
         return None
     if measured.value is None:
         return _not_judged(sign, None, measured.why or "not measured")

@@ -79,9 +79,9 @@ COLITIS = IraeRules(
             cutoff=_cutoff(">", 40.0, "%", HUFF, "sensitivity 75 %, specificity 88 % (n=40)"),
         ),
         Sign(
-            name="toxic_dilatation", quantity="colon.calibre_max_mm", modality=Modality.CT, group="complication",
+            name="toxic_dilatation", quantity="colon.thickened_calibre_mm", modality=Modality.CT, group="complication",
             if_met=0.0, if_not=0.0, span=1.0, shown_only=True,
-            cutoff=_cutoff(">", 60.0, "mm", f"{DESIGN}: transverse colon wider than 6 cm"),
+            cutoff=_cutoff(">", 60.0, "mm", f"{DESIGN}: an inflamed colon wider than 6 cm"),
         ),
     ),
     severity=(

@@ -79,6 +79,7 @@ class BowelMeasures:
         wall_p50_mm, wall_p90_mm: Wall thickness over the assessable length; None where too little is assessable.
         thickened_cm: Length with a local wall of at least ``thickened_mm``; None like the wall.
         thickened_percent: The same as a share of the assessable length.
+        thickened_calibre_mm: Lumen calibre, 90th percentile along the thickened part; None where none is thickened.
         stranding_percent: Share of the fat within 2-10 mm of the wall that is denser than -70 HU, along the
             thickened part (along all of the assessable colon where none is thickened); None without fat to judge.
         why: Why the wall could not be judged; empty where it could.
@@ -93,6 +94,7 @@ class BowelMeasures:
     wall_p90_mm: float | None = None
     thickened_cm: float | None = None
     thickened_percent: float | None = None
+    thickened_calibre_mm: float | None = None
     stranding_percent: float | None = None
     why: str = ""
 
@@ -180,6 +182,7 @@ def _summary(
         wall_p90_mm=_weighted_percentile(thickness[assessable], length[assessable], 90),
         thickened_cm=thick_mm / 10.0,
         thickened_percent=100.0 * thick_mm / float(length[assessable].sum()),
+        thickened_calibre_mm=_weighted_percentile(calibre[thick], length[thick], 90) if thick.any() else None,
         stranding_percent=_stranding_percent(profiles, walls, measured & (thick if thick.any() else assessable), rules),
     )
 

@@ -60,6 +60,7 @@ def test_half_of_the_ring_is_thick():
     found = measure_colon(*ring(lumen_mm=30, wall_mm=1.5, thick_half=8.0))
     assert found.thickened_percent == pytest.approx(50, abs=10)
     assert found.thickened_cm == pytest.approx(np.pi * 5.5, rel=0.25)
+    assert found.thickened_calibre_mm == pytest.approx(30, abs=4)
 
 
 def test_enhancing_wall_against_fluid():
