@@ -25,7 +25,7 @@ from irae.io.archive.headers import Header, read_header
 from irae.io.archive.identity import exam_date
 from irae.io.archive.loose import is_nifti, nifti_plan
 from irae.io.archive.mapping import compared_with_mappings
-from irae.io.archive.pixels import check_format, is_lossy
+from irae.io.archive.pixels import check_codec, check_format, is_lossy
 from irae.io.archive.values import ArchiveIndex, ExamPlan, FileOutcome, FoundFile, SeriesPlan
 
 _ANNOTATIONS = frozenset({"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "KO", "PR", "REG", "FID"})
@@ -213,6 +213,7 @@ def _judged_stack(plan: SeriesPlan, first: Header, losses: _Losses) -> SeriesPla
     if plan.acquired_on is None:
         raise StudyError("date_missing", f"series {plan.key} has no usable date")
     check_format(first)
+    check_codec(first)
     if plan.kind == "enhanced":
         plan = plan.decided(plan.outcome, plan.code, "", headers=frames_of(first))
     arranged = stack(plan.headers)

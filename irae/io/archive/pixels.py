@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,8 +107,7 @@ def _used_bits(values: NDArray[Any], header: Header) -> NDArray[Any]:
 
 def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
     """Stored values by pydicom's decoders, for anything compressed or odd."""
-    if header.syntax not in UNCOMPRESSED and not _decodable(header.syntax):
-        raise StudyError("codec_missing", f"{header.file.name}: no decoder for {header.syntax}")
+    check_codec(header)
     dataset = read_dataset(header.file, pixels=True)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
         dataset.ensure_file_meta()
@@ -125,6 +125,17 @@ def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
     return array
 
 
+def check_codec(header: Header) -> None:
+    """Refuses a compression that nothing here can decode.
+
+    Raises:
+        StudyError: ``codec_missing``.
+    """
+    if header.syntax not in UNCOMPRESSED and not _decodable(header.syntax):
+        raise StudyError("codec_missing", f"{header.file.name}: no decoder for {header.syntax}")
+
+
+@lru_cache(maxsize=64)
 def _decodable(syntax: str) -> bool:
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID
