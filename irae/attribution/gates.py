@@ -81,6 +81,16 @@ def marrow_and_spleen(focus: Focus, now: Situation, rules: EvidenceRules) -> Gat
                 "Diffuse uptake of the whole organ: activation rather than focal disease.")
 
 
+def marrow_under_gcsf(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Uptake in bone under G-CSF is not counted: what stands out of the marrow stays open."""
+    if not now.gcsf or site_of(focus.organ) != "bone" or focus.status is FocusStatus.KNOWN:
+        return None
+    if focus.features.get("bone_fraction", 0.0) and focus.features.get("contrast", 0.0) < rules.contrast_high:
+        return Gate(Nature.INDETERMINATE, 0.5, "indeterminate: G-CSF",
+                    f"Bone uptake within {rules.gcsf_days} days of G-CSF cannot be judged.")
+    return None
+
+
 def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """Fat on CT through and through, outside organs, and not a node measured there."""
     core = focus.features.get("ct_hu_core")
@@ -170,6 +180,6 @@ def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
 
 
 GATES: tuple[Rule, ...] = (
-    physiologic_organ, ureter, metformin, bowel_and_stomach, marrow_and_spleen, brown_fat, head_and_neck, radiation,
-    infection, vaccine_node, thyroid_nodule,
+    physiologic_organ, ureter, metformin, bowel_and_stomach, marrow_and_spleen, marrow_under_gcsf, brown_fat, head_and_neck,
+    radiation, infection, vaccine_node, thyroid_nodule,
 )

@@ -15,7 +15,7 @@ from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
 from irae.lesions.features import ct_features, landmarks, own_symmetry, with_neighbours, with_symmetry
 from irae.lesions.hosts import host_organ, midline_ras_mm
 from irae.lesions.regions import HotRegions, hot_regions
-from irae.lesions.rules import FOCI_RULES, LUNGS, FociRules
+from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import crop_around, focus_extent
 from irae.lesions.threshold import HotThreshold, hot_threshold
 from irae.lesions.values import FociFound
@@ -91,6 +91,7 @@ class _Finder:
         self.foci: list[Focus] = []
         self.organ_background: dict[str, float] = {}
         self.organ_voxels: dict[str, int] = {}
+        self.marrow_suv = 0.0
 
     def add_hot_regions(self) -> HotThreshold:
         """Finds, measures and paints the hot regions of the PET; organ pictures first, so that foci lie on top."""
@@ -121,6 +122,8 @@ class _Finder:
         """Uptake of every organ outside hot regions, and its size in voxels of the search grid."""
         for organ in self.names.values():
             mask = organs.mask(organ)
+            if organ == "vertebrae" and mask.any():
+                self.marrow_suv = float(np.median(suv[mask]))
             self.organ_voxels[organ] = int(np.count_nonzero(mask))
             quiet = suv[mask & (regions.labels == 0)]
             if quiet.size >= 10:
@@ -210,6 +213,8 @@ class _Finder:
         bony = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0) >= 0.3
         if faint and organ in LUNGS and bony:
             return  # marrow of a rib that spills into the lung
+        if organ in (BONE, "vertebrae") and native[1] < self.rules.organ_ratio * self.marrow_suv:
+            return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
             voxels = volume_ml / search.voxel_volume_ml * fraction

@@ -112,13 +112,18 @@ def match_with_notices(
 
 
 def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[_Known], tuple[Notice, ...]]:
-    """Every track where its newest listing saw it, mapped to this exam."""
+    """Every track as last seen, at the place where its newest listing (gone included) has it, mapped to this exam.
+
+    A gone lesion's place was already mapped into the exam that lists it, so that mostly one registration is enough.
+    """
     newest: dict[str, tuple[int, Focus]] = {}
     for at, exam in enumerate(past):
         for attributed in exam.result.foci:
             focus = attributed.focus
             if focus.track and focus.status is not FocusStatus.GONE:
                 newest[focus.track] = (at, focus)
+            elif focus.track in newest:
+                newest[focus.track] = (at, replace(newest[focus.track][1], centroid_ras_mm=focus.centroid_ras_mm))
     known, notices = [], []
     for at, exam in enumerate(past):
         here = [focus for which, focus in newest.values() if which == at]
