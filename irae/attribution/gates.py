@@ -180,6 +180,6 @@ def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
 
 
 GATES: tuple[Rule, ...] = (
-    physiologic_organ, ureter, metformin, bowel_and_stomach, marrow_and_spleen, marrow_under_gcsf, brown_fat, head_and_neck,
-    radiation, infection, vaccine_node, thyroid_nodule,
+    physiologic_organ, ureter, metformin, bowel_and_stomach, marrow_and_spleen, marrow_under_gcsf, brown_fat,
+    head_and_neck, radiation, infection, vaccine_node, thyroid_nodule,
 )
