@@ -213,7 +213,7 @@ class _Finder:
         bony = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0) >= 0.3
         if faint and organ in LUNGS and bony:
             return  # marrow of a rib that spills into the lung
-        if organ in (BONE, "vertebrae") and native[1] < self.rules.organ_ratio * self.marrow_suv:
+        if organ in (BONE, "vertebrae") and faint and native[0] < self.rules.marrow_ratio * self.marrow_suv:
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:

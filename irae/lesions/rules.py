@@ -53,6 +53,7 @@ class FociRules:
     # In the liver a metastasis is seen against the liver itself.
     liver_lesion_sd: float = 4.0
     liver_lesion_ratio: float = 1.35
+    marrow_ratio: float = 2.0  # in bone, faint foci: SUVmax over the spine's median
     organ_ratio: float = 1.4  # in spleen, pancreas, spine, aorta: times the organ's own median, at least
 
     smoothing_fwhm_mm: float = 4.0  # before looking for maxima
