@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from irae.core.anatomy import BY_NAME
-from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Volume
 
 
@@ -209,21 +209,24 @@ class _Found:
 
 
 def _measure(array: NDArray[np.uint8], image: Volume, values: Mapping[str, int]) -> dict[str, _Found]:
-    flat = np.flatnonzero(array)
-    owner = array.ravel()[flat]
-    order = np.argsort(owner, kind="stable")
-    flat, owner = flat[order], owner[order]
-    intensities = image.array.ravel()[flat]
+    boxes = ndimage.find_objects(array, max_label=255)
     found: dict[str, _Found] = {}
     for organ, value in values.items():
-        start, stop = np.searchsorted(owner, [value, value + 1])
-        if stop == start:
+        box = boxes[value - 1]
+        if box is None:
             continue
-        index = np.stack(np.unravel_index(flat[start:stop], array.shape), axis=-1)
-        at_border = bool((index == 0).any() or (index == np.array(array.shape) - 1).any())
-        x, y, z = image.geometry.to_world(index.mean(axis=0)).tolist()
-        volume = float(stop - start) * image.geometry.voxel_volume_ml
-        found[organ] = _Found(volume, at_border, (x, y, z), intensities[start:stop])
+        mask = array[box] == value
+        count = int(np.count_nonzero(mask))
+        centre = [
+            box[axis].start + float(mask.sum(axis=tuple({0, 1, 2} - {axis})) @ np.arange(mask.shape[axis])) / count
+            for axis in range(3)
+        ]
+        x, y, z = image.geometry.to_world(centre).tolist()
+        found[organ] = _Found(
+            volume_ml=count * image.geometry.voxel_volume_ml,
+            at_border=any(part.start == 0 or part.stop == n for part, n in zip(box, array.shape, strict=True)),
+            centre_mm=(x, y, z), hu=image.array[box][mask],
+        )
     return found
 
 
@@ -250,21 +253,3 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
         low, high = gate.within
         return said + f"{100 * inside:.0f} % of it is in {low:g} to {high:g} HU; at least {100 * gate.share:.0f} % must"
     return ""
-
-
-def border_touched(mask: NDArray[np.bool_]) -> bool:
-    """Whether a mask reaches the outermost voxels of its grid."""
-    return any(bool(np.take(mask, end, axis=axis).any()) for axis in range(3) for end in (0, -1))
-
-
-def same_grid_or_error(labels: Geometry, image: Geometry, what: str) -> None:
-    """Refuses masks that lie on another grid than the image they are for.
-
-    Raises:
-        ValueError: If the grids differ.
-    """
-    if not labels.same_grid(image):
-        raise ValueError(
-            f"{what}: its grid {labels.shape} at {labels.spacing_mm} mm is not the image's {image.shape} at "
-            f"{image.spacing_mm} mm"
-        )
