@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/irae phantom --out $(DEMO)/archive --patients 4 --seed 7
-	$(BIN)/python infer.py archive=$(DEMO)/archive out=$(DEMO)/out context=$(DEMO)/archive/context.csv
+	$(BIN)/python infer.py archive=$(DEMO)/archive/dicom out=$(DEMO)/out context=$(DEMO)/archive/context.csv
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2

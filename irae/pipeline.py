@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irae.attribution import attribute
+from irae.core.anatomy import ORGANS, Irae
 from irae.core.context import ContextKind, PatientContext
 from irae.core.course import Course
 from irae.core.exam import DICOM_MODALITY, Exam, Role
@@ -23,7 +24,8 @@ from irae.core.ports import Classifier, Segmenter
 from irae.core.result import ExamResult, OrganSeen, Versions
 from irae.core.volume import LabelMap
 from irae.findings import assess_findings, measure
-from irae.lesions import EarlierExam, find_foci, match_foci
+from irae.lesions import EarlierExam, find_foci
+from irae.lesions.match import match_with_notices
 from irae.quant.uptake import UptakeReference, uptake_reference
 from irae.response.views import ExamLesions, assess_course, due, patterns
 from irae.triage import triage_exam
@@ -93,14 +95,15 @@ def assess_exam(
 
     searched = exam.ct is not None or exam.pet is not None
     found = find_foci(exam, organs=organs, reference=reference) if searched else None
-    foci = match_foci(found, exam, organs=organs, earlier=images) if found is not None else ()
+    matched = match_with_notices(found, exam, organs=organs, earlier=images) if found is not None else ((), ())
+    foci, match_notices = matched
     attributed = attribute(
         foci, findings=findings, quantities=quantities, context=exam.context, on=exam.acquired_on,
-        reference=reference, earlier=history,
+        reference=reference, earlier=history, unseen=unseen_organs(organs),
     )
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
-    notices += expected_gaps(exam, history, organs, pituitary)
+    notices += [*match_notices, *expected_gaps(exam, history, organs, pituitary)]
     result = ExamResult(
         patient=exam.patient,
         acquired_on=exam.acquired_on,
@@ -231,6 +234,12 @@ def organs_seen(*maps: LabelMap | None) -> dict[str, OrganSeen]:
                 rejected=labels.rejected.get(organ, ""),
             )
     return seen
+
+
+def unseen_organs(organs: LabelMap | None) -> frozenset[str]:
+    """Organs of the body that were not found, or whose mask was not believed; all of them without a label map."""
+    body = {organ.name for organ in ORGANS if organ.irae is not Irae.HYPOPHYSITIS}
+    return frozenset(body if organs is None else (name for name in body if not organs.seen(name)))
 
 
 def expected_gaps(

@@ -27,7 +27,7 @@ from irae.core.context import PatientContext
 from irae.core.errors import StudyError
 from irae.core.exam import Exam
 from irae.core.result import ExamResult, Versions
-from irae.io.archive import ArchiveIndex, ExamPlan, ReadExam, read_exam
+from irae.io.archive import ArchiveIndex, ExamPlan, ExamUnusableError, ReadExam, read_exam
 from irae.io.result_json import read_result
 from irae.lesions import EarlierExam
 from irae.pipeline import AssessedExam, Stages, assess_exam, assess_whole_course
@@ -243,6 +243,8 @@ class CourseDesk:
             return
         self.ledger.start(item.exam, item.plan.patient, item.plan.acquired_on.isoformat(), item.key)
         self._history.pop(item.plan.acquired_on, None)
+        if isinstance(ended.error, ExamUnusableError):
+            self.ledger.record_files(FileRow.of(outcome) for outcome in ended.error.outcomes)
         if isinstance(ended.error, StudyError):
             row = quarantine_row(item.exam, code=ended.error.code, reason=ended.error.text)
             self.ledger.quarantine(item.exam, code=ended.error.code, reason=ended.error.text, worklist_row=row)

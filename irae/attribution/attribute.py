@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from irae.attribution.evidence import FEATURES, SIGNS, VETOES, is_focal, percimt_met
-from irae.attribution.gates import GATES, Gate
+from irae.attribution.gates import GATES, Gate, may_be_normal_uptake
 from irae.attribution.rules import EVIDENCE_RULES, EvidenceRules
 from irae.attribution.situation import Situation, situation
 from irae.core.context import PatientContext
@@ -29,6 +29,7 @@ def attribute(
     on: date,
     reference: UptakeReference | None,
     earlier: Sequence[ExamResult],
+    unseen: Collection[str] = (),
     rules: EvidenceRules = EVIDENCE_RULES,
 ) -> tuple[AttributedFocus, ...]:
     """Decides the nature of every focus from the evidence score F1-F12 and the gates; drops none.
@@ -36,8 +37,9 @@ def attribute(
     The sum of the points gives one of five outcomes: probable irAE, favour inflammatory, indeterminate, favour
     metastasis, suspected metastasis. Two rules stand above the sum: a gate (physiologic organ, known confounder) names
     the nature itself; and inflammation is never said without a sign of inflammation of its own, nor against a discrete
-    nodule, destroyed bone or growth - then it stays indeterminate. A lesion that is gone keeps what it was called,
-    unless its vanishing says otherwise.
+    nodule, destroyed bone or growth - then it stays indeterminate. Nor is metastasis said of uptake outside all masks
+    while organs that are hot by nature were not found: it may be theirs. A lesion that is gone keeps what it was
+    called, unless its vanishing says otherwise.
 
     Args:
         foci: The exam's foci, matched to earlier ones.
@@ -47,13 +49,15 @@ def attribute(
         on: Date of the exam.
         reference: Liver and blood pool; kept for rules that need it.
         earlier: Results of earlier exams.
+        unseen: Organs whose masks were not found or not believed on this exam.
         rules: Points and limits.
 
     Returns:
         One attribution per focus, in their order.
     """
     now = situation(
-        foci, findings=findings, quantities=quantities, context=context, on=on, earlier=earlier, rules=rules
+        foci, findings=findings, quantities=quantities, context=context, on=on, earlier=earlier, unseen=unseen,
+        rules=rules,
     )
     gates = {focus.id: _gate(focus, now, rules) for focus in foci}
     parts = {focus.id: _parts(focus, now, rules) for focus in foci}
@@ -119,8 +123,12 @@ def _decided(
         caution = _caution(parts)
         if caution:
             nature, words, strongest = Nature.INDETERMINATE, "indeterminate", (caution, *strongest)
+    if nature is Nature.METASTASIS:
+        theirs = may_be_normal_uptake(focus, now)
+        if theirs:
+            nature, words, strongest = Nature.INDETERMINATE, "indeterminate", (theirs, *strongest)
     if nature is Nature.INDETERMINATE:
-        score_shown = min(score, 0.9 * rules.favour)
+        score_shown = max(-0.9 * rules.favour, min(score, 0.9 * rules.favour))
         strongest = (*strongest, ADVICE)
     else:
         score_shown = score

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
 from irae.attribution.situation import NODE_SITE, Situation, is_opacity
-from irae.core.anatomy import site_of
-from irae.core.focus import Focus, FocusStatus, Nature
+from irae.core.anatomy import BY_NAME, site_of
+from irae.core.focus import Focus, FocusSource, FocusStatus, Nature
 from irae.core.numbers import reaches
 
 
@@ -38,6 +38,23 @@ def physiologic_organ(focus: Focus, now: Situation, rules: EvidenceRules) -> Gat
         return Gate(Nature.PHYSIOLOGIC, rules.gate_probability, "physiologic: myocardium",
                     "Myocardial uptake is normal without a fasting preparation; myocarditis cannot be judged.")
     return None
+
+
+def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
+    """Why uptake outside all masks must not be called metastasis: organs hot by nature were not found; else empty.
+
+    A solid nodule that the CT shows there (its size was taken from the CT) is judged all the same.
+    """
+    elsewhere = focus.organ in (None, NODE_SITE)
+    if focus.source is not FocusSource.PET or not elsewhere or focus.features.get("size_from_ct"):
+        return ""
+    of_head = bool(focus.features.get("head_neck"))
+    hot = ("brain",) if of_head else ("heart", "kidney_left", "kidney_right", "urinary_bladder", "stomach", "colon",
+                                      "small_bowel")
+    missing = [BY_NAME[organ].display for organ in hot if organ in now.unseen]
+    if not missing:
+        return ""
+    return f"It may be normal uptake: no mask of {', '.join(missing)} was found, and it lies outside all others."
 
 
 def metformin(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -38,6 +38,7 @@ class Situation:
         growing, shrinking: Tracks of known lesions that grew or shrank.
         opacity_share: Share of both lungs that opacities (not nodules) take; lung_symmetry: of left and right.
         hilar_pair: Whether there are hilar nodes alike on both sides.
+        unseen: Organs whose masks were not found or not believed.
     """
 
     on: date
@@ -61,6 +62,7 @@ class Situation:
     opacity_share: float
     lung_symmetry: float | None
     hilar_pair: bool
+    unseen: frozenset[str]
 
 
 def situation(
@@ -71,6 +73,7 @@ def situation(
     context: PatientContext,
     on: date,
     earlier: Sequence[ExamResult],
+    unseen: Collection[str],
     rules: EvidenceRules,
 ) -> Situation:
     """Gathers the situation of one exam."""
@@ -115,6 +118,7 @@ def situation(
         opacity_share=sum(sides) / 2.0,
         lung_symmetry=1.0 - abs(sides[0] - sides[1]) / sum(sides) if sum(sides) > 0 else None,
         hilar_pair=any(is_hilar(f) and reaches(f.features.get("symmetry", 0.0), rules.symmetric) for f in foci),
+        unseen=frozenset(unseen),
     )
 
 

@@ -14,6 +14,15 @@ class View(Enum):
     AS_SEEN = "as_seen"
 
 
+# How people write the names of the criteria.
+CRITERION_NAMES: dict[str, str] = {
+    "recist_1_1": "RECIST 1.1", "irecist": "iRECIST", "irrc": "irRC", "irrecist": "irRECIST", "imrecist": "imRECIST",
+    "itrecist": "itRECIST", "lyric": "LYRIC", "percist_1_0": "PERCIST 1.0", "impercist5": "imPERCIST5",
+    "ipercist": "iPERCIST", "impercist_review": "imPERCIST (as some reviews name it)", "percimt": "PERCIMT",
+    "pecrit": "PECRIT",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """One criterion's answer at one exam, in one view.

@@ -178,9 +178,9 @@ CURRENT_RESPONSE = Code("112048", "DCM", "Current Response")
 
 # CID 6147 knows RECIST 1.1 only; NCIt has iRECIST and PERCIST; the rest are named in this project's scheme.
 _CRITERION: dict[str, Code] = {
-    "recist11": Code("126081", "DCM", "RECIST 1.1"),
+    "recist_1_1": Code("126081", "DCM", "RECIST 1.1"),
     "irecist": Code("C136711", "NCIt", "iRECIST"),
-    "percist": Code("C126039", "NCIt", "PERCIST"),
+    "percist_1_0": Code("C126039", "NCIt", "PERCIST"),
 }
 # NCI CDISC codelist C96785.
 _CATEGORY: dict[str, str] = {

@@ -199,7 +199,7 @@ def _episodes(axes: Axes, course: Course) -> None:
 def _sum_criterion(course: Course) -> str | None:
     """The criterion whose diameters are drawn: RECIST 1.1 where it was scored, else the first with a sum."""
     scored = list(dict.fromkeys(a.criterion for e in course.exams for a in e.assessments if a.sum_mm is not None))
-    preferred = [c for c in ("recist_1_1", "recist11", "irecist") if c in scored]
+    preferred = [c for c in ("recist_1_1", "irecist") if c in scored]
     return (preferred or scored or [None])[0]
 
 

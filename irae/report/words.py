@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from irae.core.anatomy import BY_NAME, Irae
-from irae.core.assessment import View
+from irae.core.assessment import CRITERION_NAMES, View
 from irae.core.exam import Role
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
@@ -13,12 +13,6 @@ from irae.core.triage import Priority
 
 MISSING = "–"
 
-CRITERION: dict[str, str] = {
-    "recist_1_1": "RECIST 1.1", "recist11": "RECIST 1.1", "irecist": "iRECIST", "irrc": "irRC",
-    "irrecist": "irRECIST", "imrecist": "imRECIST", "itrecist": "itRECIST", "lyric": "LYRIC",
-    "percist_1_0": "PERCIST 1.0", "percist": "PERCIST 1.0", "impercist5": "imPERCIST5", "ipercist": "iPERCIST",
-    "percimt": "PERCIMT", "pecrit": "PECRIT",
-}
 # Whole-body and metabolic criteria sum SUL, the others diameters.
 CATEGORY: dict[str, str] = {
     "CR": "complete response", "PR": "partial response", "SD": "stable disease", "PD": "progressive disease",
@@ -33,8 +27,7 @@ CATEGORY: dict[str, str] = {
 }
 # NCI Thesaurus codes of the criteria that have one (CDISC controlled terminology, RSCAT, 2025-03-25).
 CRITERION_NCIT: dict[str, str] = {
-    "recist_1_1": "C124415", "recist11": "C124415", "irecist": "C136711", "percist_1_0": "C126039",
-    "percist": "C126039",
+    "recist_1_1": "C124415", "irecist": "C136711", "percist_1_0": "C126039",
 }
 # SNOMED CT concepts of the irAEs (Global Patient Set 2020-09); hypophysitis has none there, its parent is used.
 IRAE_SNOMED: dict[Irae, str] = {
@@ -90,7 +83,7 @@ def criterion(name: str) -> str:
     >>> criterion("irecist"), criterion("something_new")
     ('iRECIST', 'something new')
     """
-    return CRITERION.get(name, name.replace("_", " "))
+    return CRITERION_NAMES.get(name, name.replace("_", " "))
 
 
 def organ(name: str | None) -> str:

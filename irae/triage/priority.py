@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from irae.core.anatomy import BY_NAME, Irae
-from irae.core.assessment import Assessment, View
+from irae.core.assessment import CRITERION_NAMES, Assessment, View
 from irae.core.context import ContextKind, PatientContext
 from irae.core.finding import Decision, EpisodeState, OrganFinding
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
@@ -123,7 +123,7 @@ def _of_foci(foci: Sequence[AttributedFocus], first_exam: bool) -> list[_Actiona
             text = f"{len(metastases)} suspected metastases; first exam, so not known to be new."
             items.append(_Actionable(None, 0.5 * strength, text))
         else:
-            where = ", ".join(sorted({f.focus.organ or "elsewhere" for f in metastases}))
+            where = ", ".join(sorted({_place(f.focus.organ) for f in metastases}))
             plural = "es" if len(metastases) > 1 else "is"
             items.append(_Actionable(3, strength, f"{len(metastases)} new suspected metastas{plural} ({where})."))
     if unclear and not first_exam:
@@ -132,10 +132,13 @@ def _of_foci(foci: Sequence[AttributedFocus], first_exam: bool) -> list[_Actiona
     return items
 
 
+def _place(organ: str | None) -> str:
+    return BY_NAME[organ].display if organ in BY_NAME else (organ or "elsewhere").replace("_", " ")
+
+
 def _of_assessments(assessments: Sequence[Assessment]) -> list[_Actionable]:
-    progressed = sorted(
-        {a.criterion for a in assessments if a.view is View.ATTRIBUTED and a.category in PROGRESSION}
-    )
+    progressing = {a.criterion for a in assessments if a.view is View.ATTRIBUTED and a.category in PROGRESSION}
+    progressed = sorted(CRITERION_NAMES.get(name, name) for name in progressing)
     if not progressed:
         return []
     return [_Actionable(3, 0.5, f"Progression in the attributed view by {', '.join(progressed)}.")]

@@ -8,6 +8,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from irae.core.assessment import CRITERION_NAMES
 from irae.worklist.answers import REASONS, Answer, Recorded
 from irae.worklist.rows import Row
 
@@ -17,7 +18,6 @@ MODALITY = {"PT": "PET"}
 # How an episode changed against the exam before.
 CHANGE = {"new": "+ new", "recurrent": "+ recurrent", "ongoing": "± ongoing", "improving": "− improving",
           "resolved": "− resolved", "none": ""}
-CRITERION = {"recist_1_1": "RECIST 1.1", "irecist": "iRECIST", "percist_1_0": "PERCIST"}
 
 
 @cache
@@ -27,7 +27,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"ACR_TIME": ACR_TIME, "QC": QC, "MODALITY": MODALITY, "CHANGE": CHANGE,
-                            "REASONS": REASONS, "CRITERION": CRITERION}
+                            "REASONS": REASONS, "CRITERION": CRITERION_NAMES}
     return environment
 
 

@@ -19,50 +19,105 @@ def therapy(*more, drug="pembrolizumab"):
     return PatientContext.of([ContextEntry(kind=ContextKind.THERAPY, value=drug, start=START), *more])
 
 
-def spot(id=1, organ=None, *, longest=15.0, short=None, suv=8.0, status=FocusStatus.NEW, track="", share=0.0,
-         centre=(50.0, 0.0, 0.0), **features):
+def spot(
+    id=1,
+    organ=None,
+    *,
+    longest=15.0,
+    short=None,
+    suv=8.0,
+    status=FocusStatus.NEW,
+    track="",
+    share=0.0,
+    centre=(50.0, 0.0, 0.0),
+    **features,
+):
     base = {"picture": 0.0, "sphericity": 0.95, "elongation": 1.1, "length_mm": longest, "size_from_ct": 0.0}
     return Focus(
-        id=id, centroid_ras_mm=centre, volume_ml=longest**3 * 0.52 / 1000, longest_mm=longest,
+        id=id,
+        centroid_ras_mm=centre,
+        volume_ml=longest**3 * 0.52 / 1000,
+        longest_mm=longest,
         short_mm=short or longest,
-        suv_max=suv, suv_peak=0.8 * suv, suv_mean=0.6 * suv, tlg=1.0, organ=organ, organ_fraction=1.0 if organ else 0.0,
-        is_node=organ == "lymph_node", track=track or f"L{id:02d}", status=status,
+        suv_max=suv,
+        suv_peak=0.8 * suv,
+        suv_mean=0.6 * suv,
+        tlg=1.0,
+        organ=organ,
+        organ_fraction=1.0 if organ else 0.0,
+        is_node=organ == "lymph_node",
+        track=track or f"L{id:02d}",
+        status=status,
         features=base | ({"organ_share": share} if share else {}) | features,
     )
 
 
 def picture(organ, *, share=0.7, length=300.0, **features):
-    return spot(organ=organ, longest=90.0, short=60.0, suv=5.0, share=share,
-                **({"picture": 1.0, "sphericity": 0.3, "length_mm": length} | features))
+    return spot(
+        organ=organ,
+        longest=90.0,
+        short=60.0,
+        suv=5.0,
+        share=share,
+        **({"picture": 1.0, "sphericity": 0.3, "length_mm": length} | features),
+    )
 
 
 def finding(irae, decision=Decision.SUSPECTED):
     assessed = decision is not Decision.NOT_ASSESSABLE
-    return OrganFinding(irae=irae, organ="x", decision=decision, probability=0.8 if assessed else None,
-                        threshold=0.5 if assessed else None, severity=2 if decision is Decision.SUSPECTED else 0,
-                        reasons=("test",))
+    return OrganFinding(
+        irae=irae,
+        organ="x",
+        decision=decision,
+        probability=0.8 if assessed else None,
+        threshold=0.5 if assessed else None,
+        severity=2 if decision is Decision.SUSPECTED else 0,
+        reasons=("test",),
+    )
 
 
 def decide(*foci, context=None, findings=(), quantities=None, on=WEEK_10, earlier=()):
-    return attribute(foci, findings=findings, quantities=quantities or Quantities(), context=context or therapy(),
-                     on=on, reference=None, earlier=earlier)
+    return attribute(
+        foci,
+        findings=findings,
+        quantities=quantities or Quantities(),
+        context=context or therapy(),
+        on=on,
+        reference=None,
+        earlier=earlier,
+    )
 
 
 def told(attributed, on):
     return ExamResult(
-        patient="P", acquired_on=on, modalities=("CT", "PT"), organs={}, quantities=Quantities(), findings=(),
-        foci=tuple(attributed), assessments=(), hinges_on=(), notices=(),
+        patient="P",
+        acquired_on=on,
+        modalities=("CT", "PT"),
+        organs={},
+        quantities=Quantities(),
+        findings=(),
+        foci=tuple(attributed),
+        assessments=(),
+        hinges_on=(),
+        notices=(),
         triage=Triage(priority=Priority.ROUTINE, score=0.0, acr_category=None, reasons=()),
         versions=Versions(irae="0", models={}, settings=""),
     )
 
 
-@pytest.mark.parametrize(("score", "nature", "words"), [
-    (3.0, Nature.INFLAMMATION, "probable irAE"), (2.99, Nature.INFLAMMATION, "favour inflammatory"),
-    (1.0, Nature.INFLAMMATION, "favour inflammatory"), (0.99, Nature.INDETERMINATE, "indeterminate"),
-    (-0.99, Nature.INDETERMINATE, "indeterminate"), (-1.0, Nature.METASTASIS, "favour metastasis"),
-    (-2.99, Nature.METASTASIS, "favour metastasis"), (-3.0, Nature.METASTASIS, "suspected metastasis"),
-])
+@pytest.mark.parametrize(
+    ("score", "nature", "words"),
+    [
+        (3.0, Nature.INFLAMMATION, "probable irAE"),
+        (2.99, Nature.INFLAMMATION, "favour inflammatory"),
+        (1.0, Nature.INFLAMMATION, "favour inflammatory"),
+        (0.99, Nature.INDETERMINATE, "indeterminate"),
+        (-0.99, Nature.INDETERMINATE, "indeterminate"),
+        (-1.0, Nature.METASTASIS, "favour metastasis"),
+        (-2.99, Nature.METASTASIS, "favour metastasis"),
+        (-3.0, Nature.METASTASIS, "suspected metastasis"),
+    ],
+)
 def test_five_outcomes_and_their_natures(score, nature, words):
     assert outcome(score) == (nature, words)
 
@@ -71,41 +126,119 @@ COLITIS = picture("colon", contrast=1.8)
 METASTASIS_IN_LIVER = spot(2, "liver", share=0.004, contrast=4.0, centre=(80, 0, 0))
 
 
-@pytest.mark.parametrize(("focus", "context", "findings", "quantities", "nature", "why"), [
-    (COLITIS, therapy(), (finding(Irae.COLITIS),), None, Nature.INFLAMMATION, "most of the colon, colitis suspected"),
-    (COLITIS, therapy(), (finding(Irae.COLITIS, Decision.NOT_SUSPECTED),), None, Nature.PHYSIOLOGIC, "no colitis"),
-    (COLITIS, therapy(ContextEntry(kind=ContextKind.METFORMIN, value="yes")), (finding(Irae.COLITIS),), None,
-     Nature.PHYSIOLOGIC, "metformin"),
-    (COLITIS, therapy(ContextEntry(kind=ContextKind.METFORMIN, value="yes")), (finding(Irae.COLITIS),),
-     Quantities({"colon.wall_mm": Measured(value=8.0, unit="mm")}), Nature.INFLAMMATION, "metformin, but a thick wall"),
-    (spot(organ="colon", share=0.002, contrast=4.0), therapy(), (), None, Nature.METASTASIS, "focal colon"),
-    (METASTASIS_IN_LIVER, therapy(), (), None, Nature.METASTASIS, "liver"),
-    (METASTASIS_IN_LIVER, therapy(), (finding(Irae.COLITIS), finding(Irae.PNEUMONITIS)), None, Nature.METASTASIS,
-     "irAEs elsewhere do not make a liver metastasis inflammation"),
-    (spot(organ="lung_left", share=0.001, contrast=8.0, ct_nodule_mm=15.0, size_from_ct=1.0, ct_hu_mean=30.0),
-     therapy(), (), None, Nature.METASTASIS, "lung nodule"),
-    (spot(organ="lung_left", longest=45.0, share=0.12, contrast=4.0, sphericity=0.5, ground_glass_fraction=0.5,
-          ct_hu_mean=-500.0), therapy(), (finding(Irae.PNEUMONITIS),), None, Nature.INFLAMMATION, "ground glass"),
-    (picture("brain"), therapy(), (), None, Nature.PHYSIOLOGIC, "brain"),
-    (picture("urinary_bladder"), therapy(), (), None, Nature.PHYSIOLOGIC, "bladder"),
-    (picture("heart"), therapy(), (), None, Nature.PHYSIOLOGIC, "heart"),
-    (spot(organ="brain", contrast=3.5), therapy(), (), None, Nature.METASTASIS, "stands out of the brain"),
-    (picture("thyroid_gland", symmetry=0.9), therapy(), (finding(Irae.THYROIDITIS),), None, Nature.INFLAMMATION,
-     "diffuse thyroid"),
-    (spot(organ="thyroid_gland", share=0.2, contrast=4.0), therapy(), (), None, Nature.INDETERMINATE,
-     "thyroid nodule"),
-    (picture("vertebrae"), therapy(ContextEntry(kind=ContextKind.GCSF, value="yes", start=WEEK_10 - timedelta(days=9))),
-     (), None, Nature.PHYSIOLOGIC, "G-CSF"),
-    (spot(organ="bone", ct_hu_mean=600.0), therapy(), (), None, Nature.METASTASIS, "sclerotic bone"),
-    (spot(ct_hu_core=-60.0, fat_fraction=0.9, symmetry=0.9), therapy(), (), None, Nature.PHYSIOLOGIC, "brown fat"),
-    (spot(suv=40.0, ct_hu_core=-60.0, fat_fraction=0.9), therapy(), (), None, Nature.METASTASIS, "too hot for fat"),
-    (spot(suv=6.0, head_neck=1.0, symmetry=0.8), therapy(), (), None, Nature.PHYSIOLOGIC, "tonsils"),
-    (spot(suv=25.0, head_neck=1.0, symmetry=0.8), therapy(), (), None, Nature.METASTASIS,
-     "too hot to be taken for tonsils"),
-    (spot(organ="lymph_node", longest=12.0, short=8.0, beyond_lung_mm=0.0, height_in_lungs=0.9),
-     therapy(ContextEntry(kind=ContextKind.VACCINATION, value="x", start=WEEK_10 - timedelta(days=14))), (), None,
-     Nature.INFLAMMATION, "axillary node after vaccination"),
-], ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("focus", "context", "findings", "quantities", "nature", "why"),
+    [
+        (
+            COLITIS,
+            therapy(),
+            (finding(Irae.COLITIS),),
+            None,
+            Nature.INFLAMMATION,
+            "most of the colon, colitis suspected",
+        ),
+        (COLITIS, therapy(), (finding(Irae.COLITIS, Decision.NOT_SUSPECTED),), None, Nature.PHYSIOLOGIC, "no colitis"),
+        (
+            COLITIS,
+            therapy(ContextEntry(kind=ContextKind.METFORMIN, value="yes")),
+            (finding(Irae.COLITIS),),
+            None,
+            Nature.PHYSIOLOGIC,
+            "metformin",
+        ),
+        (
+            COLITIS,
+            therapy(ContextEntry(kind=ContextKind.METFORMIN, value="yes")),
+            (finding(Irae.COLITIS),),
+            Quantities({"colon.wall_mm": Measured(value=8.0, unit="mm")}),
+            Nature.INFLAMMATION,
+            "metformin, but a thick wall",
+        ),
+        (spot(organ="colon", share=0.002, contrast=4.0), therapy(), (), None, Nature.METASTASIS, "focal colon"),
+        (METASTASIS_IN_LIVER, therapy(), (), None, Nature.METASTASIS, "liver"),
+        (
+            METASTASIS_IN_LIVER,
+            therapy(),
+            (finding(Irae.COLITIS), finding(Irae.PNEUMONITIS)),
+            None,
+            Nature.METASTASIS,
+            "irAEs elsewhere do not make a liver metastasis inflammation",
+        ),
+        (
+            spot(organ="lung_left", share=0.001, contrast=8.0, ct_nodule_mm=15.0, size_from_ct=1.0, ct_hu_mean=30.0),
+            therapy(),
+            (),
+            None,
+            Nature.METASTASIS,
+            "lung nodule",
+        ),
+        (
+            spot(
+                organ="lung_left",
+                longest=45.0,
+                share=0.12,
+                contrast=4.0,
+                sphericity=0.5,
+                ground_glass_fraction=0.5,
+                ct_hu_mean=-500.0,
+            ),
+            therapy(),
+            (finding(Irae.PNEUMONITIS),),
+            None,
+            Nature.INFLAMMATION,
+            "ground glass",
+        ),
+        (picture("brain"), therapy(), (), None, Nature.PHYSIOLOGIC, "brain"),
+        (picture("urinary_bladder"), therapy(), (), None, Nature.PHYSIOLOGIC, "bladder"),
+        (picture("heart"), therapy(), (), None, Nature.PHYSIOLOGIC, "heart"),
+        (spot(organ="brain", contrast=3.5), therapy(), (), None, Nature.METASTASIS, "stands out of the brain"),
+        (
+            picture("thyroid_gland", symmetry=0.9),
+            therapy(),
+            (finding(Irae.THYROIDITIS),),
+            None,
+            Nature.INFLAMMATION,
+            "diffuse thyroid",
+        ),
+        (
+            spot(organ="thyroid_gland", share=0.2, contrast=4.0),
+            therapy(),
+            (),
+            None,
+            Nature.INDETERMINATE,
+            "thyroid nodule",
+        ),
+        (
+            picture("vertebrae"),
+            therapy(ContextEntry(kind=ContextKind.GCSF, value="yes", start=WEEK_10 - timedelta(days=9))),
+            (),
+            None,
+            Nature.PHYSIOLOGIC,
+            "G-CSF",
+        ),
+        (spot(organ="bone", ct_hu_mean=600.0), therapy(), (), None, Nature.METASTASIS, "sclerotic bone"),
+        (spot(ct_hu_core=-60.0, fat_fraction=0.9, symmetry=0.9), therapy(), (), None, Nature.PHYSIOLOGIC, "brown fat"),
+        (spot(suv=40.0, ct_hu_core=-60.0, fat_fraction=0.9), therapy(), (), None, Nature.METASTASIS, "too hot for fat"),
+        (spot(suv=6.0, head_neck=1.0, symmetry=0.8), therapy(), (), None, Nature.PHYSIOLOGIC, "tonsils"),
+        (
+            spot(suv=25.0, head_neck=1.0, symmetry=0.8),
+            therapy(),
+            (),
+            None,
+            Nature.METASTASIS,
+            "too hot to be taken for tonsils",
+        ),
+        (
+            spot(organ="lymph_node", longest=12.0, short=8.0, beyond_lung_mm=0.0, height_in_lungs=0.9),
+            therapy(ContextEntry(kind=ContextKind.VACCINATION, value="x", start=WEEK_10 - timedelta(days=14))),
+            (),
+            None,
+            Nature.INFLAMMATION,
+            "axillary node after vaccination",
+        ),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
 def test_nature(focus, context, findings, quantities, nature, why):
     decided = decide(focus, context=context, findings=findings, quantities=quantities)[0]
     assert decided.nature is nature, (why, decided.score, decided.reasons)
@@ -115,8 +248,10 @@ def test_nature(focus, context, findings, quantities, nature, why):
 
 def test_sarcoid_like_nodes_are_inflammation_and_a_single_round_one_is_not():
     hilar = {"height_in_lungs": 0.6, "size_from_ct": 1.0}
-    pair = [spot(n, "lymph_node", longest=16.0, short=9.0, off_midline_mm=off, symmetry=0.9, **hilar)
-            for n, off in ((1, -40.0), (2, 40.0))]
+    pair = [
+        spot(n, "lymph_node", longest=16.0, short=9.0, off_midline_mm=off, symmetry=0.9, **hilar)
+        for n, off in ((1, -40.0), (2, 40.0))
+    ]
     middle = spot(3, "lymph_node", longest=16.0, short=9.0, off_midline_mm=2.0, **hilar)
     assert [d.nature for d in decide(*pair, context=PatientContext())] == [Nature.INFLAMMATION] * 2
     assert decide(*pair, middle)[2].nature is not Nature.METASTASIS
@@ -130,8 +265,10 @@ def test_time_and_circumstances_alone_never_make_inflammation():
     decided = decide(bland, context=therapy(drug="ipilimumab + nivolumab"), findings=(finding(Irae.COLITIS),))[0]
     assert decided.score >= 1.0
     assert decided.nature is Nature.INDETERMINATE
-    assert decided.probabilities["inflammation"] < decide(COLITIS, findings=(finding(Irae.COLITIS),))[0].probabilities[
-        "inflammation"]
+    assert (
+        decided.probabilities["inflammation"]
+        < decide(COLITIS, findings=(finding(Irae.COLITIS),))[0].probabilities["inflammation"]
+    )
 
 
 def test_a_nodule_vetoes_inflammation():
@@ -150,10 +287,19 @@ def test_strongest_reason_first_and_parts_sum_to_the_score():
     assert decided.score == pytest.approx(sum(p.points for p in decided.parts))
 
 
-@pytest.mark.parametrize(("sizes", "met"), [
-    ((8, 8, 8), False), ((8, 8, 8, 8), True), ((11, 11), False), ((11, 11, 11), True), ((16,), False), ((16, 16), True),
-    ((15, 15), False), ((10, 10, 10), False),
-])
+@pytest.mark.parametrize(
+    ("sizes", "met"),
+    [
+        ((8, 8, 8), False),
+        ((8, 8, 8, 8), True),
+        ((11, 11), False),
+        ((11, 11, 11), True),
+        ((16,), False),
+        ((16, 16), True),
+        ((15, 15), False),
+        ((10, 10, 10), False),
+    ],
+)
 def test_percimt_counts(sizes, met):
     assert bool(percimt_met([spot(n, longest=float(s)) for n, s in enumerate(sizes, 1)], EVIDENCE_RULES)) is met
 
@@ -167,8 +313,9 @@ def test_percimt_shifts_new_focal_foci_only_after_a_baseline():
 
 def test_what_was_metastasis_and_falls_under_therapy_stays_metastasis():
     before = told(decide(METASTASIS_IN_LIVER, on=START - timedelta(days=5)), START - timedelta(days=5))
-    fallen = spot(2, "liver", share=0.002, contrast=2.5, status=FocusStatus.KNOWN, suv_peak_ratio=0.5,
-                  longest_change_mm=-6.0)
+    fallen = spot(
+        2, "liver", share=0.002, contrast=2.5, status=FocusStatus.KNOWN, suv_peak_ratio=0.5, longest_change_mm=-6.0
+    )
     assert decide(fallen, earlier=(before,))[0].nature is Nature.METASTASIS
 
 
@@ -176,8 +323,17 @@ def test_an_undecided_new_focus_that_vanished_is_told_to_have_been_inflammation(
     bland = spot(7, "lymph_node", longest=30.0, short=18.0)
     earlier = told(decide(bland, findings=(finding(Irae.COLITIS),)), WEEK_10)
     assert earlier.foci[0].nature is Nature.INDETERMINATE
-    gone = Focus(id=1, centroid_ras_mm=(0, 0, 0), volume_ml=0, longest_mm=0, short_mm=0, organ="lymph_node",
-                 track="L07", status=FocusStatus.GONE, is_node=True)
+    gone = Focus(
+        id=1,
+        centroid_ras_mm=(0, 0, 0),
+        volume_ml=0,
+        longest_mm=0,
+        short_mm=0,
+        organ="lymph_node",
+        track="L07",
+        status=FocusStatus.GONE,
+        is_node=True,
+    )
     decided = decide(gone, on=WEEK_10 + timedelta(weeks=8), earlier=(earlier,))[0]
     assert decided.nature is Nature.INFLAMMATION
     assert any(p.feature == "F10" and p.points > 0 for p in decided.parts)
@@ -185,8 +341,16 @@ def test_an_undecided_new_focus_that_vanished_is_told_to_have_been_inflammation(
 
 def test_a_gone_metastasis_keeps_its_name():
     earlier = told(decide(METASTASIS_IN_LIVER), WEEK_10)
-    gone = Focus(id=1, centroid_ras_mm=(0, 0, 0), volume_ml=0, longest_mm=0, short_mm=0, organ="liver", track="L02",
-                 status=FocusStatus.GONE)
+    gone = Focus(
+        id=1,
+        centroid_ras_mm=(0, 0, 0),
+        volume_ml=0,
+        longest_mm=0,
+        short_mm=0,
+        organ="liver",
+        track="L02",
+        status=FocusStatus.GONE,
+    )
     decided = decide(gone, on=WEEK_10 + timedelta(weeks=8), earlier=(earlier,))[0]
     assert decided.nature is Nature.METASTASIS
     assert decided.probabilities == earlier.foci[0].probabilities
@@ -201,3 +365,29 @@ def test_before_therapy_an_irae_is_not_possible():
     decided = decide(COLITIS, on=START - timedelta(days=3), findings=(finding(Irae.COLITIS),))[0]
     onset = next(p for p in decided.parts if p.feature == "F7")
     assert onset.points < 0
+
+
+@pytest.mark.parametrize(
+    ("focus", "unseen", "nature"),
+    [
+        (spot(organ=None, suv=12.0, sphericity=0.8), (), Nature.METASTASIS),
+        (spot(organ=None, suv=12.0, sphericity=0.8), ("urinary_bladder",), Nature.INDETERMINATE),
+        (spot(organ=None, suv=12.0, sphericity=0.8), ("brain",), Nature.METASTASIS),
+        (spot(organ=None, suv=12.0, sphericity=0.8, head_neck=1.0), ("brain",), Nature.INDETERMINATE),
+        (spot(organ=None, suv=12.0, sphericity=0.8, size_from_ct=1.0), ("urinary_bladder",), Nature.METASTASIS),
+    ],
+)
+def test_uptake_outside_all_masks_is_no_metastasis_while_hot_organs_were_not_found(focus, unseen, nature):
+    (told,) = attribute(
+        (focus,),
+        findings=(),
+        quantities=Quantities({}),
+        context=PatientContext(),
+        on=WEEK_10,
+        reference=None,
+        earlier=(),
+        unseen=unseen,
+    )
+    assert told.nature is nature
+    if nature is Nature.INDETERMINATE:
+        assert "may be normal uptake" in told.reasons[0]

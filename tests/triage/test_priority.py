@@ -126,7 +126,7 @@ def test_an_indeterminate_focus_raises_the_score_only():
 
 
 def test_progression_counts_in_the_attributed_view():
-    progression = Assessment(criterion="recist11", view=View.ATTRIBUTED, category="PD")
+    progression = Assessment(criterion="recist_1_1", view=View.ATTRIBUTED, category="PD")
     assert triage(assessments=[progression]).acr_category == 3
     assert triage(assessments=[replace(progression, view=View.AS_SEEN)]).acr_category is None
     assert triage(assessments=[replace(progression, category="SD")]).acr_category is None
