@@ -82,8 +82,9 @@ def assess_exam(
     if dates != sorted(dates) or (dates and dates[-1] >= exam.acquired_on):
         raise ValueError(f"exam {exam.key}: history must be older and oldest first, got {[str(d) for d in dates]}")
 
-    organs = stages.segmenter.segment_ct(exam.ct) if exam.ct is not None else None
-    pituitary = stages.segmenter.segment_mr(exam.mr) if exam.mr is not None else None
+    segmenter = stages.segmenter.for_exam(exam.patient, exam.acquired_on)
+    organs = segmenter.segment_ct(exam.ct) if exam.ct is not None else None
+    pituitary = segmenter.segment_mr(exam.mr) if exam.mr is not None else None
     reference = uptake_reference(exam.pet, organs) if exam.pet is not None else None
 
     measured = measure(exam, organs, pituitary, reference)

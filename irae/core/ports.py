@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Protocol
 
 from irae.core.anatomy import Irae
@@ -22,6 +23,10 @@ class Segmenter(Protocol):
     @property
     def digests(self) -> Mapping[str, str]:
         """Model name to ``sha256:...`` of what it runs, for the result's versions."""
+        ...
+
+    def for_exam(self, patient: str, acquired_on: date) -> Segmenter:
+        """The segmenter for one exam: itself, or its masks of that exam where they are kept exam by exam."""
         ...
 
     def segment_ct(self, ct: Volume) -> LabelMap:

@@ -13,6 +13,7 @@ import json
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ class MonaiBundleSegmenter:
     def digests(self) -> Mapping[str, str]:
         """The bundle's name to the digest of its configuration and weights."""
         return {self._plan.name: self._digest}
+
+    def for_exam(self, patient: str, acquired_on: date) -> MonaiBundleSegmenter:
+        """The same for every exam."""
+        return self
 
     def segment_ct(self, ct: Volume) -> LabelMap:
         """Organs of a CT in HU, on its own grid; none where the bundle reads MR."""

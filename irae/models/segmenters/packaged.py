@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,10 @@ class PackagedSegmenter:
     def digests(self) -> Mapping[str, str]:
         """Model name to package digest."""
         return {package.card.name: package.digest for package in self._packages.values()}
+
+    def for_exam(self, patient: str, acquired_on: date) -> PackagedSegmenter:
+        """The same for every exam."""
+        return self
 
     def segment_ct(self, ct: Volume) -> LabelMap:
         """Organs of a CT in HU, on its own grid; no organ where there is no such package."""

@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,6 +59,10 @@ class TotalSegmentatorSegmenter:
     def digests(self) -> Mapping[str, str]:
         """The digest of the program's start file; its weights are its own affair."""
         return {self.name: f"sha256:{hashlib.sha256(self._program.read_bytes()).hexdigest()}"}
+
+    def for_exam(self, patient: str, acquired_on: date) -> TotalSegmentatorSegmenter:
+        """The same for every exam."""
+        return self
 
     def segment_ct(self, ct: Volume) -> LabelMap:
         """Organs of a CT in HU, on its own grid.
