@@ -213,9 +213,13 @@ class Canvas:
         return np.ascontiguousarray(np.transpose(values, np.argsort(dominant)))
 
     def paint(
-        self, block: Slices, share: NDArray[Any], material: Material, *, label: int = 0, inside: int | None = None
+        self, block: Slices, share: NDArray[Any], material: Material, *, label: int = 0, inside: int | None = None,
+        clears: bool = False,
     ) -> None:
-        """Covers a block with a material by share (0..1); labels where more than half; ``inside``: only there."""
+        """Covers a block with a material by share (0..1); labels where more than half; ``inside``: only there.
+
+        ``clears``: what is covered by more than half is no longer the organ it was (a rib is not lung).
+        """
         alpha = share if inside is None else np.where(self.labels[block] == inside, share, 0.0).astype(np.float32)
         textured = material.texture and self.channels
         texture = self.noise(block, scale_mm=9.0) * np.float32(material.texture) if textured else None
@@ -225,7 +229,7 @@ class Canvas:
                 value = value + np.float32(10.0) * texture if name == "hu" else value * (1 + np.float32(0.1) * texture)
             part = channel[block]
             part += alpha * (value - part)
-        if label:
+        if label or clears:
             self.labels[block][alpha > 0.5] = label
 
     def paint_layers(

@@ -48,9 +48,10 @@ class Stage:
         return px + dx, py + dy, pz + dz
 
     def paint(
-        self, shape: Ellipsoid | Loft | Slab | Tube, material: Material | str, *, label: str = "", inside: str = ""
+        self, shape: Ellipsoid | Loft | Slab | Tube, material: Material | str, *, label: str = "", inside: str = "",
+        within: bool = False,
     ) -> None:
-        """One shape of one material."""
+        """One shape of one material. Normal anatomy takes the place of what it covers; ``within``: a lesion does not."""
         found = shape.field(self.canvas)
         if found is None:
             return
@@ -62,6 +63,7 @@ class Stage:
             tissue,
             label=LABEL[label] if label else 0,
             inside=LABEL[inside] if inside else None,
+            clears=not (label or inside or within),
         )
 
     def blob(

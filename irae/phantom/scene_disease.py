@@ -278,7 +278,8 @@ def paint_confounders(stage: Stage) -> None:
     """Focal confounders (reactive and sarcoid-like nodes, adenoma, brown fat)."""
     for spot in spots(stage.patient, stage.visit):
         if spot.nature is not Nature.METASTASIS:
-            stage.paint(spot.shape, Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=1.5))
+            tissue = Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=1.5)
+            stage.paint(spot.shape, tissue, within=True)
 
 
 def paint_lesions(stage: Stage) -> None:
@@ -286,8 +287,8 @@ def paint_lesions(stage: Stage) -> None:
     for spot in spots(stage.patient, stage.visit):
         if spot.nature is Nature.METASTASIS:
             tissue = Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=2.0, texture=0.6)
-            stage.paint(spot.shape, tissue)
+            stage.paint(spot.shape, tissue, within=True)
             if 2 * max(spot.shape.semi) > NECROSIS_FROM_MM:
                 a, b, c = spot.shape.semi
                 core = replace(spot.shape, semi=(0.45 * a, 0.45 * b, 0.45 * c))
-                stage.paint(core, replace(tissue, hu=min(tissue.hu, 22.0), suv=0.35 * spot.suv))
+                stage.paint(core, replace(tissue, hu=min(tissue.hu, 22.0), suv=0.35 * spot.suv), within=True)
