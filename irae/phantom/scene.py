@@ -51,7 +51,7 @@ class Stage:
         self, shape: Ellipsoid | Loft | Slab | Tube, material: Material | str, *, label: str = "", inside: str = "",
         within: bool = False,
     ) -> None:
-        """One shape of one material. Normal anatomy takes the place of what it covers; ``within``: a lesion does not."""
+        """One shape of one material. Normal anatomy replaces what it covers; ``within``: a lesion does not."""
         found = shape.field(self.canvas)
         if found is None:
             return
