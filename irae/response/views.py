@@ -257,7 +257,10 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
 
 
 def _plan(exam: ExamLesions, options: Options) -> _Plan:
-    """Targets at baseline: at most five and two a site, measurable, the largest first (rules R11-B1, R11-M1)."""
+    """Targets at baseline: at most five and two a site, measurable, the largest first (rules R11-B1, R11-M1).
+
+    The whole uptake of an organ (``features["picture"]``) has no diameter of a lesion: it is never a target.
+    """
     there = [f for f in exam.foci if f.focus.status is not FocusStatus.GONE]
     metastases = [f for f in there if f.nature is Nature.METASTASIS]
     unclear = [f for f in there if f.nature is Nature.INDETERMINATE]
@@ -270,6 +273,7 @@ def _plan(exam: ExamLesions, options: Options) -> _Plan:
         if (
             len(targets) < RECIST_11.max_targets
             and sum(_site(t) == _site(focus) for t in targets) < RECIST_11.max_per_organ
+            and not focus.focus.features.get("picture")
             and is_measurable(_target(focus), imaging, options)
         ):
             targets.append(focus)

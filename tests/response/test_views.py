@@ -121,6 +121,15 @@ def test_targets_are_five_two_a_site_measurable_and_the_largest() -> None:
     assert "L01, L02" in first.reasons[0][1]
 
 
+def test_the_whole_uptake_of_an_organ_is_never_a_target() -> None:
+    lesion = focus(1, M, 20)
+    drawn = focus(2, M, 120)
+    liver = replace(drawn, focus=replace(drawn.focus, features={"picture": 1.0}))
+    first = assess_course([exam(0, lesion, liver)])[0][0]
+    assert first.baseline_mm == 20.0
+    assert assess_course([exam(0, lesion, drawn)])[0][0].baseline_mm == 140.0
+
+
 def test_growing_non_targets_are_unequivocal_only_beyond_73_percent_volume() -> None:
     base = exam(0, focus(1, M, 60), focus(2, M, 50), focus(3, M, 20))
     little = exam(56, focus(1, M, 60), focus(2, M, 50), focus(3, M, 23))
