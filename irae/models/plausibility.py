@@ -103,6 +103,8 @@ class Plausibility:
         keep_share: A connected part smaller than this share of the organ's largest is cleaned away (1: largest only).
         keep_share_of: The same for organs that are naturally in several parts in a slab of the body.
         connected_share: The parts kept must hold this share of all voxels found, else the find is scattered.
+        least_probability: A network must give its own mask at least this probability on average.
+        least_probability_of: The same for organs whose outlines are uncertain even where they are found.
         partial_share: An organ cut by the border needs this share of its least whole volume to be measured at all.
     """
 
@@ -116,6 +118,8 @@ class Plausibility:
         }
     )
     connected_share: float = 0.6
+    least_probability: float = 0.6
+    least_probability_of: Mapping[str, float] = field(default_factory=lambda: {"colon": 0.5, "small_bowel": 0.5})
     partial_share: float = 0.1
 
 
@@ -160,6 +164,7 @@ def believed(
     organs: Sequence[str],
     *,
     clean: bool,
+    probability: Mapping[str, float] | None = None,
     rules: Plausibility = PLAUSIBILITY,
 ) -> LabelMap:
     """A label map of what can be believed of a raw segmentation.
@@ -168,6 +173,7 @@ def believed(
         labels: uint8 on the image's grid, values of ``core.anatomy``; other values are dropped.
         image: The CT (or MR: attenuation gates do not apply) that was segmented.
         organs: The organs that were looked for; those without voxels get coverage NONE.
+        probability: Organ to the mean probability that a network gave its mask, where there is one.
         clean: Whether small loose parts are removed first (a network's answer; a person's masks are left as drawn).
     """
     geometry = image.geometry
@@ -185,6 +191,13 @@ def believed(
             coverage[organ] = Coverage.NONE
             continue
         why = _why_not(organ, found, kept.get(organ, 1.0), image, rules)
+        sure = 1.0 if probability is None else probability.get(organ, 1.0)
+        least = rules.least_probability_of.get(organ, rules.least_probability)
+        if not why and sure < least:
+            why = (
+                f"{BY_NAME[organ].display} mask not believed: the network itself gives it {100 * sure:.0f} % on "
+                f"average, under {100 * least:.0f} %"
+            )
         if why:
             rejected[organ] = why
         coverage[organ] = Coverage.NONE if why else Coverage.PARTIAL if found.at_border else Coverage.WHOLE

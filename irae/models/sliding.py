@@ -42,6 +42,17 @@ def class_probabilities(
     return torch.softmax(torch.as_tensor(logits)[0].float(), dim=0).cpu()
 
 
+def mean_probability(probabilities: torch.Tensor) -> tuple[float, ...]:
+    """For each class, its mean probability over the voxels where it is the most probable; 1 where it occurs nowhere.
+
+    It is the network's own expectation of how much of its mask is right, and it falls on images unlike the training's.
+    """
+    best, winner = probabilities.max(dim=0)
+    count = torch.bincount(winner.flatten(), minlength=probabilities.shape[0])
+    total = torch.bincount(winner.flatten(), weights=best.flatten().double(), minlength=probabilities.shape[0])
+    return tuple((total / count.clamp(min=1)).where(count > 0, torch.ones_like(total)).tolist())
+
+
 def labels_on_grid(probabilities: torch.Tensor, shape: Sequence[int]) -> NDArray[np.uint8]:
     """The most probable class at every voxel of a finer (or coarser) grid over the same box.
 

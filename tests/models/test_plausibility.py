@@ -122,6 +122,13 @@ def test_mr_has_no_attenuation_gate():
     assert believed(labels, image, ("pituitary",), clean=True).coverage["pituitary"] is Coverage.WHOLE
 
 
+def test_what_the_network_itself_doubts_is_not_believed():
+    labels, image = scene()
+    found = believed(labels, image, ORGANS, clean=True, probability={"spleen": 0.59, "liver": 0.61})
+    assert set(found.rejected) == {"spleen"}
+    assert "59 % on average" in found.rejected["spleen"]
+
+
 def test_gates_are_settings():
     labels, image = scene(BOXES | {"liver": ((32, 12, 26), (8, 8, 8))})
     lenient = Plausibility(hu={}, orders=())

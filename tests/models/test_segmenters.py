@@ -26,7 +26,9 @@ from irae.models.segmenters import (
 from irae.models.segmenters.masks import class_names
 from irae.models.segmenters.monai_bundle import read_bundle
 from irae.models.segmenters.names import organ_of, organ_values, translated
+from irae.training.metrics import dice
 from tests.models.make import organs_card, save, volume
+from tests.models.test_air import chest
 
 UNET = {"spatial_dims": 3, "in_channels": 1, "out_channels": 3, "channels": [4, 8], "strides": [2], "num_res_units": 1}
 
@@ -77,7 +79,7 @@ def test_packaged_answers_the_same_however_the_axes_are_stored(tmp_path):
             [0, -4.0, 0, 31 * 4.0], [0, 0, -4.0, 29 * 4.0], [4.0, 0, 0, 0], [0, 0, 0, 1]])),
         quantity=Quantity.HU,
     )
-    raw, other = (segmenter._predict("organs", image) for image in (ct, flipped))
+    (raw, _), (other, _) = (segmenter._predict("organs", image) for image in (ct, flipped))
     assert raw.any()
     np.testing.assert_array_equal(other, raw[::-1, ::-1].transpose(2, 0, 1))
 
@@ -93,6 +95,16 @@ def test_packaged_without_a_pituitary_package_says_not_seen(tmp_path):
     assert found.coverage["pituitary"] is Coverage.NONE
     with pytest.raises(ValueError, match="needs HU"):
         segmenter.segment_ct(volume(quantity=Quantity.MR_SIGNAL))
+
+
+def test_lungs_that_the_network_does_not_find_are_looked_for_as_air(tmp_path):
+    labels = ("lung_left", "lung_right", "liver")
+    hu, left, right, _ = chest()
+    ct = Volume(array=hu, geometry=Geometry.axis_aligned(hu.shape, (5.0,) * 3), quantity=Quantity.HU)
+    found = PackagedSegmenter.from_folder(save(tmp_path, organs_card(labels))).segment_ct(ct)
+    for lung, truth in (("lung_left", left), ("lung_right", right)):
+        assert found.coverage[lung] is Coverage.WHOLE, found.rejected
+        assert dice(found.mask(lung), truth) > 0.9
 
 
 def test_air_alone_holds_no_organs(tmp_path):

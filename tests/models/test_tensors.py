@@ -8,7 +8,7 @@ import torch
 from irae.core.geometry import Geometry
 from irae.core.volume import Quantity, Volume
 from irae.models.package import Channel
-from irae.models.sliding import labels_on_grid
+from irae.models.sliding import labels_on_grid, mean_probability
 from irae.models.tensors import (
     Canonical,
     crop_grid,
@@ -82,6 +82,14 @@ def test_labels_on_the_fine_grid_follow_the_interpolated_probabilities():
     assert found.dtype == np.uint8
     assert float((torch.from_numpy(found) == everywhere).float().mean()) > 0.995
     assert set(np.unique(found)) == {0, 1, 2, 3}
+
+
+def test_the_mean_probability_of_a_class_is_over_its_own_voxels():
+    probabilities = torch.zeros(3, 2, 2, 2)
+    probabilities[0] = 0.8
+    probabilities[1] = 0.2
+    probabilities[:, 0, 0] = torch.tensor([0.3, 0.7, 0.0])[:, None]
+    assert mean_probability(probabilities) == pytest.approx((0.8, 0.7, 1.0))
 
 
 def test_labels_on_a_coarser_grid_and_of_nothing():

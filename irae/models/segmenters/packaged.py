@@ -16,7 +16,7 @@ from irae.models.air import lungs_from_air
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
-from irae.models.sliding import class_probabilities, labels_on_grid
+from irae.models.sliding import class_probabilities, labels_on_grid, mean_probability
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample, scaled
 from irae.quant.resample import onto_grid
 
@@ -77,13 +77,15 @@ class PackagedSegmenter:
         if ORGANS_TASK not in self._packages:
             return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
         organs = self._packages[ORGANS_TASK].card.labels
-        raw = self._predict(ORGANS_TASK, ct)
-        found = believed(raw, ct, organs, clean=True, rules=self._rules)
+        raw, probability = self._predict(ORGANS_TASK, ct)
+        found = believed(raw, ct, organs, clean=True, probability=probability, rules=self._rules)
         missing = [lung for lung in LUNGS if lung in organs and not found.seen(lung)]
         if not missing:
             return found
         # The network's lung is not there or not believed: the air inside the body is asked.
-        return believed(_with_lungs_from_air(raw, ct, missing), ct, organs, clean=True, rules=self._rules)
+        labels, from_air = _with_lungs_from_air(raw, ct, missing)
+        probability = {organ: value for organ, value in probability.items() if organ not in from_air}
+        return believed(labels, ct, organs, clean=True, probability=probability, rules=self._rules)
 
     def segment_mr(self, mr: Volume) -> LabelMap:
         """The pituitary of a T1c head MR, on its own grid; coverage NONE where there is no such package."""
@@ -91,11 +93,12 @@ class PackagedSegmenter:
             raise ValueError(f"segment_mr needs an MR signal, got {mr.quantity.value}")
         if PITUITARY_TASK not in self._packages:
             return believed(np.zeros(mr.geometry.shape, np.uint8), mr, ("pituitary",), clean=False)
-        labels = self._predict(PITUITARY_TASK, mr_normalised(mr))
-        return believed(labels, mr, self._packages[PITUITARY_TASK].card.labels, clean=True, rules=self._rules)
+        labels, probability = self._predict(PITUITARY_TASK, mr_normalised(mr))
+        organs = self._packages[PITUITARY_TASK].card.labels
+        return believed(labels, mr, organs, clean=True, probability=probability, rules=self._rules)
 
-    def _predict(self, task: str, volume: Volume) -> NDArray[np.uint8]:
-        """Raw organ labels (values of ``core.anatomy``) on the volume's own grid."""
+    def _predict(self, task: str, volume: Volume) -> tuple[NDArray[np.uint8], dict[str, float]]:
+        """Raw organ labels (values of ``core.anatomy``) on the volume's own grid, and each mask's mean probability."""
         card = self._packages[task].card
         canonical = Canonical.of(volume.geometry)
         source = canonical.apply(volume.array)
@@ -108,23 +111,30 @@ class PackagedSegmenter:
         probabilities[(slice(None), *box)] = found
         classes = labels_on_grid(probabilities, source.shape)
         values = np.array([0, *(BY_NAME[organ].label for organ in card.labels)], dtype=np.uint8)
-        return np.ascontiguousarray(canonical.undo(values[classes]))
+        probability = dict(zip(card.labels, mean_probability(found)[1:], strict=True))
+        return np.ascontiguousarray(canonical.undo(values[classes])), probability
 
 
-def _with_lungs_from_air(raw: NDArray[np.uint8], ct: Volume, missing: Sequence[str]) -> NDArray[np.uint8]:
-    """The network's labels with some lungs replaced by what ``air.lungs_from_air`` finds; other organs stay."""
+def _with_lungs_from_air(
+    raw: NDArray[np.uint8], ct: Volume, missing: Sequence[str]
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """The labels with missing lungs replaced by what ``air.lungs_from_air`` finds of them, and which those are.
+
+    Air wins over what the network made of it: it is no other organ, and gas in the bowel is not among it.
+    """
     canonical = Canonical.of(ct.geometry)
     grid = network_grid(canonical.geometry, AIR_MM)
     air = lungs_from_air(resample(canonical.apply(ct.array), grid.shape).numpy(), AIR_MM)
     fine = np.ascontiguousarray(canonical.undo(onto_grid(air, grid, canonical.geometry, order=0)))
-    labels = raw.copy()
+    labels, replaced = raw.copy(), []
     for lung in missing:
         value = BY_NAME[lung].label
         if not (fine == value).any():
             continue  # nothing better: the network's answer and the reason against it stay
+        replaced.append(lung)
         labels[labels == value] = 0
-        labels[(fine == value) & (labels == 0)] = value
-    return labels
+        labels[fine == value] = value
+    return labels, replaced
 
 
 def _body_box(image: torch.Tensor) -> tuple[slice, slice, slice]:
