@@ -106,6 +106,8 @@ class Plausibility:
         least_probability: A network must give its own mask at least this probability on average.
         least_probability_of: The same for organs whose outlines are uncertain even where they are found.
         partial_share: An organ cut by the border needs this share of its least whole volume to be measured at all.
+        sella_mm: Where the pituitary may lie from the middle of the head (or of the part of it in the picture), to the
+            right, to the front, towards the vertex: it is in the midline, a little in front.
     """
 
     hu: Mapping[str, HuGate] = field(default_factory=lambda: HU_GATES)
@@ -121,6 +123,7 @@ class Plausibility:
     least_probability: float = 0.6
     least_probability_of: Mapping[str, float] = field(default_factory=lambda: {"colon": 0.5, "small_bowel": 0.5})
     partial_share: float = 0.1
+    sella_mm: tuple[tuple[float, float], ...] = ((-20.0, 20.0), (-30.0, 60.0), (-60.0, 60.0))
 
 
 PLAUSIBILITY = Plausibility()
@@ -255,6 +258,11 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
         return f"only {found.volume_ml:.3g} mL of the {row.display} lie in the field of view"
     if kept < rules.connected_share:
         return said + f"it is scattered, its main part holds only {100 * kept:.0f} % of it"
+    if organ == "pituitary":
+        offset = np.array(found.centre_mm) - _middle_of_head(image)
+        for value, (low, high), side in zip(offset, rules.sella_mm, ("right", "front", "top"), strict=True):
+            if not low <= value <= high:
+                return said + f"{value:.0f} mm to the {side} of the head's middle; {low:g} to {high:g} mm is possible"
     gate = rules.hu.get(organ) if image.quantity.value == "HU" else None
     if gate is None:
         return ""
@@ -266,3 +274,12 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
         low, high = gate.within
         return said + f"{100 * inside:.0f} % of it is in {low:g} to {high:g} HU; at least {100 * gate.share:.0f} % must"
     return ""
+
+
+def _middle_of_head(image: Volume) -> NDArray[np.float64]:
+    """The centre of what is brighter than background, RAS mm."""
+    low, high = np.percentile(image.array, [1.0, 99.0])
+    inside = image.array > low + 0.15 * (high - low)
+    total = max(1, int(np.count_nonzero(inside)))
+    index = [float(inside.sum(axis=tuple({0, 1, 2} - {a})) @ np.arange(inside.shape[a])) / total for a in range(3)]
+    return image.geometry.to_world(index)

@@ -117,9 +117,22 @@ def test_mr_has_no_attenuation_gate():
     shape = (40, 40, 40)
     labels = np.zeros(shape, np.uint8)
     labels[16:26, 16:26, 17:24] = BY_NAME["pituitary"].label  # 700 mm3
-    image = Volume(array=np.full(shape, 5.0), geometry=Geometry.axis_aligned(shape, (1.0,) * 3),
+    image = Volume(array=np.random.default_rng(0).random(shape), geometry=Geometry.axis_aligned(shape, (1.0,) * 3),
                    quantity=Quantity.MR_SIGNAL)
     assert believed(labels, image, ("pituitary",), clean=True).coverage["pituitary"] is Coverage.WHOLE
+
+
+@pytest.mark.parametrize(("moved", "says"), [((0, 8, -8), ""), ((14, 0, 0), "right"), ((0, -17, 0), "front")])
+def test_a_pituitary_lies_in_the_midline_of_the_head(moved, says):
+    shape = (40, 40, 40)
+    labels, head = np.zeros(shape, np.uint8), np.zeros(shape)
+    head[5:35, 3:37, 3:37] = 100.0
+    low = np.array((18, 18, 18)) + moved
+    labels[tuple(slice(a, a + 3) for a in low)] = BY_NAME["pituitary"].label
+    image = Volume(array=head, geometry=Geometry.axis_aligned(shape, (2.0,) * 3), quantity=Quantity.MR_SIGNAL)
+    found = believed(labels, image, ("pituitary",), clean=True)
+    assert found.seen("pituitary") == (not says)
+    assert says in found.rejected.get("pituitary", "")
 
 
 def test_what_the_network_itself_doubts_is_not_believed():
