@@ -57,6 +57,10 @@ def run(config: InferConfig) -> int:
             except (StudyError, ValueError) as error:
                 console.print(f"infer.py: {error}", style="red", markup=False, highlight=False)
                 return WRONG_CALL
+            if not index.files:
+                console.print(f"infer.py: archive={config.archive} is empty: no file was found",
+                              style="red", markup=False, highlight=False)
+                return WRONG_CALL
             ledger.record_files(FileRow.of(outcome) for outcome in index.files)
             desk = CourseDesk(
                 out=out, ledger=ledger, stages=built.stages, models=built.models, settings=settings_digest(config),

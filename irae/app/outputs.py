@@ -38,6 +38,11 @@ def clear_half_written(out: Path) -> None:
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 
+def finished_results(folder: Path) -> list[Path]:
+    """The result.json of every finished exam of a patient's folder, oldest first."""
+    return sorted(path for path in folder.glob("*/result.json") if not path.parent.name.startswith("."))
+
+
 def write_exam_folder(
     out: Path,
     assessed: AssessedExam,

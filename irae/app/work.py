@@ -13,6 +13,7 @@ from pathlib import Path
 
 from irae import __version__
 from irae.app.outputs import (
+    finished_results,
     put_in_place,
     quarantine_row,
     read_organs,
@@ -257,10 +258,9 @@ class CourseDesk:
     def write_courses(self) -> None:
         """Writes the course of every patient whose exams changed since it was last written."""
         for folder in sorted(p for p in self.out.iterdir() if p.is_dir()):
-            results = sorted(folder.glob("*/result.json"))
-            if not results:
+            exams = [read_result(path) for path in finished_results(folder)]
+            if not exams:
                 continue
-            exams = [read_result(path) for path in results]
             key = models_digest({e.key: e.versions.input + e.versions.settings for e in exams})
             if self.ledger.course_is_written(folder.name, key) and (folder / "course.html").exists():
                 continue
@@ -272,7 +272,7 @@ class CourseDesk:
         if patient == self._patient:
             return
         self._patient, self._baseline, self._previous, self._first_head_mr = patient, None, None, None
-        results = (read_result(path) for path in (self.out / patient).glob("*/result.json"))
+        results = map(read_result, finished_results(self.out / patient))
         self._history = {result.acquired_on: result for result in results}
 
     def _remember(self, looked: Looked) -> None:

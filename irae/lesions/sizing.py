@@ -115,7 +115,7 @@ def deblurred_mm(apparent_mm: float, fwhm_mm: float) -> float:
     Large spheres keep their size, small ones approach the blur itself; below that the answer is uncertain and is held
     at half of what was measured.
 
-    >>> round(deblurred_mm(30.0, 6.5), 1), deblurred_mm(9.0, 6.5) < 9.0
+    >>> round(deblurred_mm(30.0, 6.5), 1), deblurred_mm(7.0, 6.5) < 5.0
     (30.0, True)
     """
     apparent, true = _blurred_sphere_table()

@@ -66,7 +66,7 @@ def out(archive, tmp_path_factory) -> Path:
 
 
 def exams(out: Path) -> list[Path]:
-    return sorted(path.parent for path in out.glob("*/*/result.json"))
+    return sorted(path.parent for path in out.glob("*/*/result.json") if not path.parent.name.startswith("."))
 
 
 def test_every_exam_has_its_whole_folder(out):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,9 @@ def _planned(group: Group, unreadable: int, beside: int) -> SeriesPlan:
     try:
         if group.contradiction and plan.modality in ROLE_MODALITIES:
             raise StudyError("identity_contradicts", f"series {plan.key}: {group.contradiction}")
-        return _judged_stack(plan, first, _Losses(unreadable, group.left_aside, beside))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote values, which may hold a patient's name
+            return _judged_stack(plan, first, _Losses(unreadable, group.left_aside, beside))
     except StudyError as error:
         return plan.decided(Outcome.QUARANTINED, error.code, error.text)
     except Exception as error:  # one bad series must never stop the others
