@@ -184,6 +184,8 @@ def believed(
     array = np.where(np.isin(labels, np.array(sorted(values.values()), dtype=np.uint8)), labels, 0).astype(np.uint8)
     kept: Mapping[str, float] = {}
     if clean:
+        if "pituitary" in values:
+            array = _near_sella(array, values["pituitary"], image, rules)
         array, kept = cleaned(array, values, rules)
     measured = _measure(array, image, values)
     coverage: dict[str, Coverage] = {}
@@ -274,6 +276,21 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
         low, high = gate.within
         return said + f"{100 * inside:.0f} % of it is in {low:g} to {high:g} HU; at least {100 * gate.share:.0f} % must"
     return ""
+
+
+def _near_sella(
+    array: NDArray[np.uint8], value: int, image: Volume, rules: Plausibility
+) -> NDArray[np.uint8]:
+    """The labels without pituitary where none can be: a bright vessel elsewhere must not hide the gland."""
+    found = np.argwhere(array == value)
+    if not len(found):
+        return array
+    low, high = np.array(rules.sella_mm).T
+    offset = image.geometry.to_world(found) - _middle_of_head(image)
+    outside = found[((offset < low) | (offset > high)).any(axis=1)]
+    kept = array.copy()
+    kept[tuple(outside.T)] = 0
+    return kept
 
 
 def _middle_of_head(image: Volume) -> NDArray[np.float64]:
