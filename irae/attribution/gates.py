@@ -23,6 +23,9 @@ class Gate:
     reason: str
 
 
+# Share of the lungs' height above which uptake cannot be of the upper abdomen (their bases reach far down beside it).
+CHEST_FROM = 0.3
+
 Rule = Callable[[Focus, Situation, EvidenceRules], Gate | None]
 
 
@@ -48,9 +51,11 @@ def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
     elsewhere = focus.organ in (None, NODE_SITE)
     if focus.source is not FocusSource.PET or not elsewhere or focus.features.get("size_from_ct"):
         return ""
-    of_head = bool(focus.features.get("head_neck"))
-    hot = ("brain",) if of_head else ("heart", "kidney_left", "kidney_right", "urinary_bladder", "stomach", "colon",
-                                      "small_bowel")
+    hot: tuple[str, ...] = ("kidney_left", "kidney_right", "urinary_bladder", "stomach", "colon", "small_bowel")
+    if focus.features.get("head_neck"):
+        hot = ("brain",)
+    elif focus.features.get("height_in_lungs", 0.0) > CHEST_FROM:
+        hot = ("heart",)
     missing = [BY_NAME[organ].display for organ in hot if organ in now.unseen]
     if not missing:
         return ""
