@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from irae.core.anatomy import IRAE_ORGANS, Irae
 from irae.core.exam import Exam
@@ -26,7 +27,11 @@ class CropSpec:
     channels: tuple[Channel, ...]
 
 
-# Raw crops by source (ct in HU, pet in SUVbw, mr normalised, organ as a share 0..1); pet is absent where there is none.
+# The mask only says where to look. Sharp, it would say more: a true mask shows how thick a wall or how tall a gland is,
+# a network learns to read that off, and then fails on found masks, which do not show it (measured: logits of colitis
+# fell from +6 on true to -6 on found masks).
+REGION_VOXELS = 3.0
+# Raw crops by source: ct in HU, pet in SUVbw (where there is one), mr normalised, organ as a smooth region 0..1.
 Crops = Mapping[str, NDArray[np.floating[Any]]]
 
 
@@ -57,7 +62,8 @@ def organ_crops(
         ends.append((occupied[0], occupied[-1]))
     corners = labels.geometry.to_world(np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3))
     grid = crop_grid((corners.min(axis=0) + corners.max(axis=0)) / 2.0, patch, spacing_mm)
-    crops: dict[str, NDArray[np.float32]] = {"organ": mask_crop(labels, names, grid)}
+    region: NDArray[np.float32] = ndimage.gaussian_filter(mask_crop(labels, names, grid), REGION_VOXELS)
+    crops: dict[str, NDArray[np.float32]] = {"organ": region}
     if on_mr:
         low, high = mr_levels(image.array)
         crops["mr"] = np.maximum((volume_crop(image, grid) - low) / (high - low), 0.0).astype(np.float32)

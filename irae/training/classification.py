@@ -17,7 +17,7 @@ from irae.models.crops import CropSpec, stacked
 from irae.models.nets import build_network
 from irae.models.package import Channel
 from irae.quant.resample import OUTSIDE
-from irae.training.augment import Deform, HuChange, MrChange, blurred, changed_hu, changed_mr, crop_field, sample
+from irae.training.augment import Deform, HuChange, MrChange, changed_hu, changed_mr, crop_field, sample
 from irae.training.data import LabelledCrops
 from irae.training.loop import REPORTS, Budget, Optimiser, Report
 
@@ -138,9 +138,15 @@ def augmented(rng: np.random.Generator, case: LabelledCrops, plan: Classificatio
 
 
 def _resegmented(rng: np.random.Generator, organ: torch.Tensor) -> torch.Tensor:
-    """A mask as a network might have drawn it: smoother, fuller or thinner."""
-    smooth = blurred(organ, rng.uniform(0.0, 1.2))
-    return ((smooth - rng.uniform(0.25, 0.75)) * 3.0 + 0.5).clamp(0.0, 1.0)
+    """A region as another mask of the organ would give it: fuller or thinner, displaced, with a part not found."""
+    shift = rng.integers(-2, 3, 3).tolist()
+    out = torch.roll(organ, shift, dims=(1, 2, 3)) * float(rng.uniform(0.5, 1.4))
+    if rng.random() < 0.4:
+        size = [int(n * rng.uniform(0.2, 0.5)) for n in out.shape[1:]]
+        low = [int(rng.integers(0, n - part + 1)) for n, part in zip(out.shape[1:], size, strict=True)]
+        box = tuple(slice(start, start + part) for start, part in zip(low, size, strict=True))
+        out[(0, *box)] = 0.0
+    return out.clamp(0.0, 1.0)
 
 
 def logits_of(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from irae.core.anatomy import IRAE_ORGANS, Irae
 from irae.models.nets import parameter_count, resnet_arguments
-from irae.models.package import Calibration, Card, Metric, Scoring, save_package
+from irae.models.package import Calibration, Card, Metric, Scoring, load_package, save_package
 from irae.models.runtime import autocast_dtype, torch_device
 from irae.training.classification import CROPS, ClassificationPlan, logits_of, train_classifier
 from irae.training.data import LabelledCrops, Source
@@ -38,6 +38,7 @@ def classification_job(settings: ClassificationSettings, source: Source, place: 
     iraes = [Irae(name.value) for name in settings.iraes]
     specs = {irae: CROPS[irae] for irae in iraes}
     package = None if settings.organs_package is None else Path(settings.organs_package)
+    masks = "true" if package is None else load_package(package).digest
     spans = {
         "train": seeds(settings.train_seed, settings.train_cases),
         "calibration": seeds(settings.calibration_seed, settings.calibration_cases),
@@ -52,13 +53,13 @@ def classification_job(settings: ClassificationSettings, source: Source, place: 
             for irae, crops in patient.items():
                 cases[use][irae].append(crops)
     return tuple(
-        _one(irae, {use: found[irae] for use, found in cases.items()}, spans, settings, source, place)
+        _one(irae, {use: found[irae] for use, found in cases.items()}, spans, masks, settings, source, place)
         for irae in iraes
     )
 
 
 def _one(
-    irae: Irae, cases: Mapping[str, list[LabelledCrops]], spans: Mapping[str, range],
+    irae: Irae, cases: Mapping[str, list[LabelledCrops]], spans: Mapping[str, range], masks: str,
     settings: ClassificationSettings, source: Source, place: Workplace,
 ) -> Path:
     name, spec = irae.value, CROPS[irae]
@@ -103,6 +104,7 @@ def _one(
             ),
             limitations=LIMITATIONS, training=plain(settings) | {"seed": place.seed}, metrics=metrics,
             data=data_record(source, **spans) | {
+                "measured_on_masks": "true" if irae is Irae.HYPOPHYSITIS else masks,
                 use: {"cases": len(found), "positive": sum(c.positive for c in found),
                       "without_sign": sum(c.hidden for c in found)} for use, found in cases.items()
             },

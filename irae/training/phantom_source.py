@@ -35,7 +35,7 @@ SELLA_MM, BOX_MM = (0.0, 20.0, 112.0), (64.0, 120.0)
 # Chance of each irAE in the patients that classifiers learn from; about 15 % of them leave no sign.
 IRAE_CHANCE = 0.5
 # Voxels of the CT and PET that classifiers learn from; their crops are of 5 and 6 mm, but for the thyroid's.
-BODY_MM = 4.5
+BODY_MM = 5.0
 
 
 class PhantomSource:
