@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import numpy as np
 from irae.batch.ledger import Ledger
 from irae.core.context import PatientContext
 from irae.core.course import Course
+from irae.core.errors import StudyError
 from irae.core.exam import Role
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
+from irae.core.notice import Notice
 from irae.core.result import ExamResult
 from irae.core.volume import LabelMap
 from irae.io.archive import ExamPlan
@@ -48,8 +51,10 @@ def write_exam_folder(
     assessed: AssessedExam,
     images: ExamImages,
     *,
+    plan: ExamPlan,
     baseline: tuple[ExamResult, ExamImages] | None,
     history: Sequence[ExamResult] = (),
+    seg_sr: bool = True,
 ) -> Path:
     """Writes one exam's folder aside; ``put_in_place`` then gives it its name.
 
@@ -71,6 +76,9 @@ def write_exam_folder(
     if assessed.foci_labels is not None and assessed.foci_geometry is not None:
         natures = {a.focus.id: a.nature.value for a in result.foci if a.focus.status is not FocusStatus.GONE}
         write_labels(aside / "foci.nii.gz", assessed.foci_labels, assessed.foci_geometry, natures)
+    missing = write_dicom_results(aside, plan, assessed) if seg_sr else None
+    if missing is not None:
+        result = replace(result, notices=(*result.notices, missing))
     targets = {track for a in result.assessments for track in a.targets}
     write_exam_page(
         aside / "report.html", result, images, baseline=baseline, earlier=history, targets=sorted(targets)
@@ -202,11 +210,16 @@ def write_quarantine(out: Path, ledger: Ledger) -> None:
 
 def _cell(text: str) -> str:
     """Text that a spreadsheet does not take for a formula (names of files come from outside)."""
-    return "'" + text if text[:1] in "=+-@\t\r" else text
+    return "'" + text if text and text[0] in "=+-@\t\r" else text
 
 
-def write_dicom_results(folder: Path, plan: ExamPlan, assessed: AssessedExam) -> None:
-    """Writes seg.dcm and sr.dcm on the CT (else PET, else MR) of an exam that came as DICOM; else nothing."""
+def write_dicom_results(folder: Path, plan: ExamPlan, assessed: AssessedExam) -> Notice | None:
+    """Writes seg.dcm and sr.dcm on the CT (else PET, else MR) of an exam that came as DICOM; else nothing.
+
+    Returns:
+        Why they could not be written, for the reader; None where they were, or where the input was no DICOM. Headers
+        from outside lack all kinds of things; that costs these two files, never the exam.
+    """
     from irae.io.dicom_seg import write_seg
     from irae.io.dicom_sr import write_sr
 
@@ -215,11 +228,22 @@ def write_dicom_results(folder: Path, plan: ExamPlan, assessed: AssessedExam) ->
     }
     role = next((role for role in (Role.CT, Role.PET, Role.MR) if role in files), None)
     if role is None:
-        return
+        return None
     result = assessed.result
-    seg = write_seg(
-        folder / "seg.dcm", source=files[role], versions=result.versions, patient=result.patient,
-        organs=assessed.pituitary if role is Role.MR else assessed.organs,
-        foci=result.foci, foci_labels=assessed.foci_labels, foci_geometry=assessed.foci_geometry,
-    )
-    write_sr(folder / "sr.dcm", result=result, source=[path for paths in files.values() for path in paths], seg=seg)
+    try:
+        seg = write_seg(
+            folder / "seg.dcm", source=files[role], versions=result.versions, patient=result.patient,
+            organs=assessed.pituitary if role is Role.MR else assessed.organs,
+            foci=result.foci, foci_labels=assessed.foci_labels, foci_geometry=assessed.foci_geometry,
+        )
+        sources = [path for paths in files.values() for path in paths]
+        write_sr(folder / "sr.dcm", result=result, source=sources, seg=seg)
+    except (StudyError, KeyError, AttributeError, ValueError, TypeError) as error:
+        for name in ("seg.dcm", "sr.dcm"):
+            (folder / name).unlink(missing_ok=True)
+        return Notice(
+            "dicom_results_missing",
+            f"seg.dcm and sr.dcm were not written: the {plan.chosen[role].modality} headers do not allow it "
+            f"({type(error).__name__}).",
+        )
+    return None

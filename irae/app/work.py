@@ -19,7 +19,6 @@ from irae.app.outputs import (
     read_organs,
     worklist_row,
     write_course_files,
-    write_dicom_results,
     write_exam_folder,
 )
 from irae.batch.ledger import FileRow, Ledger, WorkKey
@@ -226,9 +225,10 @@ class CourseDesk:
         if made.now is None:
             return
         baseline = (made.baseline.assessed.result, made.baseline.images) if made.baseline is not None else None
-        aside = write_exam_folder(self.out, made.now.assessed, made.now.images, baseline=baseline, history=made.history)
-        if self.seg_sr:
-            write_dicom_results(aside, item.plan, made.now.assessed)
+        aside = write_exam_folder(
+            self.out, made.now.assessed, made.now.images, plan=item.plan, baseline=baseline, history=made.history,
+            seg_sr=self.seg_sr,
+        )
         put_in_place(aside, self.out / item.exam)
 
     def ended(self, ended: Ended[ExamWork, Made]) -> None:
