@@ -103,10 +103,14 @@ def _one(
                 "rules. It suggests what to look at, and decides nothing."
             ),
             limitations=LIMITATIONS, training=plain(settings) | {"seed": place.seed}, metrics=metrics,
-            data=data_record(source, **spans) | {
-                "measured_on_masks": "true" if irae is Irae.HYPOPHYSITIS else masks,
-                use: {"cases": len(found), "positive": sum(c.positive for c in found),
-                      "without_sign": sum(c.hidden for c in found)} for use, found in cases.items()
+            data=data_record(source, **spans)
+            | {"measured_on_masks": "true" if irae is Irae.HYPOPHYSITIS else masks}
+            | {
+                use: {
+                    "cases": len(found), "positive": sum(c.positive for c in found),
+                    "without_sign": sum(c.hidden for c in found),
+                }
+                for use, found in cases.items()
             },
             scoring=scorings[True], scoring_without_pet=scorings.get(False),
         )
