@@ -44,6 +44,40 @@ class ModelSource(Enum):
     rules = "rules"
 
 
+class RetrieveName(Enum):
+    """How images come from a DIMSE source: C-GET, or C-MOVE to our own port."""
+
+    get = "get"
+    move = "move"
+
+
+@dataclass
+class PacsSettings:
+    """What is asked of an archive= that is a DICOMweb or DIMSE source. Passwords are no settings: see credentials.
+
+    cache: Folder for fetched images; null: ~/.cache/irae/pacs. It holds patients' images.
+    patients, studied_from, studied_until, modalities: What is fetched; empty or null: all. Dates as 2026-03-14.
+    credentials: JSON file {"user", "password"} or {"token"}, mode 600; null: IRAE_PACS_USER, IRAE_PACS_PASSWORD or
+        IRAE_PACS_TOKEN of the environment.
+    aet, bind, port: Our AE title, and where we listen for what a C-MOVE sends.
+    """
+
+    cache: str | None = None
+    patients: list[str] = field(default_factory=list)
+    studied_from: str | None = None
+    studied_until: str | None = None
+    modalities: list[str] = field(default_factory=lambda: ["CT", "PT", "MR", "SEG", "RTSTRUCT", "RWV"])
+    credentials: str | None = None
+    retrieve: RetrieveName = RetrieveName.get
+    aet: str = "IRAE"
+    bind: str = "127.0.0.1"
+    port: int = 11112
+    timeout_s: float = 30.0
+    attempts: int = 4
+    max_studies: int = 1000
+    plain_http: bool = False  # credentials may go over plain http to another machine
+
+
 @dataclass
 class RegistrySettings:
     """MLflow's registry, for models=registry. Registered names are ``<prefix>-<package>``."""
@@ -95,6 +129,7 @@ class InferConfig:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     segmenters: SegmenterSettings = field(default_factory=SegmenterSettings)
     run: EngineSettings = field(default_factory=EngineSettings)
+    pacs: PacsSettings = field(default_factory=PacsSettings)
 
 
 def check_infer(config: InferConfig) -> None:

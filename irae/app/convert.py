@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from irae.app.source import ARCHIVE_HELP, open_archive
+from irae.io.pacs import SourceError, is_remote
+
 if TYPE_CHECKING:
     from irae.io.archive import FileOutcome, SeriesPlan
 
 SCHEMA = "irae.convert/1"
 
 
-def convert_archive(archive: Path, out: Path) -> dict[str, Any]:
+def convert_archive(archive: Path | str, out: Path) -> dict[str, Any]:
     """Writes ``<patient>/<date>/{ct,pet_suv,mr_t1c}.nii.gz`` (HU, SUVbw, RAS+) and ``convert.json`` under ``out``.
 
     Args:
-        archive: Folder, .zip, DICOMDIR or file.
+        archive: Folder, .zip, DICOMDIR or file, or a DICOMweb or DIMSE source.
         out: Output folder; made if missing, must not lie in the archive nor be in use by another conversion.
 
     Returns:
@@ -30,16 +33,17 @@ def convert_archive(archive: Path, out: Path) -> dict[str, Any]:
 
     Raises:
         ValueError: If the archive does not exist, or the output folder cannot be used.
+        SourceError: If the source cannot be used.
         OSError: If writing fails (disk full); no half-written file is left.
     """
-    from irae.io.archive import ExamUnusableError, index_archive, read_exam
+    from irae.io.archive import ExamUnusableError, read_exam
     from irae.io.atomic import write_text
     from irae.io.nifti import write_volume
 
     _check_output(archive, out)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), tempfile.TemporaryDirectory(prefix="irae-convert-") as scratch:
-        index = index_archive(archive, scratch=Path(scratch))
+        index = open_archive(archive, scratch=Path(scratch))
         files: dict[str, FileOutcome] = {row.path: row for row in index.files}
         series: list[dict[str, Any]] = []
         for plan in index.exams:
@@ -83,9 +87,9 @@ def _series(series: SeriesPlan, output: str | None) -> dict[str, Any]:
     }
 
 
-def _check_output(archive: Path, out: Path) -> None:
-    source, target = archive.resolve(), out.resolve()
-    if target == source or source in target.parents:
+def _check_output(archive: Path | str, out: Path) -> None:
+    source, target = Path(archive).resolve(), out.resolve()
+    if not is_remote(str(archive)) and (target == source or source in target.parents):
         raise ValueError(f"output {out} lies in the archive {archive}; choose a folder outside it")
     if out.exists() and not out.is_dir():
         raise ValueError(f"output {out} is not a folder")
@@ -106,7 +110,7 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def convert(
-    archive: Annotated[Path, typer.Argument(metavar="DIR", help="Folder, .zip, DICOMDIR or file.", show_default=False)],
+    archive: Annotated[str, typer.Argument(metavar="DIR", help=ARCHIVE_HELP, show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.", show_default=False)],
 ) -> None:
     """Every usable series as NIfTI (HU, SUVbw, RAS+) and convert.json; exits 3 where something was quarantined."""
@@ -115,6 +119,9 @@ def convert(
     except ValueError as error:
         typer.echo(f"irae convert: {error}", err=True)
         raise typer.Exit(2) from error
+    except SourceError as error:
+        typer.echo(f"irae convert: {error}", err=True)
+        raise typer.Exit(1) from error
     except OSError as error:
         typer.echo(f"irae convert: {error.strerror or error}: {error.filename or out}", err=True)
         raise typer.Exit(1) from error

@@ -12,16 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from irae.app.config import InferConfig, check_infer, settings_digest
+from irae.app.source import check_source, open_archive
 from irae.app.start import WRONG_CALL, start
 from irae.core.context import PatientContext
 
 DONE = 0
+SOURCE_UNUSABLE = 1
 SOME_QUARANTINED = 3
 WORKLIST_EVERY_S = 30.0
 
 
 def main(config_dir: Path) -> int:
-    """Entry of infer.py. Returns the exit code of the contract: 0 done, 3 some quarantined, 2 wrong call."""
+    """Entry of infer.py. Returns the exit code of the contract: 0 done, 1 failed, 2 wrong call, 3 some quarantined."""
     return start(run, schema=InferConfig, config_name="infer", config_dir=config_dir)
 
 
@@ -30,6 +32,7 @@ def run(config: InferConfig) -> int:
     console = Console(stderr=True)
     try:
         check_infer(config)
+        check_source(config.archive, config.pacs)
         contexts = read_contexts(config)
     except ValueError as error:
         console.print(f"infer.py: {error}", style="red", markup=False, highlight=False)
@@ -42,8 +45,9 @@ def run(config: InferConfig) -> int:
     from irae.batch.ledger import FileRow, Ledger
     from irae.batch.local import LocalEngine
     from irae.core.errors import StudyError
-    from irae.io.archive import index_archive
+    from irae.io.pacs import SourceError
 
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     clear_half_written(out)
@@ -52,8 +56,11 @@ def run(config: InferConfig) -> int:
         with TemporaryDirectory(prefix="irae-") as scratch:
             console.print(f"Reading the index of {config.archive}", markup=False, highlight=False)
             try:
-                index = index_archive(Path(config.archive), scratch=Path(scratch))
+                index = open_archive(config.archive, scratch=Path(scratch), settings=config.pacs, say=say)
                 built = build(config)
+            except SourceError as error:
+                console.print(f"infer.py: {error}", style="red", markup=False, highlight=False)
+                return SOURCE_UNUSABLE
             except (StudyError, ValueError) as error:
                 console.print(f"infer.py: {error}", style="red", markup=False, highlight=False)
                 return WRONG_CALL

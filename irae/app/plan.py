@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from irae.app.source import ARCHIVE_HELP, open_archive
+from irae.io.pacs import SourceError
+
 if TYPE_CHECKING:
     from irae.io.archive import ArchiveIndex, ExamPlan, SeriesPlan
 
 SCHEMA = "irae.plan/1"
 
 
-def plan_of(archive: Path) -> dict[str, Any]:
+def plan_of(archive: Path | str) -> dict[str, Any]:
     """The plan of an archive as plain values.
 
     Args:
-        archive: Folder, .zip, DICOMDIR or file.
+        archive: Folder, .zip, DICOMDIR or file, or a DICOMweb or DIMSE source.
 
     Returns:
         ``{"schema", "exams": [...], "not_in_an_exam": [...], "files": {...}}``; exams with no usable series are
@@ -28,11 +31,10 @@ def plan_of(archive: Path) -> dict[str, Any]:
 
     Raises:
         ValueError: If the archive does not exist.
+        SourceError: If the source cannot be used.
     """
-    from irae.io.archive import index_archive
-
     with tempfile.TemporaryDirectory(prefix="irae-plan-") as scratch:
-        index = index_archive(archive, scratch=Path(scratch))
+        index = open_archive(archive, scratch=Path(scratch))
     return as_plan(index)
 
 
@@ -117,7 +119,7 @@ def _name(series: dict[str, Any]) -> str:
 
 
 def plan(
-    archive: Annotated[Path, typer.Argument(metavar="DIR", help="Folder, .zip, DICOMDIR or file.", show_default=False)],
+    archive: Annotated[str, typer.Argument(metavar="DIR", help=ARCHIVE_HELP, show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Dry run: per study what would run, what would not, and why; changes nothing."""
@@ -126,4 +128,7 @@ def plan(
     except ValueError as error:
         typer.echo(f"irae plan: {error}", err=True)
         raise typer.Exit(2) from error
+    except SourceError as error:
+        typer.echo(f"irae plan: {error}", err=True)
+        raise typer.Exit(1) from error
     typer.echo(json.dumps(planned, indent=2) if as_json else as_text(planned))

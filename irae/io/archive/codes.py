@@ -41,6 +41,10 @@ REASONS: dict[str, Reason] = {
         "A table of contents of the disc; the images are listed by themselves.",
         "A DICOMDIR; its references were checked against the files found.", _NOTHING,
     ),
+    "fetched": Reason(
+        "A series of the PACS, fetched in full; its images are listed by themselves.",
+        "Every instance that QIDO-RS or C-FIND lists is there.", _NOTHING,
+    ),
     "suv_mapping_agrees": Reason(
         "A table of SUV factors in the study agrees with the SUV computed here.",
         "Real World Value Mapping within 1 % of the factor from the PET header.", _NOTHING,
@@ -147,6 +151,11 @@ REASONS: dict[str, Reason] = {
         "Name it ct, pet_suv or mr_t1c.",
     ),
     # quarantined: files
+    "not_fetched": Reason(
+        "A series of the PACS that did not come in full; it was not used.",
+        "Missing of the listed instances after all attempts, or refused; the text says why.",
+        "Run again; what came is kept. If it stays, ask the PACS administrator.",
+    ),
     "empty_file": Reason("The file is empty.", "0 bytes.", _RESEND),
     "unreadable": Reason("The file could not be opened.", "Permission or device error.", "Check the rights."),
     "not_dicom": Reason("The file is not a readable image.", "Neither DICOM nor NIfTI, or damaged.", _RESEND),
