@@ -135,8 +135,10 @@ def _count(
                                        f"{a.focus.longest_mm:.0f} mm: {' '.join(a.reasons[:3])}")
     for a in here:
         if a.focus.id not in taken:
-            tally.confusion["nothing drawn", a.nature.value] += 1
-            if a.nature is not Nature.PHYSIOLOGIC:
+            whole = bool(a.focus.features["picture"])
+            tally.confusion["nothing drawn (whole organ)" if whole else "nothing drawn", a.nature.value] += 1
+            # The uptake of a whole organ is its picture, not a false focus.
+            if a.nature is not Nature.PHYSIOLOGIC and not whole:
                 x, y, z = a.focus.centroid_ras_mm
                 tally.false_foci.append(
                     f"{patient.key}/{visit} #{a.focus.id} {a.focus.source.value} {a.focus.organ} "
@@ -174,7 +176,8 @@ def report(tally: Tally, *, details: bool) -> None:
           f"match {tally.seconds['match'] / tally.exams:.1f} s an exam")
     print(f"metastases >= {MEASURABLE_MM:g} mm found: {tally.metastases_found}/{tally.metastases}"
           f" = {tally.metastases_found / max(1, tally.metastases):.3f}")
-    print(f"foci where nothing was drawn, not called physiologic: {len(tally.false_foci) / tally.exams:.2f} an exam")
+    print(f"false foci (nothing drawn, not an organ's picture, not called physiologic): "
+          f"{len(tally.false_foci) / tally.exams:.2f} an exam")
     for name, chosen in (("CT", [d for ct, d in tally.differences_mm if ct]),
                          ("PET", [d for ct, d in tally.differences_mm if not ct]),
                          ("all", [d for _, d in tally.differences_mm])):

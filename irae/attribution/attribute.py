@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from datetime import date
 
-from irae.attribution.evidence import FEATURES, SIGNS, VETOES, is_focal, percimt_met
+from irae.attribution.evidence import FEATURES, SIGNS, VETOES, is_believable, is_focal, percimt_met
 from irae.attribution.gates import GATES, Gate, may_be_normal_uptake
 from irae.attribution.rules import EVIDENCE_RULES, EvidenceRules
 from irae.attribution.situation import Situation, situation
@@ -63,8 +63,7 @@ def attribute(
     parts = {focus.id: _parts(focus, now, rules) for focus in foci}
     counted = [
         f for f in foci
-        if f.status is FocusStatus.NEW and gates[f.id] is None and is_focal(f, rules)
-        and _total(parts[f.id]) < rules.favour
+        if gates[f.id] is None and not may_be_normal_uptake(f, now) and is_believable(f, _total(parts[f.id]), rules)
     ]
     met = "" if now.first_exam else percimt_met(counted, rules)
     if met:
@@ -125,6 +124,8 @@ def _decided(
             nature, words, strongest = Nature.INDETERMINATE, "indeterminate", (caution, *strongest)
     if nature is Nature.METASTASIS:
         theirs = may_be_normal_uptake(focus, now)
+        if focus.features.get("picture"):
+            theirs = "Not called metastasis: it is the uptake of the organ, and no focus stands out of it."
         if theirs:
             nature, words, strongest = Nature.INDETERMINATE, "indeterminate", (theirs, *strongest)
     if nature is Nature.INDETERMINATE:

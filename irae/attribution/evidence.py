@@ -13,6 +13,7 @@ from irae.attribution.situation import (
     grew,
     is_hilar,
     is_opacity,
+    same_look,
 )
 from irae.core.anatomy import BY_NAME, IRAE_ORGANS, Uptake, site_of
 from irae.core.focus import Focus, FocusStatus, Nature, ScorePart
@@ -48,13 +49,18 @@ def organ_share(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart
 
 
 def shape(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:
-    """F2: a long segment of bowel speaks for inflammation, a small ball for metastasis; nodes are judged by F6."""
+    """F2: a long segment of bowel speaks for inflammation, a small ball for metastasis.
+
+    Nodes are judged by F6. A ball with opacity around it is a piece of that opacity, not a nodule.
+    """
     length = focus.features.get("length_mm", focus.longest_mm)
     if focus.organ in {"colon", "small_bowel"} and reaches(length, rules.segmental_mm):
         return ScorePart(feature="F2", value=f"{length:.0f} mm along the bowel", points=rules.segmental_points,
                          reason=f"It follows the bowel for {length:.0f} mm: segmental or diffuse, not focal.")
     sphericity = focus.features.get("sphericity", 0.0)
     small = focus.longest_mm <= rules.blob_mm + 1e-6
+    if is_opacity(focus, rules) and reaches(focus.features.get("rim_ground_glass_fraction", 0.0), rules.within_opacity):
+        return None
     if site_of(focus.organ) != NODE_SITE and small and reaches(sphericity, rules.blob_sphericity):
         return ScorePart(feature="F2", value=f"{focus.longest_mm:.0f} mm, sphericity {sphericity:.2f}",
                          points=rules.blob_points, reason=f"It is a small round focus of {focus.longest_mm:.0f} mm.")
@@ -205,8 +211,8 @@ def lesion_context(focus: Focus, now: Situation, rules: EvidenceRules) -> ScoreP
 def over_time(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:
     """F10: what the same place did since it was last seen.
 
-    A fall counts for inflammation only if the focus appeared under therapy and was never called metastasis: known
-    metastases fall too when the therapy works.
+    A focal spot says nothing of a later picture of the whole organ. A fall counts for inflammation only if the focus
+    appeared under therapy and was never called metastasis: known metastases fall too when the therapy works.
     """
     before = now.earlier.get(focus.track)
     if before is None or focus.status is FocusStatus.NEW:
@@ -215,9 +221,11 @@ def over_time(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart |
     when = on.isoformat()
     was_tumour = attributed.nature is Nature.METASTASIS
     variable = focus.organ in BY_NAME and BY_NAME[focus.organ].uptake is not Uptake.LOW
-    if focus.features.get("picture") and variable:
+    if focus.features.get("picture") and attributed.focus.features.get("picture") and variable:
         return ScorePart(feature="F10", value=f"same on {when}", points=rules.same_at_baseline_points,
                          reason=f"The same pattern was there on {when}.")
+    if focus.status is FocusStatus.KNOWN and not same_look(attributed.focus, focus):
+        return None
     points, words = 0.0, []
     if was_tumour:
         points += rules.called_metastasis_points
@@ -233,6 +241,14 @@ def over_time(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart |
         return None
     text = ", ".join(words)
     return ScorePart(feature="F10", value=text, points=points, reason=f"{text[0].upper()}{text[1:]}.")
+
+
+def is_believable(focus: Focus, points: float, rules: EvidenceRules) -> bool:
+    """Whether a new focus counts for PERCIMT: focal, hotter than liver and surroundings, by itself a metastasis."""
+    if not is_focal(focus, rules) or focus.status is not FocusStatus.NEW or focus.suv_peak is None:
+        return False
+    hot = reaches(focus.features.get("liver_ratio", rules.percimt_liver_ratio), rules.percimt_liver_ratio)
+    return (hot or bool(focus.features.get("size_from_ct"))) and reaches(-points, rules.favour)
 
 
 def percimt_met(foci: list[Focus], rules: EvidenceRules) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
-from irae.attribution.situation import NODE_SITE, Situation, is_opacity
-from irae.core.anatomy import BY_NAME, site_of
+from irae.attribution.situation import NODE_SITE, Situation, is_opacity, was_tumour
+from irae.core.anatomy import BY_NAME, Irae, site_of
 from irae.core.focus import Focus, FocusSource, FocusStatus, Nature
 from irae.core.numbers import reaches
 
@@ -32,7 +32,10 @@ Rule = Callable[[Focus, Situation, EvidenceRules], Gate | None]
 def physiologic_organ(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """Brain, urinary tract, heart: hot by nature. A focus that stands out of brain or heart stays a candidate."""
     picture = bool(focus.features.get("picture"))
-    if focus.organ in {"kidney_left", "kidney_right", "urinary_bladder"} and (picture or focus.organ_fraction >= 0.3):
+    inside = focus.organ_fraction >= 0.5 or (
+        focus.organ_fraction >= 0.3 and focus.features.get("off_renal_hilum_mm", 0.0) <= rules.renal_hilum_mm
+    )
+    if focus.organ in {"kidney_left", "kidney_right", "urinary_bladder"} and (picture or inside):
         return Gate(Nature.PHYSIOLOGIC, rules.gate_probability, "physiologic: urine",
                     "Kidneys and bladder hold excreted tracer; a lesion inside them cannot be seen by its uptake.")
     if focus.organ == "brain" and picture:
@@ -145,7 +148,7 @@ def head_and_neck(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | 
 
 def radiation(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """An opacity in an irradiated lung."""
-    if not is_opacity(focus, rules) or focus.organ is None:
+    if not is_opacity(focus, rules) or focus.organ is None or was_tumour(focus, now):
         return None
     side = "left" if focus.organ.endswith("left") else "right"
     for site in now.radiation_sites:
@@ -158,7 +161,7 @@ def radiation(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
 
 def infection(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """An opacity with a documented infection; the image cannot separate it from pneumonitis."""
-    if now.infected and is_opacity(focus, rules):
+    if now.infected and is_opacity(focus, rules) and not was_tumour(focus, now):
         return Gate(Nature.INFLAMMATION, 0.8, "infection or pneumonitis",
                     "A lung opacity with a documented infection; images do not separate it from pneumonitis.")
     return None
@@ -178,24 +181,44 @@ def vaccine_node(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | N
 
 
 def thyroid_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
-    """Focal thyroid uptake: malignant in 11-15 %, mostly a second primary (PMC4387987, PMC5643945)."""
-    if focus.organ != "thyroid_gland" or not is_focal(focus, rules):
+    """Focal thyroid uptake: malignant in 11-15 %, mostly a second primary (PMC4387987, PMC5643945).
+
+    A patch of the gland is a nodule too, unless it is faint or thyroiditis is suspected.
+    """
+    if focus.organ != "thyroid_gland":
         return None
+    if not is_focal(focus, rules):
+        if focus.features.get("organ_share", 1.0) >= rules.organ_share_some or Irae.THYROIDITIS in now.suspected:
+            return None
+        if focus.features.get("liver_ratio", rules.faint_patch_liver_ratio) < rules.faint_patch_liver_ratio:
+            return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: thyroid", "A faint patch of the thyroid, hardly hotter "
+                        "than the liver: neither diffuse nor a nodule.")
     return Gate(Nature.INDETERMINATE, 0.5, "indeterminate: thyroid nodule",
                 "Focal thyroid uptake is a nodule until shown otherwise (malignant in 11-15 %): ultrasound.")
 
 
 def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
-    """A thin upright tube on the way from a kidney to the bladder."""
+    """Urine on its way: the upright funnel at a renal hilum, a thin upright tube between kidney and bladder."""
     get = focus.features.get
+    if was_tumour(focus, now):
+        return None
     on_the_way = get("off_ureter_mm", 999.0) <= rules.ureter_off_mm
     thin = focus.short_mm <= rules.ureter_short_mm
     upright = get("vertical_mm", 0.0) >= 1.5 * max(focus.longest_mm, 8.0)
-    if focus.organ in {"kidney_left", "kidney_right"} and thin:
+    hu = get("ct_hu_mean", 0.0)
+    fluid = hu <= rules.urine_hu or hu >= rules.excreted_contrast_hu
+    at_hilum = get("off_renal_hilum_mm", 999.0) <= rules.renal_hilum_mm
+    funnel = at_hilum and get("vertical_mm", 0.0) >= 1.4 * focus.short_mm and fluid
+    beside = focus.organ in {"kidney_left", "kidney_right"} and thin and (at_hilum or upright or on_the_way)
+    if beside or (funnel and not get("size_from_ct", 0.0)):
         return Gate(Nature.PHYSIOLOGIC, 0.7, "physiologic: renal pelvis",
                     "A small focus against the kidney, where the renal pelvis and ureter begin: urine.")
     thread = get("size_from_ct", 0.0) == 0 and focus.short_mm <= rules.ureter_thread_mm
-    if on_the_way and ((thin and upright) or thread) and focus.organ in {None, NODE_SITE, "small_bowel", "aorta"}:
+    # The pelvic ureter bows out; in fat that holds no node it is a ureter even so.
+    bow = (get("off_ureter_mm", 999.0) <= rules.ureter_curve_mm and "ct_hu_mean" in focus.features and hu <= 0.0
+           and focus.short_mm <= rules.ureter_in_fat_mm and not get("size_from_ct", 0.0))
+    tube = on_the_way and ((thin and upright) or thread)
+    if (tube or bow) and focus.organ in {None, NODE_SITE, "small_bowel", "aorta"}:
         return Gate(Nature.PHYSIOLOGIC, 0.75, "physiologic: ureter",
                     f"A thin upright tube ({get('vertical_mm', 0.0):.0f} mm high) between kidney and bladder: urine.")
     return None

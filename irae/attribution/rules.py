@@ -77,6 +77,8 @@ class EvidenceRules:
     nodule_points: float = -2.0
     opacity_points: float = 2.0
     opacity_ground_glass: float = 0.25
+    within_opacity: float = 0.35  # of the rim is ground glass ...
+    within_opacity_lung: float = 0.25  # ... and no more than this is aerated: a part of a larger opacity
     halo_ground_glass: float = 0.4  # around a solid nodule: organising pneumonia rather than a nodule
     bone_points: float = -2.5
     sclerotic_hu: float = 450.0
@@ -129,14 +131,23 @@ class EvidenceRules:
     quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
     vaccine_node_short_mm: float = 15.0
     ureter_off_mm: float = 35.0
+    ureter_curve_mm: float = 50.0  # the ureter's bow in the pelvis; asked only where the CT shows no node
     ureter_short_mm: float = 13.0
     ureter_thread_mm: float = 6.0
+    ureter_in_fat_mm: float = 10.0
+    renal_hilum_mm: float = 25.0  # the renal pelvis reaches this far from the middle of the kidney's medial surface
+    urine_hu: float = 60.0  # with the enhancing kidney around it; enhanced nodes lie above
+    excreted_contrast_hu: float = 150.0
     gland_suv: float = 4.0
     gland_mm: float = 20.0
+    faint_patch_liver_ratio: float = 1.5  # a patch of a thyroid below this many times the liver is no nodule
 
     # F12 PERCIMT: number and size of new lesions (Anwar, EJNMMI 2018;45:376).
     percimt: tuple[tuple[int, float], ...] = ((4, 0.0), (3, 10.0), (2, 15.0))  # (count, longer than mm)
     percimt_points: float = -1.0
+    # Counted are foci that favour metastasis by themselves and that the CT shows or whose SUVpeak exceeds the liver's
+    # mean this far (PERCIST's 1.5 for a measurable lesion).
+    percimt_liver_ratio: float = 1.5
 
     # Outcomes by the sum.
     probable: float = 3.0

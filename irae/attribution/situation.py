@@ -137,6 +137,10 @@ def is_opacity(focus: Focus, rules: EvidenceRules) -> bool:
         return reaches(get("rim_ground_glass_fraction", 0.0), rules.halo_ground_glass)
     if reaches(get("ground_glass_fraction", 0.0), rules.opacity_ground_glass):
         return True
+    # A part of a larger opacity: no aerated lung, but more opacity around it.
+    if (reaches(get("rim_ground_glass_fraction", 0.0), rules.within_opacity)
+            and get("rim_lung_fraction", 1.0) <= rules.within_opacity_lung):
+        return True
     ragged = get("sphericity", 1.0) < rules.blob_sphericity and focus.longest_mm > rules.blob_mm
     return ragged and get("consolidation_fraction", 0.0) >= 0.3
 
@@ -147,6 +151,24 @@ def is_hilar(focus: Focus) -> bool:
         return False
     height = focus.features.get("height_in_lungs")
     return height is not None and 0.2 <= height <= 0.95 and abs(focus.features.get("off_midline_mm", 0.0)) <= 75.0
+
+
+def was_tumour(focus: Focus, now: Situation) -> bool:
+    """Whether this very look was called metastasis when it was last seen."""
+    before = now.earlier.get(focus.track)
+    return before is not None and before[0].nature is Nature.METASTASIS and same_look(before[0].focus, focus)
+
+
+def same_look(before: Focus, after: Focus) -> bool:
+    """Whether two looks at one track may be compared: both focal, or both an organ's picture of like extent.
+
+    A spot in an organ and the later picture of the whole organ are not one thing, whatever track they share.
+    """
+    pictures = bool(before.features.get("picture")), bool(after.features.get("picture"))
+    if not all(pictures):
+        return not any(pictures)
+    shares = before.features.get("organ_share", 0.0), after.features.get("organ_share", 0.0)
+    return min(shares) >= 0.5 * max(shares)
 
 
 def grew(focus: Focus, rules: EvidenceRules) -> bool:

@@ -71,18 +71,23 @@ class Landmarks:
     neck_top: float | None = None
     kidneys: tuple[tuple[float, float, float], ...] = ()
     bladder: tuple[float, float, float] | None = None
+    renal_hila: tuple[tuple[float, float, float], ...] = ()
 
     def of(self, place: NDArray[np.float64], midline: float | None) -> dict[str, float]:
         """``height_in_lungs`` (0 bases, 1 apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
-        ``off_ureter_mm``, the distance from the straight ways between kidneys and bladder.
+        ``off_midline_share`` of the lungs' half width; ``off_ureter_mm``, the distance from the straight ways between
+        kidneys and bladder; ``off_renal_hilum_mm``, from the middle of a kidney's medial surface.
         """
         found: dict[str, float] = {}
         if self.lung_bottom is not None and self.lung_top is not None:
             found["height_in_lungs"] = (float(place[2]) - self.lung_bottom) / (self.lung_top - self.lung_bottom)
         if self.lung_half_width is not None and midline is not None:
             found["beyond_lung_mm"] = abs(float(place[0]) - midline) - self.lung_half_width
+            found["off_midline_share"] = abs(float(place[0]) - midline) / self.lung_half_width
         if self.neck_top is not None:
             found["head_neck"] = float(place[2] > self.neck_top)
+        if self.renal_hila:
+            found["off_renal_hilum_mm"] = min(float(np.linalg.norm(place - np.array(h))) for h in self.renal_hila)
         if self.bladder is not None and self.kidneys:
             end = np.array(self.bladder)
             off = []
@@ -104,23 +109,34 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
         if box is not None:
             ends = np.stack(np.meshgrid(*[(s.start - 0.5, s.stop - 0.5) for s in box], indexing="ij"), axis=-1)
             extents[name] = organs.geometry.to_world(ends.reshape(-1, 3))
-    kidneys = tuple(_centre(organs, kidney) for kidney in ("kidney_left", "kidney_right") if organs.mask(kidney).any())
+    seen = [kidney for kidney in ("kidney_left", "kidney_right") if organs.mask(kidney).any()]
+    kidneys = tuple(_centre(organs, kidney) for kidney in seen)
+    hila = () if midline is None else tuple(_renal_hilum(organs, kidney, midline) for kidney in seen)
     bladder = _centre(organs, "urinary_bladder") if organs.mask("urinary_bladder").any() else None
     lung, thyroid, brain = (extents.get(name) for name in ("lung", "thyroid", "brain"))
     if lung is None:
         top = None if brain is None else float(brain[:, 2].min()) - 90.0
         top = float(thyroid[:, 2].max()) if thyroid is not None else top
-        return Landmarks(neck_top=top, kidneys=kidneys, bladder=bladder)
+        return Landmarks(neck_top=top, kidneys=kidneys, bladder=bladder, renal_hila=hila)
     # The larynx begins about 60 mm above the apices where no thyroid was seen.
     neck = float(thyroid[:, 2].max()) + 10.0 if thyroid is not None else float(lung[:, 2].max()) + 60.0
     width = None if midline is None else float(np.abs(lung[:, 0] - midline).max())
     return Landmarks(lung_bottom=float(lung[:, 2].min()), lung_top=float(lung[:, 2].max()), lung_half_width=width,
-                     neck_top=neck, kidneys=kidneys, bladder=bladder)
+                     neck_top=neck, kidneys=kidneys, bladder=bladder, renal_hila=hila)
 
 
 def _centre(organs: LabelMap, organ: str) -> tuple[float, float, float]:
     x, y, z = organs.geometry.to_world(np.argwhere(organs.mask(organ))).mean(axis=0)
     return float(x), float(y), float(z)
+
+
+def _renal_hilum(organs: LabelMap, kidney: str, midline: float) -> tuple[float, float, float]:
+    """The middle of the kidney's medial surface, where the renal pelvis leaves it."""
+    places = organs.geometry.to_world(np.argwhere(organs.mask(kidney)))
+    x, y, z = places.mean(axis=0)
+    level = places[np.abs(places[:, 2] - z) <= 10.0]
+    medial = np.percentile(np.abs(level[:, 0] - midline), 5) if len(level) else abs(x - midline)
+    return float(midline + np.sign(x - midline) * medial), float(y), float(z)
 
 
 def with_symmetry(foci: Sequence[Focus], midline_ras_mm: float | None) -> tuple[Focus, ...]:

@@ -194,7 +194,7 @@ class _Finder:
         centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
         faint = native[0] < threshold.suv
         if faint and (volume_ml < self.rules.least_contrasted_ml
-                      or native[1] < self._least_contrast(centre) * max(background, 0.1)):
+                      or native[1] < self._least_peak(centre, max(background, 0.1))):
             return
         read_mask = extent.mask
         shape = shape_of(read_mask, fine)
@@ -209,11 +209,14 @@ class _Finder:
         if extent.from_ct:
             features["ct_nodule_mm"] = extent.longest_mm
         organ_crop = self._organs_on(fine)
-        organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules)
+        organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules,
+                                     place=self.landmarks.of(centre, self.midline))
         bony = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0) >= 0.3
         if faint and organ in LUNGS and bony:
             return  # marrow of a rib that spills into the lung
-        if organ in (BONE, "vertebrae") and faint and native[0] < self.rules.marrow_ratio * self.marrow_suv:
+        of_marrow = (native[1] < self.rules.marrow_peak_ratio * self.marrow_suv
+                     and native[0] < self.rules.marrow_max_ratio * self.marrow_suv)
+        if organ in (BONE, "vertebrae") and of_marrow:
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
@@ -224,14 +227,18 @@ class _Finder:
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
 
-    def _least_contrast(self, centre: NDArray[np.float64]) -> float:
-        """How far a focus below the general threshold must exceed its surroundings: less inside an organ."""
+    def _least_peak(self, centre: NDArray[np.float64], background: float) -> float:
+        """The SUVpeak that a focus below the general threshold needs in its surroundings: less inside an organ."""
         if self.organs is None:
-            return self.rules.least_contrast
+            return self.rules.least_contrast * background
         i, j, k = np.round(self.organs.geometry.to_index(centre)).astype(int)
         inside = all(0 <= v < n for v, n in zip((i, j, k), self.organs.geometry.shape, strict=True))
         organ = self.names.get(int(self.organs.array[i, j, k])) if inside else None
-        return self.rules.least_contrast_in_organ if organ in ("liver", "thyroid_gland") else self.rules.least_contrast
+        if organ == "liver":
+            mean = self.reference.liver_mean if self.reference is not None else None
+            return self.rules.least_contrast_in_liver * max(background, mean or 0.0)
+        ratio = self.rules.least_contrast_in_organ if organ == "thyroid_gland" else self.rules.least_contrast
+        return ratio * background
 
     def _native_uptake(
         self, mask: NDArray[np.bool_], grid: Geometry, hottest: tuple[int, int, int], search: Geometry,

@@ -24,10 +24,13 @@ def host_organ(
     tissue: Mapping[str, float],
     longest_mm: float,
     rules: FociRules,
+    *,
+    place: Mapping[str, float] | None = None,
 ) -> tuple[str | None, float]:
     """The organ of a focus and the share of the focus inside that organ's mask.
 
-    In order: the organ that holds most of it; an organ that it touches within the margin, unless fat lies between;
+    In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
+    organ that holds most of it; an organ that it touches within the margin, unless fat lies between;
     bone, by its HU; a lymph node: soft tissue of a node's size in fat or against lung and vessels. Else None.
 
     Args:
@@ -38,6 +41,7 @@ def host_organ(
         tissue: ``ct_features`` of the focus; empty without CT.
         longest_mm: Its longest diameter.
         rules: Margins.
+        place: Where in the body it lies (``Landmarks.of``); without it no hilum is known.
     """
     size = int(np.count_nonzero(mask))
     counts = np.bincount(organ_labels[mask], minlength=256)
@@ -45,8 +49,10 @@ def host_organ(
     best = int(counts.argmax())
     share = float(counts[best]) / size if best in names else 0.0
     organ = names.get(best) if share > 0 else None
-    in_bone = tissue.get("bone_fraction", 0.0) + 0.5 * tissue.get("rim_bone_fraction", 0.0) >= 0.3
+    in_bone = _in_bone(tissue)
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
+    if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place or {}, rules):
+        return NODE, 0.0
     beside = (organ in _NODES_LIE_AGAINST and not in_lung) or (organ == "vertebrae" and not in_bone)
     if organ is not None and share >= (0.6 if beside else 0.3):
         return organ, share
@@ -68,6 +74,33 @@ def host_organ(
     if names and soft and longest_mm <= rules.node_longest_mm:
         return NODE, 0.0
     return None, 0.0
+
+
+def _in_bone(tissue: Mapping[str, float]) -> bool:
+    """Bone by its HU: cortex in or around it, marrow denser than soft tissue, or destroyed bone between cortices."""
+    inside, rim = tissue.get("bone_fraction", 0.0), tissue.get("rim_bone_fraction", 0.0)
+    marrow = tissue.get("ct_hu_mean", 0.0) >= 130.0 and inside + rim >= 0.15
+    return inside + 0.5 * rim >= 0.3 or marrow or (rim >= 0.2 and tissue.get("rim_soft_fraction", 1.0) <= 0.2)
+
+
+def _is_hilar_node(
+    organ: str | None, tissue: Mapping[str, float], longest_mm: float, place: Mapping[str, float], rules: FociRules
+) -> bool:
+    """Soft tissue at a hilum or in the mediastinum: medial, at mid-height, with vessels or mediastinum beside it.
+
+    A nodule inside the lung has aerated lung on all sides. The heart reaches up to the hila only from below.
+    """
+    if not {"height_in_lungs", "off_midline_share"} <= place.keys() or "ct_hu_mean" not in tissue:
+        return False
+    low, high = rules.hilum_height if organ != "heart" else (rules.hilum_above_heart, rules.hilum_height[1])
+    return (
+        low <= place["height_in_lungs"] <= high
+        and place["off_midline_share"] <= rules.hilum_off_midline
+        and longest_mm <= rules.node_longest_mm
+        and -60.0 <= tissue["ct_hu_mean"] <= 180.0
+        and rules.hilum_rim_lung[0] <= tissue["rim_lung_fraction"] <= rules.hilum_rim_lung[1]
+        and tissue["rim_soft_fraction"] >= rules.hilum_rim_soft
+    )
 
 
 def _nearest(

@@ -223,7 +223,32 @@ def _join_pictures(
             core_size[members[1:]] = 0
             peak[members[0]] = peak[members].max()
             pictures[members[0]] = organ
+    _release_strays(basins, pictures, organs, geometry, rules)
     return pictures
+
+
+def _release_strays(
+    basins: NDArray[np.int32], pictures: Mapping[int, str], organs: LabelMap, geometry: Geometry, rules: FociRules
+) -> None:
+    """Makes (in place) regions of their own of what a picture took of another organ's inside.
+
+    A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon.
+    """
+    following = int(basins.max()) + 1
+    for region, organ in pictures.items():
+        box = ndimage.find_objects((basins == region).astype(np.uint8), max_label=1)[0]
+        own, labels = basins[box] == region, organs.array[box]
+        others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
+        elsewhere = own & np.isin(labels, others)
+        if np.count_nonzero(elsewhere) * geometry.voxel_volume_ml < rules.stray_ml:
+            continue
+        away = ndimage.distance_transform_edt(labels != organs.labels[organ], sampling=geometry.spacing_mm)
+        parts, count = ndimage.label(elsewhere & (away > rules.stray_mm))
+        sizes = np.bincount(parts.ravel(), minlength=count + 1) * geometry.voxel_volume_ml
+        for part in np.flatnonzero(sizes >= rules.stray_ml):
+            if part:
+                basins[box][parts == part] = following
+                following += 1
 
 
 def _compact(

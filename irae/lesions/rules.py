@@ -53,7 +53,10 @@ class FociRules:
     # In the liver a metastasis is seen against the liver itself.
     liver_lesion_sd: float = 4.0
     liver_lesion_ratio: float = 1.35
-    marrow_ratio: float = 2.0  # in bone, faint foci: SUVmax over the spine's median
+    # In bone a focus must stand out of the patient's own marrow, which is patchy and, under G-CSF, hot: SUVpeak or
+    # SUVmax over the spine's median.
+    marrow_peak_ratio: float = 1.9
+    marrow_max_ratio: float = 2.6
     organ_ratio: float = 1.4  # in spleen, pancreas, spine, aorta: times the organ's own median, at least
 
     smoothing_fwhm_mm: float = 4.0  # before looking for maxima
@@ -70,7 +73,10 @@ class FociRules:
     # Below the general threshold: SUVpeak over the surroundings' median, and volume.
     least_contrast: float = 1.8
     least_contrasted_ml: float = 0.25
-    least_contrast_in_organ: float = 1.3  # in liver and thyroid, which have thresholds of their own
+    least_contrast_in_organ: float = 1.3  # in the thyroid, which has a threshold of its own
+    least_contrast_in_liver: float = 1.38  # over the liver's mean and over the surroundings: above its noise
+    stray_mm: float = 10.0  # an organ's picture does not reach this far into the inside of another organ
+    stray_ml: float = 1.0
     least_volume_ml: float = 0.10  # a sphere of 5.8 mm; smaller hot spots are noise on any PET
     # The point spread assumed when a small focus is sized from PET alone (EARL-1 recovery fits 7-8 mm, modern
     # scanners 4-6 mm).
@@ -97,6 +103,13 @@ class FociRules:
     ct_liver_least_mm: float = 10.0
 
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
+    # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
+    # and what surrounds it. A nodule inside the lung has aerated lung over nine tenths of its rim.
+    hilum_height: tuple[float, float] = (0.35, 0.85)
+    hilum_above_heart: float = 0.5
+    hilum_off_midline: float = 0.5
+    hilum_rim_lung: tuple[float, float] = (0.02, 0.7)
+    hilum_rim_soft: float = 0.1
     organ_margin_mm: float = 8.0  # a focus this near an organ that it does not touch is assigned to it
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -391,3 +392,84 @@ def test_uptake_outside_all_masks_is_no_metastasis_while_hot_organs_were_not_fou
     assert told.nature is nature
     if nature is Nature.INDETERMINATE:
         assert "may be normal uptake" in told.reasons[0]
+
+
+def test_a_small_focus_called_metastasis_does_not_speak_against_a_later_picture_of_the_organ():
+    small = decide(spot(organ="liver", track="L01"))[0]
+    assert small.nature is Nature.METASTASIS
+    whole = picture("thyroid_gland", status=FocusStatus.KNOWN, track="L01", symmetry=0.9)
+    for before in (spot(organ="thyroid_gland", share=0.04), picture("thyroid_gland", share=0.04)):
+        called = replace(small, focus=replace(before, track="L01"))
+        now = decide(replace(whole, track="L01"), earlier=[told([called], START)])[0]
+        assert now.nature is Nature.INFLAMMATION, now.reasons
+        assert not [p for p in now.parts if p.feature == "F10"]
+    same = replace(small, focus=replace(picture("liver"), track="L01"))
+    assert [p.points for p in decide(replace(whole, organ="liver"), earlier=[told([same], START)])[0].parts
+            if p.feature == "F10"] == [EVIDENCE_RULES.called_metastasis_points]
+
+
+def test_the_picture_of_an_organ_is_never_called_metastasis():
+    patch = decide(picture("liver", share=0.03), on=START - timedelta(weeks=3))[0]
+    assert patch.score <= -EVIDENCE_RULES.favour
+    assert patch.nature is Nature.INDETERMINATE
+
+
+@pytest.mark.parametrize(("ratio", "nature"), [(1.2, Nature.PHYSIOLOGIC), (2.5, Nature.INDETERMINATE)])
+def test_a_patch_of_the_thyroid(ratio, nature):
+    assert decide(picture("thyroid_gland", share=0.08, liver_ratio=ratio))[0].nature is nature
+
+
+def test_percimt_counts_only_what_is_a_metastasis_by_itself_and_hot_or_seen_on_ct():
+    hot = [spot(id=i, organ="liver", longest=16.0, liver_ratio=3.0) for i in (1, 2)]
+    faint = [spot(id=i, organ="liver", longest=16.0, liver_ratio=1.2) for i in (1, 2)]
+    unclear = [spot(id=i, organ="spleen", longest=40.0, liver_ratio=3.0, sphericity=0.4) for i in (1, 2, 3, 4)]
+    past = [told((), START)]
+
+    def met(foci):
+        return any(p.feature == "F12" for a in decide(*foci, earlier=past) for p in a.parts)
+
+    assert met(hot)
+    assert not met(faint)
+    assert not met(unclear)
+    assert met([replace(f, features={**f.features, "size_from_ct": 1.0}) for f in faint])
+
+
+@pytest.mark.parametrize(
+    ("vertical", "hu", "off", "nature"),
+    [
+        (28.0, 25.0, 10.0, Nature.PHYSIOLOGIC),  # an upright funnel of urine at the hilum
+        (28.0, 300.0, 10.0, Nature.PHYSIOLOGIC),  # with excreted contrast
+        (16.0, 25.0, 10.0, Nature.METASTASIS),  # a ball
+        (28.0, 85.0, 10.0, Nature.METASTASIS),  # enhancing tissue
+        (28.0, 25.0, 45.0, Nature.METASTASIS),  # elsewhere
+    ],
+)
+def test_the_renal_pelvis_is_urine_and_a_lesion_beside_the_kidney_is_not(vertical, hu, off, nature):
+    focus = spot(organ="kidney_left", longest=18.0, short=16.0, vertical_mm=vertical, ct_hu_mean=hu, off_ureter_mm=off,
+                 off_renal_hilum_mm=off)
+    assert decide(replace(focus, organ_fraction=0.1))[0].nature is nature
+
+
+def test_a_metastasis_beside_the_kidney_is_not_urine_because_masks_overlap():
+    focus = spot(organ="kidney_right", longest=21.0, short=18.0, off_renal_hilum_mm=45.0, ct_hu_mean=85.0, contrast=4.0)
+    assert decide(replace(focus, organ_fraction=0.34))[0].nature is Nature.METASTASIS
+    assert decide(replace(focus, organ_fraction=0.8))[0].nature is Nature.PHYSIOLOGIC
+
+
+def test_a_part_of_a_larger_opacity_is_no_nodule():
+    part = spot(organ="lung_left", longest=16.0, ct_hu_mean=-60.0, consolidation_fraction=0.9,
+                rim_ground_glass_fraction=0.5, rim_lung_fraction=0.02)
+    assert decide(part)[0].nature is not Nature.METASTASIS
+    aerated = replace(part, features={**part.features, "rim_ground_glass_fraction": 0.1, "rim_lung_fraction": 0.9})
+    assert decide(aerated)[0].nature is Nature.METASTASIS
+
+
+def test_an_infection_does_not_turn_a_known_metastasis_into_inflammation():
+    infected = therapy(ContextEntry(kind=ContextKind.INFECTION, value="pneumonia", start=WEEK_10))
+    before = decide(spot(organ="lung_left", longest=18.0, size_from_ct=1.0, ct_hu_mean=0.0, ct_nodule_mm=18.0,
+                         rim_lung_fraction=0.9))
+    assert before[0].nature is Nature.METASTASIS
+    swallowed = spot(organ="lung_left", longest=25.0, status=FocusStatus.KNOWN, ct_hu_mean=0.0,
+                     rim_ground_glass_fraction=0.5, rim_lung_fraction=0.1)
+    assert decide(swallowed, context=infected)[0].nature is Nature.INFLAMMATION
+    assert decide(swallowed, context=infected, earlier=[told(before, START)])[0].nature is not Nature.INFLAMMATION

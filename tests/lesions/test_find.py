@@ -197,3 +197,21 @@ def test_same_exam_same_answer(body):
     again = find_foci(exam, organs=organs, reference=REFERENCE)
     assert again.foci == found.foci
     assert np.array_equal(again.labels, found.labels)
+
+
+def test_a_node_at_the_hilum_is_a_node_though_the_lung_mask_covers_it_and_a_nodule_in_the_lung_is_not():
+    vessel = Ball((22.0, 0.0, 300.0), 40.0, 1.5)
+    exam, organs = draw([vessel, Ball((36.0, 0.0, 300.0), 16.0, 9.0), Ball((85.0, 0.0, 300.0), 16.0, 9.0)])
+    foci = [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if not f.features["picture"]]
+    by_x = sorted(foci, key=lambda f: f.centroid_ras_mm[0])
+    assert [f.organ for f in by_x] == ["lymph_node", "lung_right"], [(f.organ, f.features) for f in by_x]
+
+
+def test_a_liver_metastasis_against_a_hot_colon_is_not_swallowed_by_it():
+    lesion = Ball((38.0, 0.0, 150.0), 44.0, 9.0, 60.0)
+    colon = Ball((3.0, 0.0, 125.0), 30.0, 14.0, None)
+    exam, organs = draw([colon, lesion], colon_suv=14.0)
+    foci = find_foci(exam, organs=organs, reference=REFERENCE).foci
+    focal = [f for f in foci if not f.features["picture"] and f.organ == "liver"]
+    assert len(focal) == 1, [(f.organ, f.centroid_ras_mm, f.features["picture"]) for f in foci]
+    assert np.linalg.norm(np.subtract(focal[0].centroid_ras_mm, lesion.centre)) < 10.0
