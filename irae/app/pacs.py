@@ -79,7 +79,7 @@ def receive(
             store = Store(out, disk_reserve_bytes=int(reserve_gb * 2**30))
             with receiving(
                 store, aet=aet, bind=bind, port=port, senders=senders,
-                refused=lambda text: typer.echo(f"refused {text}", err=True),
+                refused=lambda error: typer.echo(f"refused ({error.code}): {error}", err=True),
             ) as received:
                 typer.echo(f"{aet} listens on {bind}:{received.port}; stop it with Ctrl-C", err=True)
                 stop.wait()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
 from irae.io.archive.identity import dicom_date
 from irae.io.pacs.address import Address
 from irae.io.pacs.credentials import Credentials
+from irae.io.pacs.multipart import parts
 from irae.io.pacs.query import Link, Query, SourceError, TransientError, need
 from irae.io.pacs.store import Store, is_uid
 
 _PAGE = 500
-_AS_STORED = (("application/dicom", "*"),)
+_CHUNK_BYTES = 1 << 17  # what a broken connection can lose of what it had brought
+_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _PATIENT, _STUDY_DATE, _MODALITY = "00100020", "00080020", "00080060"
@@ -34,7 +36,8 @@ class DicomWeb:
                 f"{address.text}: the password would cross the network in plain text; use https, or allow it with "
                 "pacs.plain_http=true"
             )
-        self._link = link
+        # It logs failed requests with their URLs, and a query's URL holds the patient ID.
+        logging.getLogger("retrying").propagate = False
         self._session = create_session()
         if credentials.token:
             self._session.headers["Authorization"] = f"Bearer {credentials.token}"
@@ -42,6 +45,7 @@ class DicomWeb:
             self._session.auth = (credentials.user, credentials.password)
         else:
             self._session.trust_env = False  # no password of a ~/.netrc that nobody thinks of
+        self._url, self._timeout_s = address.url, link.timeout_s
         self._client = DICOMwebClient(address.url, session=self._session, timeout=link.timeout_s)
         self._client.set_http_retry_params(retry=False)  # fetch() attempts again, for both protocols alike
 
@@ -70,14 +74,14 @@ class DicomWeb:
 
     def retrieve(self, study_uid: str, series_uid: str, missing: Sequence[str], *, whole: bool, store: Store) -> None:
         """Brings instances into the store, in the transfer syntax they are kept in."""
-        with _errors_sorted():
-            if whole:
-                for instance in self._client.iter_series(study_uid, series_uid, media_types=_AS_STORED):
-                    store.add(_as_file(instance))
-                return
-            for uid in missing:
-                instance = self._client.retrieve_instance(study_uid, series_uid, uid, media_types=_AS_STORED)
-                store.add(_as_file(instance))
+        series = f"{self._url}/studies/{study_uid}/series/{series_uid}"
+        for url in [series] if whole else [f"{series}/instances/{uid}" for uid in missing]:
+            with _errors_sorted(), self._session.get(
+                url, headers={"Accept": _AS_STORED}, stream=True, timeout=self._timeout_s
+            ) as answer:
+                answer.raise_for_status()
+                for instance in parts(answer.headers.get("Content-Type", ""), answer.iter_content(_CHUNK_BYTES)):
+                    store.add(instance)
 
     def _pages(self, search: Callable[..., list[dict[str, Any]]], key: str, **asked: Any) -> Iterator[dict[str, Any]]:
         """All rows of a search. Servers that ignore limit or offset answer with what was seen, which ends it."""
@@ -105,16 +109,9 @@ def _text(row: Any, tag: str) -> str:
     return value
 
 
-def _as_file(instance: Any) -> bytes:
-    buffer = BytesIO()
-    instance.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 @contextmanager
 def _errors_sorted() -> Iterator[None]:
     """Sorts what a request can raise. URLs stay out of the texts: they may hold a patient ID."""
-    from pydicom.errors import InvalidDicomError
     from requests import RequestException
     from urllib3.exceptions import HTTPError
 
@@ -135,5 +132,5 @@ def _errors_sorted() -> Iterator[None]:
         raise TransientError(f"the server did not answer ({said})") from None
     except (HTTPError, OSError) as error:
         raise TransientError(f"the connection broke ({type(error).__name__})") from None
-    except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TransientError(f"the answer cannot be read ({type(error).__name__})") from None

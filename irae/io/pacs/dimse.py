@@ -100,21 +100,20 @@ class Dimse:
         contexts = [(Get, None), *offered]
         with self._associated(contexts, roles, [(evt.EVT_C_STORE, keep)]) as association:
             for identifier in asked:
-                _run("C-GET", association.send_c_get(identifier, Get))
-                if refused:
-                    raise refused[0]
+                _run("C-GET", association.send_c_get(identifier, Get), refused)
 
     def _move(self, asked: Sequence[Any], store: Store) -> None:
         from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as Move  # type: ignore[attr-defined]
 
         link = self._link
+        refused: list[RefusedError] = []
         with (
             receiving(store, aet=link.aet, bind=link.bind, port=link.port, senders=[self._address.aet],
-                      timeout_s=link.timeout_s),
+                      timeout_s=link.timeout_s, refused=refused.append),
             self._associated([(Move, None)]) as association,
         ):
             for identifier in asked:
-                _run("C-MOVE", association.send_c_move(identifier, link.aet, Move))
+                _run("C-MOVE", association.send_c_move(identifier, link.aet, Move), refused)
 
     @contextmanager
     def _associated(
@@ -165,10 +164,13 @@ def _identifier(level: str, **keys: str) -> Any:
     return identifier
 
 
-def _run(service: str, responses: Any) -> None:
+def _run(service: str, responses: Any, refused: Sequence[RefusedError]) -> None:
+    """Waits for the end of a retrieval; what we refused to keep explains a failure better than its status."""
     code = None
     for status, _ in responses:
         code = _status(status)
+    if refused:
+        raise refused[0]
     if code not in (_SUCCESS, _SOME_FAILED):  # what some failed to send is found missing afterwards
         raise _failed(service, code)
 

@@ -34,7 +34,7 @@ class Received:
 @contextmanager
 def receiving(
     store: Store, *, aet: str, bind: str, port: int, senders: Collection[str], timeout_s: float = 30.0,
-    refused: Callable[[str], None] = lambda text: None,
+    refused: Callable[[RefusedError], None] = lambda error: None,
 ) -> Iterator[Received]:
     """Listens while the block runs.
 
@@ -44,7 +44,7 @@ def receiving(
         bind, port: Where to listen; port 0 takes a free one (``Received.port``).
         senders: AE titles that may send. An AE title is a name, not a proof: a firewall has to know them too.
         timeout_s: Longest silence of a sender.
-        refused: Is told a sentence for each refused instance; it holds no value of the data set.
+        refused: Is told why, for each instance refused; the text holds no value of the data set but UIDs.
 
     Raises:
         ValueError: If no sender is named, or a title is none.
@@ -74,7 +74,7 @@ def receiving(
             new = store.add(event.encoded_dataset(), announced_uid=str(event.request.AffectedSOPInstanceUID))
         except RefusedError as error:
             received.count(error.code)
-            refused(f"{error.code}: {error}")
+            refused(error)
             return refusal(error)
         received.count("new" if new else "already there")
         return 0x0000

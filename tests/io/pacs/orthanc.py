@@ -55,6 +55,11 @@ class Orthanc:
         """As DIMSE source."""
         return f"dimse://{AET}@127.0.0.1:{self.dicom}"
 
+    @property
+    def ports(self) -> tuple[int, int, int]:
+        """To start it again."""
+        return self.http, self.dicom, self.ours
+
     def put(self, datasets) -> None:
         """Stores data sets."""
         for dataset in datasets:
@@ -79,9 +84,9 @@ class Orthanc:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Orthanc]:
-    """Starts Orthanc and waits for it."""
-    http, dicom, ours = free_port(), free_port(), free_port()
+def running(folder: Path, *, ports: tuple[int, int, int] | None = None) -> Iterator[Orthanc]:
+    """Starts Orthanc and waits for it; with the ports of an earlier one it comes back as that."""
+    http, dicom, ours = ports or (free_port(), free_port(), free_port())
     settings = {
         "Name": "test", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
         "HttpPort": http, "DicomPort": dicom, "DicomAet": AET, "DicomCheckCalledAet": True,
