@@ -188,7 +188,8 @@ def _join_pictures(
     count = int(basins.max())
     peak = np.zeros(count + 1, np.float32)
     peak[1:] = ndimage.maximum(smooth, basins, np.arange(1, count + 1))
-    core = hot & (smooth >= 0.6 * peak[basins])
+    # Hot voxels without a maximum of their own have no basin: region 0 is the background, never part of a picture.
+    core = hot & (basins > 0) & (smooth >= 0.6 * peak[basins])
     core_size = np.bincount(basins[core], minlength=count + 1)
     for organ, label in organs.labels.items():
         found = ndimage.find_objects((organs.array == label).astype(np.uint8), max_label=1)[0]
@@ -234,19 +235,19 @@ def _release_strays(
 
     A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon.
     """
+    others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
     following = int(basins.max()) + 1
     for region, organ in pictures.items():
         box = ndimage.find_objects((basins == region).astype(np.uint8), max_label=1)[0]
         own, labels = basins[box] == region, organs.array[box]
-        others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
         elsewhere = own & np.isin(labels, others)
         if np.count_nonzero(elsewhere) * geometry.voxel_volume_ml < rules.stray_ml:
             continue
         away = ndimage.distance_transform_edt(labels != organs.labels[organ], sampling=geometry.spacing_mm)
         parts, count = ndimage.label(elsewhere & (away > rules.stray_mm))
         sizes = np.bincount(parts.ravel(), minlength=count + 1) * geometry.voxel_volume_ml
-        for part in np.flatnonzero(sizes >= rules.stray_ml):
-            if part:
+        for part in range(1, count + 1):
+            if sizes[part] >= rules.stray_ml:
                 basins[box][parts == part] = following
                 following += 1
 

@@ -6,8 +6,9 @@ import pytest
 from irae.core.exam import Exam, Role
 from irae.core.focus import FocusSource
 from irae.core.geometry import Geometry
-from irae.core.volume import Quantity, Volume
+from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.lesions import find_foci
+from irae.lesions.regions import hot_regions
 from irae.lesions.rules import FOCI_RULES
 from irae.lesions.sizing import deblurred_mm
 from irae.lesions.threshold import hot_threshold
@@ -207,11 +208,30 @@ def test_a_node_at_the_hilum_is_a_node_though_the_lung_mask_covers_it_and_a_nodu
     assert [f.organ for f in by_x] == ["lymph_node", "lung_right"], [(f.organ, f.features) for f in by_x]
 
 
-def test_a_liver_metastasis_against_a_hot_colon_is_not_swallowed_by_it():
-    lesion = Ball((38.0, 0.0, 150.0), 44.0, 9.0, 60.0)
-    colon = Ball((3.0, 0.0, 125.0), 30.0, 14.0, None)
-    exam, organs = draw([colon, lesion], colon_suv=14.0)
-    foci = find_foci(exam, organs=organs, reference=REFERENCE).foci
-    focal = [f for f in foci if not f.features["picture"] and f.organ == "liver"]
-    assert len(focal) == 1, [(f.organ, f.centroid_ras_mm, f.features["picture"]) for f in foci]
-    assert np.linalg.norm(np.subtract(focal[0].centroid_ras_mm, lesion.centre)) < 10.0
+def test_a_hot_edge_without_a_maximum_of_its_own_does_not_take_the_picture_of_the_organ_away():
+    grid = Geometry.axis_aligned((40, 40, 40), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    suv, labels = np.full(grid.shape, 0.5, np.float32), np.zeros(grid.shape, np.uint8)
+    for row in range(19, 40):
+        suv[:, row, :] = min(3.4, 2.7 + 0.1 * (row - 18))  # below the general threshold, above the colon's, rising
+    labels[:, 16:21, :] = 3
+    suv[8:36, 16:18, 8:36] = 5.0
+    organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3}, coverage={"colon": Coverage.WHOLE})
+    regions = hot_regions(suv, grid, organs, hot_threshold(REFERENCE, FOCI_RULES), (2.2, 0.15), 1.5, FOCI_RULES)
+    assert list(regions.pictures.values()) == ["colon"]
+    assert (regions.labels[10:34, 17, 10:34] > 0).all()
+    assert regions.labels[2, 2, 2] == 0
+
+
+def test_a_liver_metastasis_against_a_hotter_colon_is_not_swallowed_by_it():
+    grid = Geometry.axis_aligned((40, 40, 40), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    suv, labels = np.full(grid.shape, 0.5, np.float32), np.zeros(grid.shape, np.uint8)
+    labels[:, 12:20, :], labels[:, 20:, :] = 3, 5
+    suv[:, 20:, :] = 2.2
+    suv[8:28, 12:20, 8:28], suv[10:26, 20:32, 10:26] = 14.0, 8.0
+    organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3, "liver": 5},
+                      coverage={"colon": Coverage.WHOLE, "liver": Coverage.WHOLE})
+    regions = hot_regions(suv, grid, organs, hot_threshold(REFERENCE, FOCI_RULES), (2.2, 0.15), 1.5, FOCI_RULES)
+    colon, lesion = (int(regions.labels[18, y, 18]) for y in (16, 27))
+    assert regions.pictures == {colon: "colon"}
+    assert lesion not in (0, colon)
+    assert regions.peaks[lesion][1] == pytest.approx(8.0, abs=0.1)
