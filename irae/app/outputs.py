@@ -18,7 +18,7 @@ from irae.batch.ledger import Ledger
 from irae.core.context import PatientContext
 from irae.core.course import Course
 from irae.core.errors import StudyError
-from irae.core.exam import Role
+from irae.core.exam import Exam, Role
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
 from irae.core.notice import Notice
@@ -27,7 +27,7 @@ from irae.core.volume import LabelMap
 from irae.io.archive import ExamPlan
 from irae.io.atomic import write_text
 from irae.io.nifti import read_array, write_labels
-from irae.io.result_json import write_course, write_result
+from irae.io.result_json import read_result, write_course, write_result
 from irae.pipeline import AssessedExam
 from irae.report import ExamImages, write_course_page, write_exam_page
 
@@ -91,10 +91,24 @@ def _names(labels: LabelMap) -> dict[int, str]:
     return {label: organ for organ, label in labels.labels.items()}
 
 
-def read_organs(folder: Path, result: ExamResult) -> LabelMap:
-    """The organs of the body that were written with a result."""
-    array, geometry = read_array(folder / "organs.nii.gz")
-    organs = {name: seen for name, seen in result.organs.items() if name != "pituitary"}
+def read_assessed(folder: Path, exam: Exam) -> AssessedExam:
+    """An exam's folder read back as it was assessed."""
+    result = read_result(folder / "result.json")
+    both = exam.ct is not None and exam.mr is not None
+    foci = read_array(folder / "foci.nii.gz") if (folder / "foci.nii.gz").is_file() else None
+    return AssessedExam(
+        result=result,
+        organs=_read_labels(folder / "organs.nii.gz", result, body=True) if exam.ct is not None else None,
+        pituitary=None if exam.mr is None
+        else _read_labels(folder / ("organs_mr.nii.gz" if both else "organs.nii.gz"), result, body=False),
+        foci_labels=None if foci is None else foci[0].astype(np.uint16),
+        foci_geometry=None if foci is None else foci[1],
+    )
+
+
+def _read_labels(path: Path, result: ExamResult, *, body: bool) -> LabelMap:
+    array, geometry = read_array(path)
+    organs = {name: seen for name, seen in result.organs.items() if (name != "pituitary") is body}
     return LabelMap(
         array=array.astype(np.uint8), geometry=geometry,
         labels={name: seen.label for name, seen in organs.items() if seen.label},

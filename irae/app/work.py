@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -16,7 +16,7 @@ from irae.app.outputs import (
     finished_results,
     put_in_place,
     quarantine_row,
-    read_organs,
+    read_assessed,
     worklist_row,
     write_course_files,
     write_exam_folder,
@@ -28,7 +28,7 @@ from irae.core.errors import StudyError
 from irae.core.exam import Exam
 from irae.core.result import ExamResult, Versions
 from irae.io.archive import ArchiveIndex, ExamPlan, ExamUnusableError, ReadExam, read_exam
-from irae.io.result_json import read_result
+from irae.io.result_json import read_result, result_from_json, result_to_json
 from irae.lesions import EarlierExam
 from irae.pipeline import AssessedExam, Stages, assess_exam, assess_whole_course
 from irae.report import ExamImages
@@ -216,8 +216,10 @@ class CourseDesk:
         now = Looked(assessed=assessed, exam=read.exam)
         baseline = self._baseline if images_body(read.exam) else self._first_head_mr
         made = Made(now=now, baseline=baseline, history=tuple(history), started=started, read=read)
-        self._history[item.plan.acquired_on] = assessed.result
-        self._remember(now)
+        # Later exams see what was written, rounded as it was written: a run that is resumed must not differ.
+        written = result_from_json(result_to_json(assessed.result))
+        self._history[item.plan.acquired_on] = written
+        self._remember(Looked(assessed=replace(assessed, result=written), exam=read.exam))
         return made
 
     def write(self, item: ExamWork, made: Made) -> None:
@@ -284,12 +286,7 @@ class CourseDesk:
 
     def _look_back(self, item: ExamWork, read: ReadExam) -> Looked:
         folder = self.out / item.exam
-        result = read_result(folder / "result.json")
-        organs = read_organs(folder, result) if read.exam.ct is not None else None
-        return Looked(
-            assessed=AssessedExam(result=result, organs=organs, pituitary=None, foci_labels=None, foci_geometry=None),
-            exam=read.exam,
-        )
+        return Looked(assessed=read_assessed(folder, read.exam), exam=read.exam)
 
 
 def images_body(exam: Exam) -> bool:

@@ -21,10 +21,7 @@ from irae.io.result_json import check_result
 from irae.phantom import draw_patient, render_exam
 
 VISITS = 2
-
-
-def coarse(geometry: Geometry, spacing_mm: float) -> Geometry:
-    return geometry.with_spacing((spacing_mm,) * 3)
+GRID = Geometry.axis_aligned((54, 42, 120), (7.5, 7.5, 7.5), (-199, -154, -895))
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +31,7 @@ def archive(tmp_path_factory) -> tuple[Path, Path]:
     for seed in (3, 4):
         patient = draw_patient(np.random.default_rng(seed), visits=VISITS)
         for visit in range(VISITS):
-            made = render_exam(
-                patient, visit, ct_geometry=Geometry.axis_aligned((68, 52, 150), (6.0, 6.0, 6.0), (-201, -153, -900)),
-                pet_geometry=Geometry.axis_aligned((68, 52, 150), (6.0, 6.0, 6.0), (-201, -153, -900)), with_mr=False,
-            )
+            made = render_exam(patient, visit, ct_geometry=GRID, pet_geometry=GRID, with_mr=False)
             exam = made.exam
             folder = top / "archive" / f"P{seed}" / exam.acquired_on.isoformat()
             write_volume(folder / "ct.nii.gz", exam.ct)
