@@ -8,6 +8,7 @@ from typing import Any
 
 from irae.io.archive.identity import dicom_date
 from irae.io.pacs.address import Address
+from irae.io.pacs.prompt import promptly
 from irae.io.pacs.query import Link, Query, Retrieve, SourceError, TransientError, need
 from irae.io.pacs.receive import receiving, refusal
 from irae.io.pacs.store import RefusedError, Store, is_uid
@@ -31,9 +32,13 @@ class Dimse:
             raise need("pynetdicom") from error
         self._address = address
         self._link = link
+        self._finding: Any = None  # one association for all searches: to open one costs more than to ask
+        self._answers = 0
 
     def close(self) -> None:
-        """Nothing is kept open between requests."""
+        """Ends the connection."""
+        if self._finding is not None and self._finding.is_established:
+            self._finding.release()
 
     def studies(self, patient: str, query: Query) -> Iterator[str]:
         """Study Instance UIDs of a patient (empty: of anyone) that fit the query."""
@@ -65,19 +70,33 @@ class Dimse:
             self._move(asked, store)
 
     def _find(self, level: str, **keys: str) -> list[Any]:
+        from pynetdicom import evt
         from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as Find  # type: ignore[attr-defined]
 
-        with self._associated([(Find, None)]) as association:
-            rows = []
-            for status, row in association.send_c_find(_identifier(level, **keys), Find):
+        if self._finding is None or not self._finding.is_established:
+            self._finding = self._associate([(Find, None)], handlers=[(evt.EVT_DIMSE_RECV, self._answered)])
+        rows: list[Any] = []
+        handed = self._answers = 0
+        with _errors_sorted(self._finding):
+            for status, row in self._finding.send_c_find(_identifier(level, **keys), Find):
+                handed += 1
                 code = _status(status)
-                if code in _PENDING and row is not None:
+                if code in _PENDING and row is None:
+                    raise TransientError("an answer of a C-FIND cannot be read")
+                if code in _PENDING:
                     rows.append(row)
                     if level == "STUDY" and len(rows) > self._link.max_studies:
-                        break  # fetch() says that it is too many
-                elif code not in (_SUCCESS, *_PENDING):
+                        self._finding.abort()  # fetch() says that it is too many
+                        return rows
+                elif code != _SUCCESS:
                     raise _failed("C-FIND", code)
-            return rows
+        if handed != self._answers:
+            # pynetdicom 3.0's own thread can take an answer before its send_c_find does: rare, and silent.
+            raise TransientError(f"{self._answers - handed} answers of a C-FIND were lost")
+        return rows
+
+    def _answered(self, event: Any) -> None:
+        self._answers += 1
 
     def _get(self, asked: Sequence[Any], store: Store) -> None:
         from pynetdicom import build_role, evt
@@ -116,9 +135,18 @@ class Dimse:
                 _run("C-MOVE", association.send_c_move(identifier, link.aet, Move), refused)
 
     @contextmanager
-    def _associated(
+    def _associated(self, *offered: Any) -> Iterator[Any]:
+        association = self._associate(*offered)
+        try:
+            with _errors_sorted(association):
+                yield association
+        finally:
+            if association.is_established:
+                association.release()
+
+    def _associate(
         self, contexts: Sequence[tuple[Any, Any]], roles: Sequence[Any] = (), handlers: Sequence[Any] = ()
-    ) -> Iterator[Any]:
+    ) -> Any:
         from pynetdicom import AE
 
         ae = AE(ae_title=self._link.aet)
@@ -129,7 +157,7 @@ class Dimse:
             )
         association = ae.associate(
             self._address.host, self._address.port, ae_title=self._address.aet, ext_neg=list(roles),
-            evt_handlers=list(handlers),
+            evt_handlers=[*handlers, *promptly()],
         )
         if association.is_rejected:
             raise SourceError(
@@ -137,15 +165,17 @@ class Dimse:
             )
         if not association.is_established:
             raise TransientError("the archive does not accept a connection")
-        try:
-            yield association
-        except (RuntimeError, ValueError) as error:  # pynetdicom's own: the connection ended, no context was accepted
-            if association.is_established:
-                raise SourceError(f"the archive does not offer what is needed ({type(error).__name__})") from None
-            raise TransientError("the connection broke") from None
-        finally:
-            if association.is_established:
-                association.release()
+        return association
+
+
+@contextmanager
+def _errors_sorted(association: Any) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:  # pynetdicom's own: the connection ended, no context was accepted
+        if association.is_established:
+            raise SourceError(f"the archive does not offer what is needed ({type(error).__name__})") from None
+        raise TransientError("the connection broke") from None
 
 
 def _context(syntax: str, transfer: list[str]) -> Any:

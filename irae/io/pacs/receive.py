@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from irae.io.pacs.address import check_ae_title
+from irae.io.pacs.prompt import promptly
 from irae.io.pacs.query import SourceError, need
 from irae.io.pacs.store import RefusedError, Store
 
@@ -80,7 +81,7 @@ def receiving(
         return 0x0000
 
     try:
-        server = ae.start_server((bind, port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+        server = ae.start_server((bind, port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep), *promptly()])
     except OSError as error:
         raise SourceError(f"cannot listen on {bind}:{port}: {error.strerror or error}") from error
     assert server is not None
