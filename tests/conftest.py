@@ -1,15 +1,14 @@
 """One thread a process (two processes of two threads on two cores are many times slower), and where real scans lie."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
-
-from pathlib import Path
-
-import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 

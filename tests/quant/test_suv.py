@@ -5,7 +5,7 @@ The vendor cases are header values and expected factors transcribed from github.
 """
 
 from dataclasses import replace
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
 
@@ -20,7 +20,8 @@ def at(clock: str) -> datetime:
 
 def bqml(**changes) -> PetHeader:
     return replace(
-        PetHeader(units="BQML", corrected_image=("ATTN", "DECY"), decay_correction="START", half_life_s=6586.2), **changes
+        PetHeader(units="BQML", corrected_image=("ATTN", "DECY"), decay_correction="START", half_life_s=6586.2),
+        **changes,
     )
 
 
@@ -93,7 +94,7 @@ ACCEPTED = {
     "across midnight, time only": (
         {"series_at": at("00:30:00"), "acquired_at": at("00:30:00"), "injected_time": time(23, 30)}, EXPECTED),
     "injection in UTC, scanner at +0100": (
-        {"injected_at": at("08:00:00").replace(tzinfo=timezone.utc), "utc_offset": timedelta(hours=1)}, EXPECTED),
+        {"injected_at": at("08:00:00").replace(tzinfo=UTC), "utc_offset": timedelta(hours=1)}, EXPECTED),
     "injection with offset, clock time agrees": (
         {"injected_at": at("09:00:00").replace(tzinfo=timezone(timedelta(hours=2)))}, EXPECTED),
     "half-life as GE writes it": ({"half_life_s": 6588.0}, 1000 * 70.0 / (370e6 * 2 ** (-3600 / 6588.0))),
@@ -141,7 +142,7 @@ REFUSED = {
     "injection a day early": ({"injected_at": at("09:00:00") - timedelta(days=1)}, "suv_uptake_absurd"),
     "dates shifted by de-identification": ({"injected_at": datetime(1999, 1, 1, 9)}, "suv_uptake_absurd"),
     "offset that nothing explains": (
-        {"injected_at": at("08:00:00").replace(tzinfo=timezone.utc)}, "suv_time_zone_unknown"),
+        {"injected_at": at("08:00:00").replace(tzinfo=UTC)}, "suv_time_zone_unknown"),
 }
 
 
