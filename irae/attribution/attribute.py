@@ -9,7 +9,7 @@ from datetime import date
 from irae.attribution.evidence import FEATURES, SIGNS, VETOES, is_believable, is_focal, percimt_met
 from irae.attribution.gates import GATES, Gate, may_be_normal_uptake
 from irae.attribution.rules import EVIDENCE_RULES, EvidenceRules
-from irae.attribution.situation import Situation, situation
+from irae.attribution.situation import Situation, is_opacity, situation
 from irae.core.context import PatientContext
 from irae.core.finding import OrganFinding, Quantities
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePart
@@ -112,6 +112,9 @@ def _decided(
     kept = _kept(focus, now, parts)
     if kept is not None:
         return kept
+    if gate is not None and gate.nature is Nature.INFLAMMATION and is_opacity(focus, rules) and score < rules.favour:
+        # Radiation or infection explains an opacity; it does not overrule what speaks for a metastasis in it.
+        gate = Gate(Nature.INDETERMINATE, 0.5, "indeterminate", f"Perhaps {gate.outcome}, but other signs disagree.")
     if gate is not None:
         return AttributedFocus(
             focus=focus, nature=gate.nature, probabilities=_gated(gate, score, rules), score=score,

@@ -473,3 +473,12 @@ def test_an_infection_does_not_turn_a_known_metastasis_into_inflammation():
                      rim_ground_glass_fraction=0.5, rim_lung_fraction=0.1)
     assert decide(swallowed, context=infected)[0].nature is Nature.INFLAMMATION
     assert decide(swallowed, context=infected, earlier=[told(before, START)])[0].nature is not Nature.INFLAMMATION
+
+
+def test_radiation_explains_an_opacity_but_does_not_overrule_the_score():
+    irradiated = therapy(ContextEntry(kind=ContextKind.RADIOTHERAPY, value="left lung", start=START))
+    opacity = spot(organ="lung_left", longest=40.0, ct_hu_mean=-400.0, ground_glass_fraction=0.6,
+                   rim_lung_fraction=0.9, sphericity=0.4)
+    ball = replace(opacity, longest_mm=18.0, short_mm=17.0, features={**opacity.features, "sphericity": 0.9})
+    assert decide(opacity, context=irradiated)[0].nature is Nature.INFLAMMATION
+    assert decide(ball, context=irradiated)[0].nature is Nature.INDETERMINATE
