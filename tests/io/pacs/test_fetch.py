@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pydicom.uid import RLELossless
 
 from irae.io.pacs import Credentials, Link, Query, Retrieve, SourceError, fetch
+from irae.io.pacs.dimse import Dimse
 from tests.io.pacs import orthanc as server
 from tests.io.pacs.cut import wire
 from tests.io.pacs.images import images, in_folder, pixels
@@ -213,3 +215,30 @@ def test_a_full_disk_stops_the_series_with_a_reason(orthanc, tmp_path):
         report = fetch(source, tmp_path, query=Query(patients=("FULL",)), credentials=READER, link=how)
         assert "free beside the reserve" in report.series[0].problem
         assert in_folder(report.folder) == []
+
+
+def test_an_answer_that_the_library_loses_is_asked_for_again(orthanc, tmp_path, monkeypatch):
+    """pynetdicom's own thread can take an answer off the queue; here one more arrives than is handed on, once."""
+    orthanc.put(images("LOST"))
+    counted, lost = Dimse._answered, []
+
+    def once_too_many(self, event):
+        counted(self, event)
+        if not lost:
+            lost.append(event)
+            counted(self, event)
+
+    monkeypatch.setattr(Dimse, "_answered", once_too_many)
+    query = Query(patients=("LOST",))
+    with pytest.raises(SourceError, match="1 answers of a C-FIND were lost"):
+        fetch(orthanc.dimse, tmp_path, query=query, link=Link(**QUICK | {"attempts": 1}))
+    lost.clear()
+    assert len(in_folder(fetch(orthanc.dimse, tmp_path, query=query, link=Link(**QUICK)).folder)) == 6
+
+
+@pytest.mark.parametrize(("source", "module"), [("dimse://A@127.0.0.1", "pynetdicom"),
+                                                ("dicomweb+http://127.0.0.1", "dicomweb_client")])
+def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatch, source, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SourceError, match=r"pip install 'irae\[pacs\]'"):
+        fetch(source, tmp_path, query=Query())
