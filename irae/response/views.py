@@ -59,6 +59,8 @@ class ViewRules:
     # CT (Zhao B et al., Radiology 2009;252:263-272: same-day repeats differ by up to some 10 %); a design value.
     growth_mm: float = 2.0
     growth_pct: int = 10
+    # Physiologic uptake less likely than this to be metastasis is no hinge. Design value.
+    hinge_least: float = 0.2
     # Unequivocal progression of non-targets: +73 % volume is +20 % diameter (Eisenhauer 2009 section 4.3.4).
     non_target_volume_pct: int = 73
     clear_growth_pct: int = 20
@@ -578,7 +580,8 @@ def _hinges(
 ) -> tuple[Hinge, ...]:
     """For every focus of the last exam: were its track of the other nature, which categories would change.
 
-    Disease that was followed from baseline on is not asked about: its nature was settled before treatment.
+    Disease that was followed from baseline on is not asked about: its nature was settled before treatment. Nor is
+    uptake that is all but certainly physiologic: neither view counts it.
     """
     now = {a.criterion: a.category for a in assessments if a.view is View.ATTRIBUTED}
     exams = [e for e in course if _counts(e)]
@@ -586,7 +589,8 @@ def _hinges(
     settled = {*plan.targets, *plan.non_targets}
     found: list[Hinge] = []
     for focus in course[-1].foci:
-        if _track(focus) in settled:
+        physiologic = focus.nature is Nature.PHYSIOLOGIC
+        if _track(focus) in settled or (physiologic and focus.probabilities["metastasis"] < rules.hinge_least):
             continue
         other = Nature.INFLAMMATION if focus.nature is Nature.METASTASIS else Nature.METASTASIS
         turned = [_turned(exam, focus, other) for exam in course]
