@@ -80,8 +80,12 @@ class Workplace:
         self.say(f"{name}: registered as {self.prefix}-{name} version {version}, alias {self.alias}")
 
 
+# Settings that name a package's folder: a card tells which package it was, not where it lay on somebody's disk.
+FOLDERS = ("start_from", "organs_package")
+
+
 def plain(settings: Any) -> dict[str, Any]:
-    """Settings as plain data, enums by name."""
+    """Settings as plain data, enums and packages by name."""
 
     def value(item: Any) -> Any:
         if isinstance(item, Enum):
@@ -90,7 +94,8 @@ def plain(settings: Any) -> dict[str, Any]:
             return [value(part) for part in item]
         return item
 
-    return {key: value(item) for key, item in asdict(settings).items()}
+    named = {key: value(item) for key, item in asdict(settings).items()}
+    return named | {key: Path(named[key]).name for key in FOLDERS if named.get(key)}
 
 
 def seeds(first: int, count: int) -> range:
