@@ -92,7 +92,7 @@ class Card:
 
     Attributes:
         name: Model name, as registered.
-        task: ``organs``, ``pituitary`` or the value of an irAE.
+        task: ``organs``, ``thyroid``, ``pituitary`` or the value of an irAE.
         network, arguments, parameters: Row of ``nets.NETWORKS``, its arguments, its number of parameters.
         spacing_mm, patch, channels: The input contract: isotropic RAS grid, window or crop in voxels, channels.
         labels: Segmentation: organ names of the output channels 1, 2, ... (0 is background). Classification: the irAE.

@@ -14,6 +14,7 @@ from irae.core.anatomy import Irae
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.crops import Crops, CropSpec
+from irae.models.neck import neck_box
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
 from irae.quant.resample import onto_grid
 from irae.training.segmentation import SegmentationCase
@@ -73,6 +74,24 @@ class Source(Protocol):
         the truth.
         """
         ...
+
+
+def as_shown(sample: Sample, target: Target) -> Sample | None:
+    """The part of a sample that a network of this target is shown in use; None where it is not in the picture."""
+    if target is not Target.thyroid:
+        return sample
+    canonical = Canonical.of(sample.image.geometry)
+    box = neck_box(canonical.apply(sample.truth.array), canonical.geometry)
+    if box is None:
+        return None
+    start, stop = tuple(part.start for part in box), tuple(part.stop for part in box)
+    grid = canonical.geometry.cropped((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    image, truth = sample.image, sample.truth
+    return Sample(
+        Volume(array=canonical.apply(image.array)[box].copy(), geometry=grid, quantity=image.quantity),
+        LabelMap(array=canonical.apply(truth.array)[box].copy(), geometry=grid, labels=truth.labels,
+                 coverage=truth.coverage),
+    )
 
 
 def segmentation_case(sample: Sample, labels: Sequence[str], *, spacing_mm: float) -> SegmentationCase:

@@ -18,11 +18,11 @@ from irae.models.package import Card, Channel, Metric, Package, load_package, sa
 from irae.models.plausibility import PLAUSIBILITY
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.segmenters.packaged import PackagedSegmenter
-from irae.training.data import Source, segmentation_case
+from irae.training.data import Source, as_shown, segmentation_case
 from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import dice, mean_with_interval
 from irae.training.segmentation import SegmentationPlan, train_segmenter
-from irae.training.settings import SegmentationSettings, Target, TaskSettings
+from irae.training.settings import FOLDERS, SegmentationSettings, Target, TaskSettings
 from irae.training.tracking import Run, Tracking, recorded_run
 
 LIMITATIONS = (
@@ -80,12 +80,8 @@ class Workplace:
         self.say(f"{name}: registered as {self.prefix}-{name} version {version}, alias {self.alias}")
 
 
-# Settings that name a package's folder: a card tells which package it was, not where it lay on somebody's disk.
-FOLDERS = ("start_from", "organs_package")
-
-
 def plain(settings: Any) -> dict[str, Any]:
-    """Settings as plain data, enums and packages by name."""
+    """Settings as plain data; enums and packages by name, for a card does not tell where a package lay."""
 
     def value(item: Any) -> Any:
         if isinstance(item, Enum):
@@ -132,9 +128,10 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
         if run is not None:
             run.dataset(source.name, source.digest, seeds=f"{train.start}..{train.stop - 1}")
         place.say(f"{name}: making {len(train)} training cases")
+        samples = source.segmentation(settings.target, train, spacing_mm=settings.image_spacing_mm)
         cases = [
-            segmentation_case(sample, settings.labels, spacing_mm=settings.spacing_mm)
-            for sample in source.segmentation(settings.target, train, spacing_mm=settings.image_spacing_mm)
+            segmentation_case(shown, settings.labels, spacing_mm=settings.spacing_mm)
+            for sample in samples if (shown := as_shown(sample, settings.target)) is not None
         ]
         start = None if settings.start_from is None else _start(Path(settings.start_from), settings, arguments)
         plan = SegmentationPlan(
@@ -189,8 +186,10 @@ def measure_segmenter(
 
     A sliver of an organ at the border of the field of view, too small to be measured, is not counted.
     """
-    package = load_package(folder)
-    segmenter = PackagedSegmenter({package.card.task: package}, device=place.device, precision=place.precision)
+    packages = [load_package(folder)]
+    if settings.organs_package is not None:
+        packages.append(load_package(Path(settings.organs_package)))
+    segmenter = PackagedSegmenter({p.card.task: p for p in packages}, device=place.device, precision=place.precision)
     on_mr = settings.target is Target.pituitary
     scores: dict[str, list[float]] = {label: [] for label in settings.labels}
     believed: dict[str, list[float]] = {label: [] for label in settings.labels}

@@ -54,8 +54,8 @@ class PhantomSource:
         return generator_digest()
 
     def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:
-        """CT with organs, or T1c MR with the pituitary."""
-        make = organs_sample if target is Target.organs else pituitary_sample
+        """CT with organs, CT of the neck with the thyroid, or T1c MR with the pituitary."""
+        make = {Target.organs: organs_sample, Target.thyroid: neck_sample, Target.pituitary: pituitary_sample}[target]
         return self._made(partial(make, spacing_mm=spacing_mm), seeds)
 
     def classification(
@@ -86,6 +86,14 @@ def generator_digest() -> str:
 def organs_sample(seed: int, *, spacing_mm: float) -> Sample:
     """A CT of any part of the body with its organs."""
     made = training_sample(seed, spacing_mm=spacing_mm, with_pet=False)
+    assert made.exam.ct is not None
+    assert made.organs is not None
+    return Sample(made.exam.ct, made.organs)
+
+
+def neck_sample(seed: int, *, spacing_mm: float) -> Sample:
+    """A CT of neck and chest with its organs: what a finer network for the thyroid sees, and how it is placed."""
+    made = training_sample(seed, spacing_mm=spacing_mm, field="neck_chest", with_pet=False)
     assert made.exam.ct is not None
     assert made.organs is not None
     return Sample(made.exam.ct, made.organs)

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from irae.core.anatomy import BY_NAME
 
+# Settings that name a package's folder.
+FOLDERS = ("start_from", "organs_package")
+
 
 class Target(Enum):
-    """What a segmentation network finds: organs on CT, or the pituitary on T1c MR."""
+    """What a segmentation network finds: organs on CT, the thyroid in a box at the neck, or the pituitary on T1c MR."""
 
     organs = "organs"
+    thyroid = "thyroid"
     pituitary = "pituitary"
 
 
@@ -75,6 +79,7 @@ class SegmentationSettings(TaskSettings):
         labels: Organs to find, in the order of the network's outputs.
         spacing_mm: The network's isotropic grid. patch: Its window, voxels.
         windows: One input channel per (low, high): HU for CT, share of the bright end for MR.
+        organs_package: Package of the task organs, with which a thyroid package is measured: it finds the neck.
         start_from: Package to go on from, of the same network and labels; null: fresh weights.
         image_spacing_mm: Grid of the synthetic images, finer than the network's as real ones are.
     """
@@ -85,6 +90,7 @@ class SegmentationSettings(TaskSettings):
     patch: list[int] = field(default_factory=lambda: [48, 48, 48])
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
     image_spacing_mm: float = 4.0
+    organs_package: str | None = None
     start_from: str | None = None
 
     def check(self) -> None:
@@ -101,8 +107,12 @@ class SegmentationSettings(TaskSettings):
             )
         if not self.windows or any(len(w) != 2 or w[0] >= w[1] for w in self.windows):
             raise ValueError(f"task.windows must be pairs low < high, got {self.windows}")
-        if self.start_from is not None and not (Path(self.start_from) / "card.json").is_file():
-            raise ValueError(f"task.start_from={self.start_from}: holds no card.json")
+        for name in FOLDERS:
+            folder = getattr(self, name)
+            if folder is not None and not (Path(folder) / "card.json").is_file():
+                raise ValueError(f"task.{name}={folder}: holds no card.json")
+        if self.target is Target.thyroid and self.organs_package is None:
+            raise ValueError("task.organs_package is needed with task.target=thyroid: it finds the neck")
         for name in ("spacing_mm", "image_spacing_mm"):
             if not 0.3 <= getattr(self, name) <= 12:
                 raise ValueError(f"task.{name} must be 0.3 to 12 mm, got {getattr(self, name)}")

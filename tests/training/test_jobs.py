@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from irae.training.data import segmentation_case
 from irae.training.jobs import Workplace, segmentation_job
 from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import dice
+from irae.training.phantom_source import PhantomSource
 from irae.training.settings import ClassificationSettings, IraeName, SegmentationSettings, Target
 from irae.training.tracking import RegistryError, Tracking, fetch_all, fetch_registered, recorded_run
 from tests.training.stand_in import StandIn, body, head
@@ -185,7 +187,7 @@ def test_a_diverging_loss_stops_the_training():
     network = torch.nn.Linear(1, 1)
     optimiser = Optimiser()
     with pytest.raises(FloatingPointError, match="nan"):
-        optimiser.step(optimiser.build(network), network, network(torch.tensor([[float("nan")]])).sum(), 0.5)
+        optimiser.backward(network(torch.tensor([[float("nan")]])).sum())
 
 
 def test_the_rate_warms_up_and_ends_at_zero():
@@ -207,3 +209,28 @@ def test_training_prepares_an_image_as_the_segmenter_does():
     assert case.image.shape == tuple(round(n / 2) for n in exam.ct.geometry.shape)
     inside = case.image[case.labels == 1]
     assert abs(float(inside.mean()) - float(exam.ct.array[truth.mask("liver")].mean())) < 30
+
+
+def test_the_thyroid_is_trained_in_a_box_at_the_neck(tmp_path):
+    torch.set_num_threads(1)
+    weights = Path(__file__).parents[2] / "weights"
+    settings = SegmentationSettings(
+        target=Target.thyroid, labels=["thyroid_gland"], spacing_mm=6.0, patch=[16, 16, 16], filters=[4, 8, 8], steps=2,
+        image_spacing_mm=5.0, train_cases=2, held_out_cases=1, organs_package=str(weights / "organs"),
+    )
+    place = Workplace(out=tmp_path, tracking=None, device=Device.CPU, say=lambda text: None)
+    card = load_package(segmentation_job(settings, PhantomSource(), place)).card
+    assert (card.task, card.labels) == ("thyroid", ("thyroid_gland",))
+    assert card.training["organs_package"] == "organs"
+    # Used together: the finer network's gland stands in for the coarse one, the other organs stay.
+    sample = next(PhantomSource().segmentation(Target.thyroid, [1_000_000], spacing_mm=5.0))
+    both = {p.card.task: p for p in map(load_package, (weights / "organs", tmp_path / "thyroid"))}
+    coarse = PackagedSegmenter({"organs": both["organs"]}, device=Device.CPU).segment_ct(sample.image)
+    fine = PackagedSegmenter(both, device=Device.CPU).segment_ct(sample.image)
+    assert np.array_equal(coarse.mask("lung_left"), fine.mask("lung_left"))
+    assert not np.array_equal(coarse.mask("thyroid_gland"), fine.mask("thyroid_gland"))
+
+
+def test_a_thyroid_package_needs_an_organs_package():
+    with pytest.raises(ValueError, match=r"task\.organs_package is needed"):
+        SegmentationSettings(target=Target.thyroid, labels=["thyroid_gland"]).check()

@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from irae.core.anatomy import BY_NAME
+from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.air import lungs_from_air
+from irae.models.neck import neck_box
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
@@ -25,11 +27,15 @@ BODY_HU = -500.0
 LUNGS = ("lung_left", "lung_right")
 # Grid on which air is looked for.
 AIR_MM = 4.0
-ORGANS_TASK, PITUITARY_TASK = "organs", "pituitary"
+ORGANS_TASK, THYROID_TASK, PITUITARY_TASK = "organs", "thyroid", "pituitary"
+TASKS = (ORGANS_TASK, THYROID_TASK, PITUITARY_TASK)
+THYROID = "thyroid_gland"
 
 
 class PackagedSegmenter:
-    """Organs of a CT and the pituitary of an MR, by the packages of the tasks ``organs`` and ``pituitary``.
+    """Organs of a CT and the pituitary of an MR, by packages of the tasks ``organs``, ``thyroid`` and ``pituitary``.
+
+    ``thyroid`` looks closer, where ``organs`` found the neck; its gland replaces the coarse one.
 
     Raises:
         PackageError: If there is no package of either task, or weights do not fit their card.
@@ -45,7 +51,7 @@ class PackagedSegmenter:
         precision: Precision = Precision.AUTO,
         rules: Plausibility = PLAUSIBILITY,
     ) -> None:
-        self._packages = {task: packages[task] for task in (ORGANS_TASK, PITUITARY_TASK) if task in packages}
+        self._packages = {task: packages[task] for task in TASKS if task in packages}
         if not self._packages:
             raise PackageError(f"segmenter packaged: no package of task organs; there are {sorted(packages)}")
         self._device = torch_device(device)
@@ -78,6 +84,8 @@ class PackagedSegmenter:
             return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
         organs = self._packages[ORGANS_TASK].card.labels
         raw, probability = self._predict(ORGANS_TASK, ct)
+        if THYROID_TASK in self._packages and THYROID in organs:
+            raw, probability = self._thyroid_looked_closer(raw, probability, ct)
         found = believed(raw, ct, organs, clean=True, probability=probability, rules=self._rules)
         missing = [lung for lung in LUNGS if lung in organs and not found.seen(lung)]
         if not missing:
@@ -99,11 +107,36 @@ class PackagedSegmenter:
 
     def _predict(self, task: str, volume: Volume) -> tuple[NDArray[np.uint8], dict[str, float]]:
         """Raw organ labels (values of ``core.anatomy``) on the volume's own grid, and each mask's mean probability."""
-        card = self._packages[task].card
         canonical = Canonical.of(volume.geometry)
-        source = canonical.apply(volume.array)
-        image = resample(source, network_grid(canonical.geometry, card.spacing_mm).shape)
-        box = _body_box(image) if volume.quantity is Quantity.HU else (slice(None),) * 3
+        labels, probability = self._labels(task, canonical.apply(volume.array), canonical.geometry, volume.quantity)
+        return np.ascontiguousarray(canonical.undo(labels)), probability
+
+    def _thyroid_looked_closer(
+        self, raw: NDArray[np.uint8], probability: dict[str, float], ct: Volume
+    ) -> tuple[NDArray[np.uint8], dict[str, float]]:
+        """The labels with the finer network's thyroid instead of the coarse one; unchanged where no neck is seen."""
+        canonical = Canonical.of(ct.geometry)
+        labels = canonical.apply(raw).copy()
+        box = neck_box(labels, canonical.geometry)
+        if box is None:
+            return raw, probability
+        geometry = canonical.geometry.cropped(
+            (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
+        )
+        found, sure = self._labels(THYROID_TASK, canonical.apply(ct.array)[box], geometry, ct.quantity)
+        value = BY_NAME[THYROID].label
+        labels[labels == value] = 0
+        part = labels[box]
+        part[(found == value) & (part == 0)] = value  # other organs stay as they were found
+        return np.ascontiguousarray(canonical.undo(labels)), probability | {THYROID: sure[THYROID]}
+
+    def _labels(
+        self, task: str, source: NDArray[np.float32], geometry: Geometry, quantity: Quantity
+    ) -> tuple[NDArray[np.uint8], dict[str, float]]:
+        """The same for an array with canonical axes."""
+        card = self._packages[task].card
+        image = resample(source, network_grid(geometry, card.spacing_mm).shape)
+        box = _body_box(image) if quantity is Quantity.HU else (slice(None),) * 3
         channels = torch.stack([scaled(image[box], channel) for channel in card.channels])
         found = class_probabilities(self._networks[task], channels, card.patch, dtype=self._dtype)
         probabilities = torch.zeros((found.shape[0], *image.shape))
@@ -112,7 +145,7 @@ class PackagedSegmenter:
         classes = labels_on_grid(probabilities, source.shape)
         values = np.array([0, *(BY_NAME[organ].label for organ in card.labels)], dtype=np.uint8)
         probability = dict(zip(card.labels, mean_probability(found)[1:], strict=True))
-        return np.ascontiguousarray(canonical.undo(values[classes])), probability
+        return values[classes], probability
 
 
 def _with_lungs_from_air(
