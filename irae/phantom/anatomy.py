@@ -1,13 +1,11 @@
-"""Draws one body: sex, build, organ sizes and places, bowel and vessel courses."""
+"""The standard body: its surfaces and cavities for one person's build."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from irae.phantom.patient import Anatomy
-from irae.phantom.shapes import Loft, smooth_curve
-from irae.phantom.tissue import TissueDraw
+from irae.phantom.shapes import Loft
 
 # Lean body outline of a person of 176 cm: mm below the vertex, half width, half depth, centre (anterior positive).
 _OUTLINE = (
@@ -24,11 +22,11 @@ _OUTLINE = (
     (292, 55, 55, -14),
     (318, 105, 64, -14),
     (340, 158, 74, -10),
-    (370, 168, 86, -4),
-    (420, 158, 98, 0),
-    (480, 152, 104, 0),
-    (550, 147, 104, 0),
-    (620, 138, 100, 0),
+    (370, 172, 88, -4),
+    (420, 165, 102, 0),
+    (480, 161, 108, 0),
+    (550, 155, 108, 0),
+    (620, 144, 102, 0),
     (680, 132, 95, 0),
     (740, 142, 96, -2),
     (800, 158, 100, -6),
@@ -50,35 +48,6 @@ _LUNG = (
     (620, 88, 48, 42, -48),
     (640, 92, 26, 18, -62),
 )
-_COLON = (
-    (72, 28, 812),
-    (82, 24, 790),
-    (92, 4, 745),
-    (96, -10, 700),
-    (92, -6, 660),
-    (80, 18, 640),
-    (58, 50, 660),
-    (25, 68, 690),
-    (-15, 70, 700),
-    (-52, 58, 680),
-    (-80, 25, 632),
-    (-97, -12, 612),
-    (-104, -26, 660),
-    (-106, -26, 715),
-    (-102, -10, 765),
-    (-84, 12, 795),
-    (-56, 30, 812),
-    (-30, 18, 792),
-    (-5, 8, 806),
-    (14, -8, 832),
-    (6, -34, 842),
-    (0, -54, 856),
-    (0, -58, 885),
-    (0, -52, 915),
-)
-_COLON_CALIBRE = (27, 27, 24, 23, 22, 21, 19, 19, 19, 19, 18, 17, 14, 13, 13, 13, 13, 13, 13, 14, 15, 17, 17, 10)
-
-
 # Vertebral bodies: mm below the vertex, centre (anterior positive), half width, half depth, half height.
 SPINE = (
     *((146 + 19.0 * n, -14 - 1.2 * n, 12.0 + 0.4 * n, 9.0, 7.0) for n in range(7)),  # C1-C7
@@ -88,6 +57,9 @@ SPINE = (
     ),  # T1-T12
     *((588 + 35.5 * n, -36 + 9 * np.sin(np.pi * n / 5), 21.5 + 0.8 * n, 16.5, 13.2) for n in range(5)),  # L1-L5
 )
+
+
+WALL_MM = 15.5  # ribs and the muscles over them; lungs, liver and spleen end inside of it
 
 
 def spine_at(down: float) -> float:
@@ -125,6 +97,37 @@ def fat_at(anatomy: Anatomy, down: float) -> float:
     return anatomy.fat_mm * float(np.interp(down, levels, share)) + 2.0
 
 
+def abdominal_cavity(anatomy: Anatomy) -> Loft:
+    """Inside of the abdominal wall and of the pelvis."""
+    lean = outline(anatomy)
+    rows = []
+    for down, wall, back in (
+        (505, 44, 20),
+        (540, 28, 22),
+        (600, 21, 24),
+        (680, 17, 26),
+        (715, 22, 26),
+        (745, 44, 25),
+        (780, 62, 24),
+        (820, 74, 22),
+        (870, 80, 26),
+        (912, 92, 30),
+    ):
+        half_x, half_y, _, centre_y = lean.at(-down * anatomy.length)
+        front, rear = centre_y + half_y - 12.0, centre_y - half_y + back
+        rows.append((-down * anatomy.length, max(half_x - wall, 8.0), (front - rear) / 2, 0.0, (front + rear) / 2))
+    columns = [tuple(float(v) for v in column) for column in zip(*rows, strict=True)]
+    return Loft(
+        z=columns[0],
+        half_x=columns[1],
+        half_y=columns[2],
+        centre_x=columns[3],
+        centre_y=columns[4],
+        square=0.3,
+        cap_mm=30.0,
+    )
+
+
 def skin_surface(anatomy: Anatomy) -> Loft:
     """The body's surface."""
     lean = outline(anatomy)
@@ -142,7 +145,7 @@ def skin_surface(anatomy: Anatomy) -> Loft:
 def lung(anatomy: Anatomy, side: int) -> Loft:
     """A lung before the heart and the diaphragm cut into it; side +1 right, -1 left."""
     f, s = anatomy.frame, anatomy.length
-    size = anatomy.size["lung"] * (1.0 if side > 0 else 0.93)
+    size = anatomy.size["lung"] * (1.04 if side > 0 else 0.98)
     base = _LUNG[0][0]
     return Loft(
         z=tuple(-(base + (r[0] - base) * (0.9 + 0.1 * anatomy.size["lung"])) * s for r in _LUNG),
@@ -153,130 +156,4 @@ def lung(anatomy: Anatomy, side: int) -> Loft:
         square=0.25,
         rough_mm=1.0,
         cap_mm=22.0,
-    )
-
-
-def _bowel(rng: np.random.Generator, frame: float, length: float) -> NDArray[np.float64]:
-    """Small bowel: loops that fill the middle of the abdomen, stack upon stack, smooth."""
-    knots = [(28.0, 20.0, 655.0), (48.0, 5.0, 690.0)]
-    side = 1.0
-    for layer, down in enumerate(np.arange(705.0, 822.0, 25.0)):
-        wide = 66.0 if down < 790 else 48.0
-        for row, y in enumerate(np.linspace(66.0, 6.0, 3) if layer % 2 == 0 else np.linspace(6.0, 66.0, 3)):
-            ends = [side * wide, side * wide / 3, -side * wide / 3, -side * wide]
-            knots += [
-                (x + rng.normal(0, 6), y + rng.normal(0, 7), down + rng.normal(0, 6) + 5 * (row - 1)) for x in ends
-            ]
-            side = -side
-    scaled = np.array(knots) * (frame, frame, -length)
-    return smooth_curve(scaled, step_mm=14.0)
-
-
-def _vessels(
-    rng: np.random.Generator, frame: float, length: float
-) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
-    """Branches from each hilum towards the pleura."""
-    out = []
-    for side in (1, -1):
-        for _ in range(16):
-            end = np.array([side * rng.uniform(55, 130), rng.uniform(-75, 65), rng.uniform(355, 600)])
-            start = np.array([side * 34.0, -4.0, 442.0])
-            middle = (start + end) / 2 + rng.normal(0, 10, 3)
-            path = smooth_curve(np.array([start, middle, end]) * (frame, frame, -length), step_mm=18.0)
-            out.append((path, np.linspace(rng.uniform(3.0, 5.5), 0.9, len(path))))
-            for at in (0.45, 0.7):
-                root = path[int(at * len(path))]
-                tip = root + rng.normal(0, 1, 3) * (24, 24, 28) + (side * 10, 0, 0)
-                branch = smooth_curve(np.array([root, (root + tip) / 2 + rng.normal(0, 4, 3), tip]), step_mm=18.0)
-                out.append((branch, np.linspace(1.9, 0.7, len(branch))))
-    return tuple(out)
-
-
-def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
-    """A body at random; ``wide`` > 1 spreads sizes, places and tissues beyond the usual (domain randomisation)."""
-    sex = "M" if rng.random() < 0.55 else "F"
-    height = float(np.clip(rng.normal(177 if sex == "M" else 164, 7), 150, 198))
-    bmi = float(np.clip(rng.normal(26.0, 4.2), 18.0, 40.0))
-    weight = bmi * (height / 100) ** 2
-    length = height / 176.0
-    frame = float(np.clip((0.99 if sex == "M" else 0.91) * (1 + 0.035 * rng.standard_normal()), 0.82, 1.1))
-    fat = float(np.clip((bmi - 17) * (1.5 if sex == "M" else 2.1) * rng.uniform(0.8, 1.2), 4, 48))
-    visceral = float(np.clip((bmi - 20) / 16 * (1.1 if sex == "M" else 0.8), 0.02, 1.0))
-
-    def size(cov: float) -> float:
-        return float(np.clip(1 + wide * cov * rng.standard_normal(), 1 - 2.2 * cov * wide, 1 + 2.2 * cov * wide))
-
-    names = {
-        "lung": 0.05,
-        "heart": 0.045,
-        "liver": 0.055,
-        "spleen": 0.09,
-        "thyroid_gland": 0.10,
-        "kidney_left": 0.06,
-        "kidney_right": 0.06,
-        "stomach": 0.12,
-        "pancreas": 0.10,
-        "aorta": 0.10,
-        "brain": 0.03,
-        "vertebrae": 0.05,
-        "gallbladder": 0.15,
-        "small_bowel": 0.10,
-    }
-    moved = {
-        "heart": 5,
-        "liver": 5,
-        "spleen": 6,
-        "thyroid_gland": 3,
-        "kidney_left": 7,
-        "kidney_right": 7,
-        "stomach": 8,
-        "pancreas": 6,
-        "brain": 2,
-        "urinary_bladder": 4,
-    }
-    sizes = {name: size(cov) for name, cov in names.items()}
-    shifts = {
-        name: tuple(float(v) for v in np.clip(rng.standard_normal(3), -2, 2) * sd * wide) for name, sd in moved.items()
-    }
-    turns = {
-        name: tuple(float(v) for v in np.clip(rng.standard_normal(3), -2, 2) * 5.0 * wide)
-        for name in ("heart", "liver", "spleen", "kidney_left", "kidney_right", "stomach")
-    }
-    knots = np.array(_COLON, dtype=float)
-    jitter = np.clip(rng.standard_normal(knots.shape), -1.8, 1.8) * (5, 5, 9) * min(wide, 1.6)
-    jitter[-4:] *= 0.2
-    knots = (knots + jitter) * (frame, frame * (1 + 0.15 * visceral), -length)
-    colon = smooth_curve(knots, step_mm=11.0)
-    calibre = np.interp(np.linspace(0, 1, len(colon)), np.linspace(0, 1, len(_COLON_CALIBRE)), _COLON_CALIBRE)
-    calibre = calibre * size(0.10) * frame
-    return Anatomy(
-        sex=sex,
-        height_cm=round(height, 1),
-        weight_kg=round(weight, 1),
-        length=length,
-        frame=frame,
-        fat_mm=fat,
-        visceral=visceral,
-        arms_up=bool(rng.random() < 0.8),
-        size=sizes,
-        shift_mm={k: (v[0], v[1], v[2]) for k, v in shifts.items()},
-        turn_deg={k: (v[0], v[1], v[2]) for k, v in turns.items()},
-        colon=colon,
-        small_bowel=_bowel(rng, frame, length),
-        colon_calibre_mm=calibre,
-        colon_wall_mm=float(np.clip(rng.normal(1.5, 0.3), 1.0, 2.4)),
-        lung_vessels=_vessels(rng, frame, length),
-        tissue=TissueDraw.draw(rng, spread=wide),
-        noise_seed=int(rng.integers(2**31)),
-        pituitary_height_mm=float(np.clip(rng.normal(5.5 if sex == "M" else 6.0, 1.0), 3.5, 7.8)),
-        stalk_mm=float(np.clip(rng.normal(2.0, 0.3), 1.3, 2.9)),
-        sella={
-            "width": size(0.08),
-            "depth": size(0.08),
-            "cistern": size(0.13),
-            "cavernous": size(0.10),
-            "sinus": 0.0 if rng.random() < 0.1 else size(0.15),
-            "tilt_deg": float(rng.normal(0, 4 * wide)),
-            "flat": float(rng.uniform(0, 1)),
-        },
     )

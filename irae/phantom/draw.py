@@ -10,7 +10,7 @@ import numpy as np
 
 from irae.core.anatomy import Irae
 from irae.core.context import ContextEntry, ContextKind, PatientContext
-from irae.phantom.anatomy import draw_anatomy
+from irae.phantom.body import draw_anatomy
 from irae.phantom.canvas import Pose
 from irae.phantom.disease import DiseasePlan, draw_confounders, draw_episode, draw_metastases, draw_severities
 from irae.phantom.patient import Anatomy, Confounder, Patient, Scanner, Visit

@@ -49,13 +49,18 @@ class Stage:
 
     def paint(
         self, shape: Ellipsoid | Loft | Slab | Tube, material: Material | str, *, label: str = "", inside: str = "",
-        within: bool = False,
+        within: bool = False, clip: tuple[Loft, float] | None = None,
     ) -> None:
-        """One shape of one material. Normal anatomy replaces what it covers; ``within``: a lesion does not."""
+        """One shape of one material. Normal anatomy replaces what it covers; ``within``: a lesion does not.
+
+        ``clip``: the shape ends this many mm inside of a surface, and lies flat against it.
+        """
         found = shape.field(self.canvas)
         if found is None:
             return
         block, distance = found[0], found[1]
+        if clip is not None:
+            distance = np.maximum(distance, clip[0].distance(self.canvas, block) + np.float32(clip[1]))
         tissue = self.material[material] if isinstance(material, str) else material
         self.canvas.paint(
             block,
@@ -77,6 +82,7 @@ class Stage:
         turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
         rough_mm: float = 0.0,
         size: float = 0.0,
+        clip: tuple[Loft, float] | None = None,
     ) -> Ellipsoid:
         """An ellipsoid at a standard place, scaled with the body and the organ's size; returns it."""
         factor = size or self.anatomy.size.get(organ, 1.0)
@@ -88,7 +94,7 @@ class Stage:
             turn_deg=(turn[0] + own[0], turn[1] + own[1], turn[2] + own[2]),
             rough_mm=rough_mm,
         )
-        self.paint(shape, material, label=label)
+        self.paint(shape, material, label=label, clip=clip)
         return shape
 
     def tube(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from irae.core.anatomy import Irae
-from irae.phantom.anatomy import spine_at
+from irae.phantom.anatomy import WALL_MM, outline, spine_at
 from irae.phantom.bowel import colon_profile
 from irae.phantom.scene import LABEL, Stage
 from irae.phantom.shapes import Tube
@@ -85,17 +85,22 @@ def paint_upper(stage: Stage) -> None:
     anatomy, material, canvas = stage.anatomy, stage.material, stage.canvas
     # Left diaphragm: fat under the dome, so that the lung's base is concave there too.
     stage.blob("dome", (-72, 0, 592), (62, 74, 66), "visceral_fat")
-    stage.blob("spleen", (-102, -34, 578), (26, 43, 51), "spleen", label="spleen", turn=(-18, 12, 28), rough_mm=1.0)
+    wall_clip = (outline(anatomy), WALL_MM + 1.0)
+    stage.blob("spleen", (-106, -36, 580), (29, 43, 51), "spleen", label="spleen", turn=(-18, 12, 28), rough_mm=1.0,
+        clip=wall_clip)  # fmt: skip
     _stomach(stage)
     grade = stage.severity(Irae.HEPATITIS)
     episode = stage.patient.episode(Irae.HEPATITIS)
     growth = 1.0
     if episode is not None and grade:
         growth = float(1 + (LIVER_VOLUME[grade] - 1) * episode.drawn["size"]) ** (1 / 3)
-    size = anatomy.size["liver"] * growth
-    stage.blob("liver", (74, 4, 582), (72, 82, 86), "liver", label="liver", turn=(0, -14, 0), rough_mm=1.2, size=size)
-    stage.blob("liver", (-6, 36, 566), (66, 40, 36), "liver", label="liver", turn=(0, 12, 0), rough_mm=1.2, size=size)
-    stage.blob("liver", (92, -6, 632), (40, 46, 50), "liver", label="liver", turn=(0, -8, 0), rough_mm=1.0, size=size)
+    size = anatomy.size["liver"] * growth * (0.925 if anatomy.sex == "M" else 1.0)  # about 1.5 L and 1.25 L on average
+    for at, semi, turn, rough in (
+        ((76, 2, 584), (70, 80, 84), (0, -14, 0), 1.2),  # right lobe, flat against the ribs
+        ((-6, 38, 566), (62, 34, 32), (0, 12, 0), 1.2),  # left lobe
+        ((100, -4, 636), (34, 50, 62), (0, -8, 0), 1.0),  # right lower tip, beside the kidney
+    ):
+        stage.blob("liver", at, semi, "liver", label="liver", turn=turn, rough_mm=rough, size=size, clip=wall_clip)
     trunk = [(0, 18, 640), (22, 16, 618), (40, 12, 600), (62, 10, 586)]
     branches = [
         (trunk, (6.5, 6.5, 6, 5)),
@@ -128,7 +133,7 @@ def paint_upper(stage: Stage) -> None:
                     for p in ((38, 18, 650), (26, 20, 632), (4, 28, 622), (-32, 16, 612), (-70, -10, 602))
                 ]
             ),
-            np.array([14, 13, 9, 9, 7.5]) * size,
+            np.array([17, 16, 11.5, 12, 10]) * size,
         ),
         "pancreas",
         label="pancreas",
@@ -160,12 +165,12 @@ def _stomach(stage: Stage) -> None:
 
 def _pelvis(stage: Stage) -> None:
     size = stage.today.bladder
-    stage.blob("urinary_bladder", (0, 22, 872), (40, 34, 30), "soft_tissue", label="urinary_bladder", size=size)
-    stage.blob("urinary_bladder", (0, 22, 872), (36.5, 30.5, 26.5), "urine", label="urinary_bladder", size=size)
     if stage.anatomy.sex == "M":
-        stage.blob("prostate", (0, 8, 905), (23, 17, 18), "prostate")
+        stage.blob("prostate", (0, 8, 906), (23, 17, 16), "prostate")
     else:
-        stage.blob("uterus", (4, -14, 846), (24, 26, 34), "uterus", turn=(25, 0, 0))
+        stage.blob("uterus", (4, -16, 848), (24, 24, 34), "uterus", turn=(25, 0, 0))
+    stage.blob("urinary_bladder", (0, 24, 872), (40, 33, 30), "soft_tissue", label="urinary_bladder", size=size)
+    stage.blob("urinary_bladder", (0, 24, 872), (36.5, 29.5, 26.5), "urine", label="urinary_bladder", size=size)
 
 
 def _small_bowel(stage: Stage) -> None:
@@ -174,7 +179,7 @@ def _small_bowel(stage: Stage) -> None:
     size = anatomy.size["small_bowel"]
     n = len(points)
     along = np.arange(n)
-    radius = (8.5 + 2.2 * np.sin(along * 0.9) + 1.5 * np.sin(along * 0.23)) * size
+    radius = (8.6 + 1.6 * np.sin(along * 0.9) + 2.0 * np.sin(along * 0.23)) * size
     found = Tube(points, radius).field(canvas, margin_mm=5.0, along=True)
     if found is None:
         return
@@ -193,7 +198,12 @@ def _small_bowel(stage: Stage) -> None:
         hot = hot * np.where(along > 0.6 * n, 1.0 + 0.5 * enteritis, 1.0)
     thickness = (thick + extra).astype(np.float32)[row]
     hotness = (wall.suv * hot).astype(np.float32)[row]
-    inside = {"hu": max(content.hu, stage.today.oral_contrast_hu), "suv": content.suv, "t1c": content.t1c}
+    # Some loops hold gas, most are collapsed around a little fluid.
+    rng = np.random.default_rng((anatomy.noise_seed, stage.visit, 5))
+    knots = np.linspace(0, n - 1, max(2, n // 6))
+    gassy = np.interp(along, knots, rng.standard_normal(len(knots))) > 1.1
+    hu = np.where(gassy, -850.0, max(content.hu, stage.today.oral_contrast_hu)).astype(np.float32)[row]
+    inside = {"hu": hu, "suv": content.suv, "t1c": content.t1c}
     canvas.paint_layers(
         block,
         [distance - thickness, distance],

@@ -10,6 +10,7 @@ from irae.core.anatomy import Irae
 from irae.phantom.canvas import Material
 from irae.phantom.scene import LABEL, Stage
 from irae.phantom.shapes import Ellipsoid, Slab, Tube, smooth_curve
+from irae.phantom.tissue import TISSUES
 
 # Hypophysitis by severity 1..3 (design values): growth of the height, stalk diameter, target to blood pool ratio.
 HEIGHT_GAIN_MM = (1.5, 3.2, 5.0)
@@ -46,14 +47,18 @@ def paint_neck(stage: Stage) -> None:
     stage.tube([(0, 16, 262), (0, 14, 285)], 12, "cartilage")
     stage.tube([(0, 18, 200), (0, 17, 240), (0, 14, 262), (0, 10, 300)], (8, 9, 7, 8), "air")
     for side in (1, -1):
-        stage.tube([(side * 26, 8, 210), (side * 25, 8, 270), (side * 22, 8, 330)], 4.0, "blood")
+        # Fat between the muscles: around the vessels and behind them, as every neck has.
+        stage.tube([(side * 34, 2, 215), (side * 36, 0, 270), (side * 40, 2, 322)], (9, 12, 15), "fat")
+        stage.tube([(side * 52, -8, 180), (side * 40, 14, 245), (side * 20, 32, 318)], (9, 9.5, 8), "muscle")
+        stage.tube([(side * 11, 24, 262), (side * 14, 24, 318)], (4, 4), "muscle")
+        stage.tube([(side * 26, 8, 210), (side * 25, 8, 270), (side * 24, 4, 330)], 4.0, "blood")
         stage.tube([(side * 33, 4, 210), (side * 34, 6, 270), (side * 30, 10, 330)], 6.0, "blood")
         stage.paint(Ellipsoid(centre=anatomy.point(side * 50, 8, 188), semi=(13, 20, 22)), "gland")
         stage.paint(Ellipsoid(centre=anatomy.point(side * 28, 42, 222), semi=(10, 15, 11)), "gland")
     volume, hu, suv = thyroid_state(stage)
     tissue = material["thyroid"]
     gain = 0.75 if hu else 1.0  # an ill gland holds less iodine and enhances less
-    native = 82.0
+    native = TISSUES["thyroid"].native
     tissue = replace(
         tissue, hu=native + (tissue.hu - native) * gain + hu, suv=suv, texture=tissue.texture * (2 if hu else 1)
     )
@@ -62,15 +67,15 @@ def paint_neck(stage: Stage) -> None:
     for side in (1, -1):
         stage.blob(
             "thyroid_gland",
-            (side * 21, 8, 300),
-            (9, 8.5, 25),
+            (side * 20, 8, 300),
+            (9, 9, 25),
             tissue,
             label="thyroid_gland",
             turn=(0, side * 10, 0),
             rough_mm=rough,
             size=size,
         )
-    stage.blob("thyroid_gland", (0, 19, 308), (16, 3, 8), tissue, label="thyroid_gland", size=size)
+    stage.blob("thyroid_gland", (0, 19, 308), (17, 3.2, 8), tissue, label="thyroid_gland", size=size)
     # The airway lies between the lobes.
     stage.tube([(0, 12, 278), (0, 7, 305), (1, 2, 340)], 10.0, "airway_wall")
     stage.tube([(0, 12, 278), (0, 7, 305), (1, 2, 340)], 8.4, "air")
@@ -79,7 +84,7 @@ def paint_neck(stage: Stage) -> None:
 def paint_head(stage: Stage) -> None:
     """Skull, brain, face, sella."""
     anatomy, material, canvas = stage.anatomy, stage.material, stage.canvas
-    size = anatomy.size["brain"]
+    size = anatomy.size["brain"] * (0.985 if anatomy.sex == "M" else 0.955)
     f, s = size, size
     middle = anatomy.point(0, 8, 88)
 

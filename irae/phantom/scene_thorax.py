@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from irae.phantom.anatomy import lung, spine_at
+from irae.phantom.anatomy import WALL_MM, lung, outline, spine_at
 from irae.phantom.scene import Stage
 from irae.phantom.shapes import Ellipsoid, Loft, Tube, smooth_curve
 
@@ -25,12 +25,14 @@ def paint_chest(stage: Stage) -> None:
         cap_mm=20.0,
     )
     stage.paint(centre, "mediastinal_fat")
+    wall = outline(anatomy)
     for side, name in ((1, "lung_right"), (-1, "lung_left")):
         body = lung(anatomy, side)
         found = body.field(canvas)
         if found is None:
             continue
         block, distance = found
+        distance = np.maximum(distance, wall.distance(canvas, block) + np.float32(WALL_MM))  # inside of the ribs
         tissue = stage.material["lung"]
         canvas.paint(block, canvas.share(distance), tissue, label={"lung_right": 2, "lung_left": 1}[name])
         if "hu" in canvas.channels:  # supine: denser and a little more perfused towards the back
@@ -75,7 +77,7 @@ def paint_mediastinum(stage: Stage) -> None:
     stage.tube([(-16, -14, 478), (-46, -18, 486)], (9, 6), "blood")
     heart = (-18.0, 26.0, 492.0)
     turn = (0.0, 38.0, -34.0)
-    shape = stage.blob("heart", heart, (68, 54, 58), "mediastinal_fat", label="heart", turn=turn)
+    shape = stage.blob("heart", heart, (70, 56, 60), "mediastinal_fat", turn=turn)
     inner = Ellipsoid(centre=shape.centre, semi=tuple(v - 3.0 for v in shape.semi), turn_deg=shape.turn_deg)  # type: ignore[arg-type]
     stage.paint(inner, "blood", label="heart")
     muscle = replace(material["myocardium"], suv=stage.today.myocardium_suv)

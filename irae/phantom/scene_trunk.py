@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from irae.phantom.anatomy import SPINE, fat_at, outline, skin_surface
+from irae.phantom.anatomy import SPINE, abdominal_cavity, fat_at, outline, skin_surface
 from irae.phantom.canvas import Material
 from irae.phantom.scene import Stage
 from irae.phantom.shapes import Ellipsoid, Loft, Slab, Tube, smooth_curve
@@ -87,7 +87,7 @@ def paint_trunk(stage: Stage) -> None:
             (stage.canvas.noise(block, scale_mm=9.0, seed=5) - 1.3 + 0.4 * anatomy.visceral) * 2.0, 0, 0.6
         )
         stage.canvas.paint(block, stage.canvas.share(distance + np.float32(4.0)) * streaks, stage.material["fat"])
-    cavity = abdominal_cavity(stage)
+    cavity = abdominal_cavity(anatomy)
     stage.paint(cavity, "visceral_fat")
     for side in (1, -1):  # psoas
         stage.tube(
@@ -101,36 +101,6 @@ def paint_trunk(stage: Stage) -> None:
             (9, 19, 23, 19, 14),
             "muscle",
         )
-
-
-def abdominal_cavity(stage: Stage) -> Loft:
-    """Inside of the abdominal wall."""
-    anatomy = stage.anatomy
-    lean = outline(anatomy)
-    rows = []
-    for down, wall, back in (
-        (505, 40, 20),
-        (540, 24, 22),
-        (600, 19, 24),
-        (680, 17, 26),
-        (760, 18, 24),
-        (820, 36, 22),
-        (870, 62, 26),
-        (912, 84, 30),
-    ):
-        half_x, half_y, _, centre_y = lean.at(-down * anatomy.length)
-        front, rear = centre_y + half_y - 12.0, centre_y - half_y + back
-        rows.append((-down * anatomy.length, max(half_x - wall, 8.0), (front - rear) / 2, 0.0, (front + rear) / 2))
-    columns = [tuple(float(v) for v in column) for column in zip(*rows, strict=True)]
-    return Loft(
-        z=columns[0],
-        half_x=columns[1],
-        half_y=columns[2],
-        centre_x=columns[3],
-        centre_y=columns[4],
-        square=0.3,
-        cap_mm=30.0,
-    )
 
 
 def paint_skeleton(stage: Stage) -> None:
@@ -238,9 +208,9 @@ def _paint_pelvis(stage: Stage, shell: Material) -> None:
         for side in (1, -1):
             stage.paint(
                 Ellipsoid(
-                    centre=anatomy.point(side * 100, -30, 775),
+                    centre=anatomy.point(side * 108, -24, 775),
                     semi=(9 + grow, 58 + grow, 56 + grow),
-                    turn_deg=(0, side * 22, side * 28),
+                    turn_deg=(0, side * 20, side * 30),
                 ),
                 tissue,
             )

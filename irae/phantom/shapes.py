@@ -152,8 +152,12 @@ class Loft:
         lo = np.array([(cx - a).min(), (cy - b).min(), bottom]) - margin_mm
         hi = np.array([(cx + a).max(), (cy + b).max(), top]) + margin_mm
         block = canvas.blocks((lo + hi) / 2, (hi - lo) / 2)[0]
-        if block is None:
-            return None
+        return None if block is None else (block, self.distance(canvas, block))
+
+    def distance(self, canvas: Canvas, block: Slices) -> Field:
+        """Signed distance on a given block, which may reach beyond the body."""
+        top, bottom = max(self.z), min(self.z)
+        a, b, cx, cy = (np.array(v) for v in (self.half_x, self.half_y, self.centre_x, self.centre_y))
         order = np.argsort(self.z)
         heights = np.array(self.z)[order]
         fine = np.arange(bottom, top + 1.0)
@@ -184,7 +188,7 @@ class Loft:
         distance = np.maximum(distance, np.abs(z - np.float32((top + bottom) / 2)) - np.float32((top - bottom) / 2))
         if self.rough_mm:
             distance = distance + np.float32(self.rough_mm) * canvas.noise(block, scale_mm=22.0, seed=3)
-        return block, distance.astype(np.float32, copy=False)
+        return np.asarray(distance, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ TISSUES: dict[str, Tissue] = {
     "small_bowel_wall": Tissue(36, 95, 8, 2.3, 0.25, 1.2),
     "small_bowel_content": Tissue(18, 20, 8, 0.6, 0.2, 0.7),
     "stool": Tissue(25, 25, 15, 0.7, 0.3, 0.9, 3.0),
-    "thyroid": Tissue(82, 165, 12, 1.30, 0.25, 1.4, 0.8),
+    "thyroid": Tissue(96, 170, 12, 1.30, 0.25, 1.4, 0.8),
     "gland": Tissue(40, 75, 8, 2.2, 0.3, 1.2),
     "tonsil": Tissue(45, 80, 8, 5.5, 0.35, 1.3),
     "marrow": Tissue(150, 168, 30, 1.60, 0.18, 2.2, 1.0),
