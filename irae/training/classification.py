@@ -19,7 +19,7 @@ from irae.models.package import Channel
 from irae.quant.resample import OUTSIDE
 from irae.training.augment import Deform, HuChange, MrChange, changed_hu, changed_mr, crop_field, sample
 from irae.training.data import LabelledCrops
-from irae.training.loop import REPORTS, Budget, Optimiser, Report
+from irae.training.loop import Batch, Budget, Optimiser, Report, Upkeep, Validate, fit
 
 _MASK = Channel("organ", 0.0, 1.0)
 _PET = Channel("pet_present", 0.0, 1.0)
@@ -64,6 +64,7 @@ class ClassificationPlan:
     shift_voxels: float = 3.0
     pet_gain: float = 0.15
     optimiser: Optimiser = field(default_factory=Optimiser)
+    upkeep: Upkeep = field(default_factory=Upkeep)
     deform: Deform = field(default_factory=lambda: Deform(rotate_deg=10.0, scale=0.08, stretch=0.05, bend_voxels=1.0))
     hu: HuChange = field(default_factory=lambda: HuChange(offset_hu=8.0, gain=0.02, noise_hu=30.0, cut_share=0.0))
     mr: MrChange = field(default_factory=MrChange)
@@ -75,11 +76,14 @@ def train_classifier(
     *,
     device: torch.device,
     dtype: torch.dtype | None,
+    start: nn.Module | None = None,
     report: Report | None = None,
+    validate: Validate | None = None,
 ) -> nn.Module:
     """A trained network with one output, the logit (on the device, in eval mode).
 
-    Every batch is half positive, half negative; irAEs without any sign are left out.
+    It goes on from ``start`` where that is given. Every batch is half positive, half negative; irAEs without any sign
+    are left out.
 
     Raises:
         ValueError: If one class is absent from the cases.
@@ -90,30 +94,20 @@ def train_classifier(
     if not all(groups):
         raise ValueError(f"training needs both classes, got {len(groups[0])} positive and {len(groups[1])} negative")
     torch.manual_seed(plan.seed)
-    rng = np.random.default_rng([plan.seed, 3])
-    network = build_network(plan.network, plan.arguments).to(device).train()
-    optimiser = plan.optimiser.build(network)
-    clock = plan.budget.clock()
-    every = max(1, plan.budget.steps // REPORTS)
-    losses: list[float] = []
-    step, share = 0, 0.0
-    while share < 1.0:
-        images, truth = [], []
-        for position in range(plan.batch):
-            group = groups[position % 2]
-            case = group[int(rng.integers(len(group)))]
-            images.append(augmented(rng, case, plan))
-            truth.append(float(case.positive))
+    network = (start if start is not None else build_network(plan.network, plan.arguments)).to(device)
+
+    def draw(rng: np.random.Generator) -> Batch:
+        chosen = [groups[n % 2][int(rng.integers(len(groups[n % 2])))] for n in range(plan.batch)]
+        truth = torch.tensor([float(case.positive) for case in chosen])
+        return torch.stack([augmented(rng, case, plan) for case in chosen]), truth
+
+    def loss_of(called: nn.Module, batch: Batch) -> torch.Tensor:
+        images, truth = (part.to(device) for part in batch)
         with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            logits = network(torch.stack(images).to(device))
-        loss = functional.binary_cross_entropy_with_logits(logits.float().flatten(), torch.tensor(truth, device=device))
-        losses.append(plan.optimiser.step(optimiser, network, loss, share))
-        step += 1
-        share = clock.share(step)
-        if report is not None and (step % every == 0 or share >= 1.0):
-            report(step, {"loss": float(np.mean(losses)), "learning_rate": plan.optimiser.rate(share), "share": share})
-            losses.clear()
-    return network.eval()
+            logits = called(images)
+        return functional.binary_cross_entropy_with_logits(logits.float().flatten(), truth)
+
+    return fit(network, draw, loss_of, plan=plan, seed=plan.seed, cases=len(cases), report=report, validate=validate)
 
 
 def augmented(rng: np.random.Generator, case: LabelledCrops, plan: ClassificationPlan) -> torch.Tensor:

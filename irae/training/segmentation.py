@@ -17,7 +17,7 @@ from irae.models.package import Channel
 from irae.models.tensors import scaled
 from irae.quant.resample import OUTSIDE
 from irae.training.augment import Deform, HuChange, MrChange, changed_hu, changed_mr, crop_field, cut_axially, sample
-from irae.training.loop import REPORTS, Budget, Optimiser, Report
+from irae.training.loop import Batch, Budget, Optimiser, Report, Upkeep, Validate, fit
 
 # Voxels remembered per class and case as possible crop centres.
 CENTRES = 2000
@@ -58,6 +58,7 @@ class SegmentationPlan:
     batch: int = 2
     background_share: float = 0.1
     optimiser: Optimiser = field(default_factory=Optimiser)
+    upkeep: Upkeep = field(default_factory=Upkeep)
     deform: Deform = field(default_factory=Deform)
     hu: HuChange = field(default_factory=HuChange)
     mr: MrChange = field(default_factory=MrChange)
@@ -126,6 +127,7 @@ def train_segmenter(
     dtype: torch.dtype | None,
     start: nn.Module | None = None,
     report: Report | None = None,
+    validate: Validate | None = None,
 ) -> nn.Module:
     """A trained network (on the device, in eval mode).
 
@@ -134,7 +136,8 @@ def train_segmenter(
         plan: How.
         device: Where to compute. dtype: Of convolutions (autocast); None is float32.
         start: A network to go on from; one with fresh weights where absent.
-        report: Gets (step, {"loss", "learning_rate", "share"}) now and then.
+        report: Gets (step, {"loss", "learning_rate", "share"}) once an epoch.
+        validate: See ``loop.fit``.
 
     Raises:
         ValueError: If a class is in none of the cases.
@@ -144,28 +147,21 @@ def train_segmenter(
 
     crops = BalancedCrops(cases, plan)
     torch.manual_seed(plan.seed)
-    rng = np.random.default_rng([plan.seed, 2])
-    network = (start if start is not None else build_network(plan.network, plan.arguments)).to(device).train()
-    optimiser = plan.optimiser.build(network)
+    network = (start if start is not None else build_network(plan.network, plan.arguments)).to(device)
     criterion = DiceCELoss(
         include_background=False, to_onehot_y=True, softmax=True, batch=True,
         weight=class_weights(cases, plan.classes).to(device),
     )
-    clock = plan.budget.clock()
-    every = max(1, plan.budget.steps // REPORTS)
-    losses: list[float] = []
-    step, share = 0, 0.0
-    while share < 1.0:
+
+    def draw(rng: np.random.Generator) -> Batch:
         drawn = [crops.draw(rng) for _ in range(plan.batch)]
-        images = torch.stack([image for image, _ in drawn]).to(device)
-        labels = torch.stack([label for _, label in drawn]).to(device)
+        return torch.stack([image for image, _ in drawn]), torch.stack([labels for _, labels in drawn])
+
+    def loss_of(called: nn.Module, batch: Batch) -> torch.Tensor:
+        images, labels = (part.to(device) for part in batch)
         with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
-            logits = network(images)
-        loss = criterion(logits.float(), labels)
-        losses.append(plan.optimiser.step(optimiser, network, loss, share))
-        step += 1
-        share = clock.share(step)
-        if report is not None and (step % every == 0 or share >= 1.0):
-            report(step, {"loss": float(np.mean(losses)), "learning_rate": plan.optimiser.rate(share), "share": share})
-            losses.clear()
-    return network.eval()
+            logits = called(images)
+        loss: torch.Tensor = criterion(logits.float(), labels)
+        return loss
+
+    return fit(network, draw, loss_of, plan=plan, seed=plan.seed, cases=len(cases), report=report, validate=validate)

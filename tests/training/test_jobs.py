@@ -150,7 +150,7 @@ def test_a_pituitary_network_is_trained_on_mr(tmp_path):
 
 def test_a_classifier_learns_is_calibrated_and_scores_with_and_without_pet(tmp_path):
     settings = ClassificationSettings(
-        iraes=[IraeName.hepatitis], train_cases=12, calibration_cases=12, held_out_cases=8, steps=40, batch=4,
+        iraes=[IraeName.hepatitis], train_cases=12, calibration_cases=12, held_out_cases=8, steps=70, batch=4,
         filters=[4, 8, 16, 16], learning_rate=3e-3,
     )
     (folder,) = classification_job(settings, StandIn(), quick(tmp_path))
