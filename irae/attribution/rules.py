@@ -156,6 +156,9 @@ class EvidenceRules:
     slope: float = 0.9
     gate_probability: float = 0.92  # of the nature that a gate names
     physiologic_floor: float = 0.03
+    # A focal lesion from this SUVpeak on (times the liver's mean) is called physiologic by a gate alone, never by the
+    # learned model: PERCIST would measure it. Design value near PERCIST's 1.5 x liver + 2 SD.
+    measurable_liver_ratio: float = 2.0
 
     window_weeks: Mapping[str, tuple[float, float]] = field(default_factory=lambda: ONSET_WEEKS)
     metastatic_sites: Mapping[str, frozenset[str]] = field(default_factory=lambda: METASTATIC_SITES)

@@ -30,7 +30,7 @@ class Situation:
         weeks: Weeks since the first checkpoint inhibitor; None before it or where unknown.
         before_therapy: True where the therapy is known to begin after this exam.
         combination: Whether anti-CTLA-4 is given together with another class.
-        metformin, gcsf, vaccinated, infected: Whether the confounder holds on the day.
+        metformin, gcsf, steroid, vaccinated, infected: Whether the confounder holds on the day.
         radiation_sites: Texts of radiotherapy sites within the window.
         metastatic: Sites where this tumour often spreads.
         earlier: Track to its newest earlier attribution that is not GONE, and that exam's date and therapy weeks.
@@ -51,6 +51,7 @@ class Situation:
     combination: bool
     metformin: bool
     gcsf: bool
+    steroid: bool
     vaccinated: bool
     infected: bool
     radiation_sites: tuple[str, ...]
@@ -105,6 +106,7 @@ def situation(
         combination="CTLA4" in classes and len(classes) > 1,
         metformin=bool(context.active(ContextKind.METFORMIN, on, within_days=rules.metformin_days)),
         gcsf=bool(context.active(ContextKind.GCSF, on, within_days=rules.gcsf_days)),
+        steroid=bool(context.active(ContextKind.STEROID, on)),
         vaccinated=bool(context.active(ContextKind.VACCINATION, on, within_days=rules.vaccination_days)),
         infected=bool(context.active(ContextKind.INFECTION, on, within_days=rules.infection_days)),
         radiation_sites=tuple(

@@ -1,0 +1,211 @@
+"""From a candidate to its nature: by the evidence points alone or by the learned model; safety rules hold for both.
+
+The rules only ever move an answer towards indeterminate: nothing is called inflammation against a nodule, destroyed
+bone or growth, nothing hot and focal is called physiologic by statistics alone, and what a gate holds for harmless is
+left open where the learned model sees a metastasis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from irae.attribution.candidates import Candidate
+from irae.attribution.evidence import SIGNS, VETOES, is_focal
+from irae.attribution.features import Subject, in_words
+from irae.attribution.gates import Gate, may_be_normal_uptake
+from irae.attribution.learned import LearnedModel, Told
+from irae.attribution.rules import EVIDENCE_RULES, EvidenceRules
+from irae.attribution.situation import Situation, is_opacity
+from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePart
+from irae.core.numbers import reaches
+
+ADVICE = "Short-interval imaging in 4-8 weeks, endoscopy, laboratory or tissue would decide."
+# Of the learned model's reasons that many are told, the strongest first.
+REASONS = 3
+
+
+def outcome(score: float, rules: EvidenceRules = EVIDENCE_RULES) -> tuple[Nature, str]:
+    """Nature and words of a sum of points.
+
+    >>> outcome(3.0)[1], outcome(0.9)[1], outcome(-1.0)[1]
+    ('probable irAE', 'indeterminate', 'favour metastasis')
+    """
+    if reaches(score, rules.probable):
+        return Nature.INFLAMMATION, "probable irAE"
+    if reaches(score, rules.favour):
+        return Nature.INFLAMMATION, "favour inflammatory"
+    if reaches(-score, rules.probable):
+        return Nature.METASTASIS, "suspected metastasis"
+    if reaches(-score, rules.favour):
+        return Nature.METASTASIS, "favour metastasis"
+    return Nature.INDETERMINATE, "indeterminate"
+
+
+def decided(
+    candidate: Candidate, now: Situation, rules: EvidenceRules = EVIDENCE_RULES, learned: LearnedModel | None = None
+) -> AttributedFocus:
+    """The nature of one focus; without a learned model by the evidence points alone."""
+    kept = _kept(candidate, now)
+    if kept is not None:
+        return kept
+    if learned is None or candidate.focus.status is FocusStatus.GONE:
+        return _by_evidence(candidate, now, rules)
+    return _by_model(candidate, now, learned.told(candidate.features), rules)
+
+
+def _by_evidence(candidate: Candidate, now: Situation, rules: EvidenceRules) -> AttributedFocus:
+    focus, parts, score, gate = candidate.focus, candidate.parts, candidate.score, candidate.gate
+    if gate is not None and gate.nature is Nature.INFLAMMATION and is_opacity(focus, rules) and score < rules.favour:
+        # Radiation or infection explains an opacity; it does not overrule what speaks for a metastasis in it.
+        gate = Gate(Nature.INDETERMINATE, 0.5, "indeterminate", f"Perhaps {gate.outcome}, but other signs disagree.")
+    if gate is not None:
+        return AttributedFocus(
+            focus=focus, nature=gate.nature, probabilities=_gated(gate, score, rules), score=score,
+            outcome=gate.outcome, parts=parts, reasons=(gate.reason, *strongest(parts)),
+        )
+    nature, words = outcome(score, rules)
+    reasons = strongest(parts)
+    doubt = _doubt(nature, candidate, now, rules)
+    if doubt:
+        nature, words, reasons = Nature.INDETERMINATE, "indeterminate", (doubt, *reasons)
+    shown = score
+    if nature is Nature.INDETERMINATE:
+        shown = max(-0.9 * rules.favour, min(score, 0.9 * rules.favour))
+        reasons = (*reasons, ADVICE)
+    return AttributedFocus(
+        focus=focus, nature=nature, probabilities=_soft(shown, rules), score=score, outcome=words, parts=parts,
+        reasons=reasons or ("Nothing about it speaks for either nature.",),
+    )
+
+
+def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceRules) -> AttributedFocus:
+    gate = candidate.gate
+    nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told))
+    doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
+    if nature is Nature.PHYSIOLOGIC and gate is None and not doubt:
+        doubt = _too_hot(candidate.focus, rules)
+    if doubt:
+        nature = Nature.INDETERMINATE
+    reasons = [text for text in (doubt, why) if text]
+    reasons += _learned_reasons(candidate, told)
+    if nature is Nature.INDETERMINATE:
+        reasons.append(ADVICE)
+    _, words = outcome(candidate.score, rules)
+    return AttributedFocus(
+        focus=candidate.focus, nature=nature, probabilities={n.value: p for n, p in told.probabilities.items()},
+        score=candidate.score, outcome=gate.outcome if gate is not None else words, parts=candidate.parts,
+        reasons=tuple(reasons),
+    )
+
+
+def _possible_nature(told: Told) -> tuple[Nature, str]:
+    if len(told.possible) == 1:
+        (nature,) = told.possible
+        return nature, _probabilities_in_words(told)
+    names = " nor ".join(sorted(n.value for n in told.possible))
+    text = f"Neither {names} can be ruled out." if names else "It resembles nothing that the model has learnt."
+    return Nature.INDETERMINATE, f"{text} {_probabilities_in_words(told)}"
+
+
+def _gated_nature(gate: Gate, told: Told) -> tuple[Nature, str]:
+    """A gate's answer stands unless the model sees a metastasis in what the gate holds for harmless."""
+    harmless = gate.nature in (Nature.PHYSIOLOGIC, Nature.INFLAMMATION)
+    seen = told.possible == {Nature.METASTASIS}
+    if gate.nature is Nature.INFLAMMATION:
+        # Radiation, infection or vaccination explains a focus; it does not overrule what speaks for a metastasis.
+        seen = Nature.METASTASIS in told.possible and told.probabilities[Nature.METASTASIS] > 0.5
+    if harmless and seen:
+        return Nature.INDETERMINATE, (f"Perhaps {gate.outcome}, but it looks like a metastasis. "
+                                      f"{_probabilities_in_words(told)}")
+    return gate.nature, gate.reason
+
+
+def _probabilities_in_words(told: Told) -> str:
+    parts = sorted(told.probabilities.items(), key=lambda item: -item[1])
+    return "Learned model: " + ", ".join(f"{n.value} {100 * p:.0f} %" for n, p in parts) + "."
+
+
+def _learned_reasons(candidate: Candidate, told: Told) -> list[str]:
+    """What counted most, by subject: each names the nature that it speaks for most, the strongest first."""
+    focus, row, parts = candidate.focus, candidate.features, candidate.parts
+    told_of = []
+    for subject, given in told.subjects.items():
+        nature, weight = max(given.items(), key=lambda item: item[1])
+        words = in_words(subject, focus, row, parts)
+        if words and weight >= 0.1 and subject is not Subject.EVIDENCE:
+            told_of.append((weight, f"{subject.value.capitalize()} speaks for {nature.value}: {words}."))
+    told_of.sort(reverse=True)
+    return [text for _, text in told_of[:REASONS]]
+
+
+def strongest(parts: Sequence[ScorePart]) -> tuple[str, ...]:
+    """The reasons of evidence points, the most points first."""
+    return tuple(p.reason for p in sorted(parts, key=lambda p: (-abs(p.points), p.feature)) if p.points)
+
+
+def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: EvidenceRules) -> str:
+    """Why a nature must not be said in spite of the arms; empty if it may."""
+    focus, parts = candidate.focus, candidate.parts
+    if nature is Nature.INFLAMMATION:
+        against = [p.reason for p in parts if p.feature in VETOES and p.points < 0]
+        if against:
+            return f"Not called inflammation in spite of the score: {against[0][0].lower()}{against[0][1:]}"
+        if not any(p.feature in SIGNS and p.points >= 1.0 for p in parts):
+            return "Not called inflammation: nothing but time and circumstances speaks for it."
+    if nature is Nature.METASTASIS:
+        if focus.features.get("picture"):
+            return "Not called metastasis: it is the uptake of the organ, and no focus stands out of it."
+        return may_be_normal_uptake(focus, now)
+    return ""
+
+
+def _too_hot(focus: Focus, rules: EvidenceRules) -> str:
+    """Statistics alone call no focal lesion physiologic that PERCIST would measure or that the CT shows solid."""
+    if not is_focal(focus, rules):
+        return ""
+    if exceeds_liver(focus, rules):
+        return "Not called physiologic: it is focal and much hotter than the liver."
+    return ""
+
+
+def exceeds_liver(focus: Focus, rules: EvidenceRules) -> bool:
+    """Whether a focus is hot enough to be measured by PERCIST and rounder than a spill."""
+    return reaches(focus.features.get("liver_ratio", 0.0), rules.measurable_liver_ratio)
+
+
+def _kept(candidate: Candidate, now: Situation) -> AttributedFocus | None:
+    """A gone lesion keeps what it was called, unless it was undecided and its vanishing decides."""
+    focus, parts = candidate.focus, candidate.parts
+    before = now.earlier.get(focus.track)
+    if focus.status is not FocusStatus.GONE or before is None:
+        return None
+    attributed, on, _ = before
+    if attributed.nature is Nature.INDETERMINATE and any(p.feature == "F10" and p.points > 0 for p in parts):
+        return None
+    return AttributedFocus(
+        focus=focus, nature=attributed.nature, probabilities=attributed.probabilities, score=attributed.score,
+        outcome=attributed.outcome, parts=parts,
+        reasons=(f"It is no longer seen; on {on.isoformat()} it was called {attributed.nature.value}.",),
+    )
+
+
+def _soft(score: float, rules: EvidenceRules) -> dict[str, float]:
+    """Probabilities of a candidate: a logistic of the score, a small share left for physiology."""
+    inflammation = 1.0 / (1.0 + math.exp(-rules.slope * max(-20.0, min(20.0, score))))
+    rest = 1.0 - rules.physiologic_floor
+    return {"inflammation": rest * inflammation, "metastasis": rest * (1.0 - inflammation),
+            "physiologic": rules.physiologic_floor}
+
+
+def _gated(gate: Gate, score: float, rules: EvidenceRules) -> dict[str, float]:
+    """Probabilities of a gated focus: the gate's for its nature, the rest shared by the score."""
+    soft: Mapping[str, float] = _soft(score, rules)
+    if gate.nature is Nature.INDETERMINATE:
+        return _soft(max(-0.9 * rules.favour, min(0.9 * rules.favour, score)), rules)
+    others = {name: p for name, p in soft.items() if name != gate.nature.value}
+    shared = {name: (1.0 - gate.probability) * p / sum(others.values()) for name, p in others.items()}
+    probabilities = shared | {gate.nature.value: gate.probability}
+    return {name: probabilities[name] for name in ("inflammation", "metastasis", "physiologic")}
+
+

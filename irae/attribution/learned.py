@@ -1,0 +1,201 @@
+"""A learned attribution model as plain arrays: boosted trees or a linear model, evaluated and explained here.
+
+Fitting lives in ``training``, reading and writing in ``models``. Nothing here can run code that a file brings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irae.attribution.features import SUBJECT, Subject
+from irae.core.focus import Nature
+
+# The classes, in the order of every array.
+CLASSES: tuple[Nature, ...] = (Nature.INFLAMMATION, Nature.METASTASIS, Nature.PHYSIOLOGIC)
+
+Array = NDArray[np.float64]
+
+
+class Margins(Protocol):
+    """A function from features to one margin (log-odds up to a common constant) per class."""
+
+    def explained(self, row: Array) -> tuple[Array, Array]:
+        """The start (3,) and each feature's contribution (features, 3) to the margins of one row (features,)."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All that defines it, for a file."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Trees:
+    """Gradient-boosted trees.
+
+    Attributes:
+        start: (3,) margins before the first tree.
+        roots, outputs: (trees,) first node of each tree, and the class it adds to.
+        feature: (nodes,) index of the feature asked, -1 at a leaf.
+        threshold: (nodes,) left where value <= threshold. missing_left: where an unknown value goes.
+        left, right: (nodes,) following nodes, always after their parent.
+        value: (nodes,) at a leaf what it adds; inside, the mean over the training cases below it.
+    """
+
+    start: Array
+    roots: NDArray[np.int32]
+    outputs: NDArray[np.int32]
+    feature: NDArray[np.int32]
+    threshold: Array
+    missing_left: NDArray[np.uint8]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    value: Array
+
+    def __post_init__(self) -> None:
+        nodes = len(self.feature)
+        each = (self.threshold, self.missing_left, self.left, self.right, self.value)
+        inner = self.feature >= 0
+        here = np.arange(nodes)
+        if self.start.shape != (len(CLASSES),) or any(a.shape != (nodes,) for a in each):
+            raise ValueError(f"trees: arrays do not fit {nodes} nodes and {len(CLASSES)} classes")
+        if self.roots.shape != self.outputs.shape or not (_within(self.roots, nodes) and _within(self.outputs, 3)):
+            raise ValueError("trees: roots or outputs point nowhere")
+        # Children after their parents: every walk ends.
+        for child in (self.left, self.right):
+            if not _within(child[inner], nodes) or (child[inner] <= here[inner]).any():
+                raise ValueError("trees: a node's children must follow it")
+        if not all(np.isfinite(a).all() for a in (self.start, self.threshold, self.value)):
+            raise ValueError("trees: values that are not finite")
+
+    def explained(self, row: Array) -> tuple[Array, Array]:
+        """Path attribution (Saabas 2014): each step of a path credits its feature with the change of the mean."""
+        start = self.start.copy()
+        np.add.at(start, self.outputs, self.value[self.roots])
+        given = np.zeros((len(row), len(CLASSES)))
+        node = self.roots.copy()
+        while (inner := self.feature[node] >= 0).any():
+            at, outputs = node[inner], self.outputs[inner]
+            asked = self.feature[at]
+            seen = row[asked]
+            goes_left = np.where(np.isnan(seen), self.missing_left[at] > 0, seen <= self.threshold[at])
+            following = np.where(goes_left, self.left[at], self.right[at])
+            np.add.at(given, (asked, outputs), self.value[following] - self.value[at])
+            node[inner] = following
+        return start, given
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays by name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Linear:
+    """Multinomial logistic regression on standardised features, an unknown one being average and flagged.
+
+    Attributes:
+        start: (3,). centre, scale: (features,). weight, missing: (features, 3), per standard deviation and for unknown.
+    """
+
+    start: Array
+    centre: Array
+    scale: Array
+    weight: Array
+    missing: Array
+
+    def __post_init__(self) -> None:
+        n = len(self.centre)
+        fits = self.weight.shape == self.missing.shape == (n, len(CLASSES)) and self.scale.shape == (n,)
+        if not fits or self.start.shape != (len(CLASSES),) or not (self.scale > 0).all():
+            raise ValueError("linear model: arrays do not fit each other")
+        if not all(np.isfinite(a).all() for a in (self.start, self.centre, self.scale, self.weight, self.missing)):
+            raise ValueError("linear model: values that are not finite")
+
+    def explained(self, row: Array) -> tuple[Array, Array]:
+        """Start and each feature's term."""
+        unknown = np.isnan(row)
+        z = np.where(unknown, 0.0, (np.where(unknown, 0.0, row) - self.centre) / self.scale)
+        return self.start, z[:, None] * self.weight + unknown[:, None] * self.missing
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays by name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+KINDS: Mapping[str, type[Trees] | type[Linear]] = {"trees": Trees, "linear": Linear}
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Told:
+    """What a model says of one focus.
+
+    Attributes:
+        probabilities: Calibrated, per class; they sum to 1.
+        possible: Natures that cannot be ruled out at the calibrated error rates (a conformal set); may be empty.
+        subjects: Each subject's contribution to every class's margin, against the mean of the classes.
+    """
+
+    probabilities: Mapping[Nature, float]
+    possible: frozenset[Nature]
+    subjects: Mapping[Subject, Mapping[Nature, float]]
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class LearnedModel:
+    """Features to calibrated probabilities, with abstention.
+
+    Attributes:
+        features: Names of ``features.FEATURE_TABLE``, in the order of the margins' rows.
+        margins: The fitted function.
+        temperature: Divides the margins (Guo, ICML 2017); positive.
+        least: Per class, the least probability at which it cannot be ruled out (split-conformal, class by class).
+        digest: ``sha256:...`` of the package it came from.
+    """
+
+    features: tuple[str, ...]
+    margins: Margins
+    temperature: float
+    least: tuple[float, float, float]
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.features) - set(SUBJECT))
+        if unknown or len(set(self.features)) != len(self.features):
+            raise ValueError(f"learned model: unknown or repeated features {unknown}")
+        if not (self.temperature > 0 and all(0 <= q <= 1 for q in self.least)):
+            raise ValueError(f"learned model: temperature {self.temperature} or limits {self.least} out of range")
+
+    def told(self, row: Mapping[str, float]) -> Told:
+        """Probabilities, what is possible, and why, of one focus.
+
+        Args:
+            row: Known features by name; a missing one is unknown.
+        """
+        start, given = self.margins.explained(np.array([row.get(name, np.nan) for name in self.features]))
+        given = (given - given.mean(axis=1, keepdims=True)) / self.temperature
+        p = softmax((start - start.mean()) / self.temperature + given.sum(axis=0))
+        subjects: dict[Subject, Array] = {}
+        for name, part in zip(self.features, given, strict=True):
+            subjects[SUBJECT[name]] = subjects.get(SUBJECT[name], np.zeros(len(CLASSES))) + part
+        return Told(
+            probabilities={nature: float(x) for nature, x in zip(CLASSES, p, strict=True)},
+            possible=frozenset(n for n, x, q in zip(CLASSES, p, self.least, strict=True) if x >= q),
+            subjects={
+                subject: {n: float(x) for n, x in zip(CLASSES, part, strict=True)} for subject, part in subjects.items()
+            },
+        )
+
+
+def softmax(margins: Array) -> Array:
+    """Probabilities of margins along the last axis."""
+    shifted = np.exp(margins - margins.max(axis=-1, keepdims=True))
+    p: Array = shifted / shifted.sum(axis=-1, keepdims=True)
+    return p
+
+
+def _within(indices: NDArray[np.int32], count: int) -> bool:
+    return bool(((indices >= 0) & (indices < count)).all())
