@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from irae.app.start import WRONG_CALL, start
 from irae.app.train_config import TASK_SCHEMAS, TrainConfig, check_train
+from irae.training.attribution_settings import AttributionSettings
 from irae.training.settings import ClassificationSettings, SegmentationSettings
 
 
@@ -31,6 +32,7 @@ def run(config: TrainConfig) -> int:
         return WRONG_CALL
 
     from irae.models.runtime import Device, Precision, use_threads
+    from irae.training.attribution_jobs import attribution_job
     from irae.training.classification_jobs import classification_job
     from irae.training.jobs import Workplace, segmentation_job
     from irae.training.phantom_source import PhantomSource
@@ -56,6 +58,8 @@ def run(config: TrainConfig) -> int:
                 segmentation_job(config.task, source, place)
             elif isinstance(config.task, ClassificationSettings):
                 classification_job(config.task, source, place)
+            elif isinstance(config.task, AttributionSettings):
+                attribution_job(config.task, place, workers=config.cases.workers)
         except ValueError as error:
             console.print(f"train.py: {error}", style="red", markup=False)
             return WRONG_CALL

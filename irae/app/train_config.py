@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from irae.app.config import DeviceName
+from irae.training.attribution_settings import AttributionSettings
 from irae.training.settings import ClassificationSettings, SegmentationSettings, TaskSettings
 
 
@@ -64,6 +65,7 @@ class TrainConfig:
 TASK_SCHEMAS: dict[str, type[TaskSettings]] = {
     "segmentation": SegmentationSettings,
     "classification": ClassificationSettings,
+    "attribution": AttributionSettings,
 }
 
 

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import cache, partial
 from multiprocessing import get_context
@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 import irae
+from irae.attribution import attribute
+from irae.attribution.learned import LearnedModel
 from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.core.focus import Nature
 from irae.core.ports import Segmenter
@@ -33,15 +35,17 @@ from irae.models.classifiers import PackagedClassifier
 from irae.models.package import find_packages
 from irae.models.runtime import Device, use_threads
 from irae.models.segmenters import PackagedSegmenter
+from irae.phantom.disease import DiseasePlan
 from irae.phantom.draw import VisitPlan, draw_patient
 from irae.phantom.patient import Patient
 from irae.phantom.render import body_geometry, render_exam
 from irae.phantom.truth import PhantomExam
-from irae.pipeline import Stages, assess_exam
+from irae.pipeline import Stages, assess_exam, result_unseen, with_response
 from irae.training.attribution_truth import DrawnLesion, Labels, label_foci
 
 # What a cached case depends on. Attribution, response and triage are made again from it.
 SOURCES = ("core", "quant", "findings", "lesions", "phantom", "models")
+RECISTS = ("recist_1_1", "irecist")
 NO_DIGEST = "sha256:" + 64 * "0"
 VERSIONS = Versions(irae="case", models={}, settings=NO_DIGEST, input=NO_DIGEST)
 
@@ -55,6 +59,7 @@ class CasePlan:
         packaged: Organs as the packaged network finds them; else the true ones.
         weights: Folder of model packages; their classifiers score the findings.
         visits: Exams of the patient. first: The first that is shown; 1: a patient without baseline.
+        course: How the metastases go (``phantom.disease.COURSES``); None: drawn.
     """
 
     spacing_mm: float
@@ -62,6 +67,7 @@ class CasePlan:
     weights: str
     visits: int
     first: int = 0
+    course: str | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -109,10 +115,12 @@ class TrueOrgans:
         return self.shown.pituitary
 
 
-def draw(seed: int, visits: int) -> Patient:
+def draw(seed: int, visits: int, course: str | None = None) -> Patient:
     """The patient of a seed: PET/CT at every visit, no MR."""
-    return draw_patient(np.random.default_rng(seed), visits=visits, key=f"P{seed}", seed=seed,
-                        plan=VisitPlan(has_pet=True, mr=False))
+    return draw_patient(
+        np.random.default_rng(seed), visits=visits, key=f"P{seed}", seed=seed,
+        disease=DiseasePlan(lesion_course=course), plan=VisitPlan(has_pet=True, mr=False),
+    )
 
 
 def render(patient: Patient, visit: int, spacing_mm: float) -> PhantomExam:
@@ -124,7 +132,7 @@ def render(patient: Patient, visit: int, spacing_mm: float) -> PhantomExam:
 def make_case(seed: int, plan: CasePlan) -> Case:
     """Renders a patient's exams and runs each through the pipeline, with the earlier ones as it would have them."""
     use_threads(1)
-    patient = draw(seed, plan.visits)
+    patient = draw(seed, plan.visits, plan.course)
     truth = TrueOrgans()
     segmenter: Segmenter = _packaged(plan.weights) if plan.packaged else truth
     stages = Stages(segmenter=segmenter, classifier=_classifier(plan.weights))
@@ -147,6 +155,21 @@ def make_case(seed: int, plan: CasePlan) -> Case:
         images.append(EarlierExam(written, shown.exam, assessed.organs))
         exams.append(CaseExam(result=written, truth=labels, seconds=seconds))
     return Case(seed=seed, plan=plan, context=patient.context, exams=tuple(exams))
+
+
+def decided_again(case: Case, learned: LearnedModel | None) -> tuple[ExamResult, ...]:
+    """The case's results with attribution and response made anew, each exam with the earlier ones as now decided."""
+    done: list[ExamResult] = []
+    for exam in case.exams:
+        result = exam.result
+        foci = attribute(
+            [a.focus for a in result.foci], findings=result.findings, quantities=result.quantities,
+            context=case.context, on=result.acquired_on, reference=None, earlier=done, unseen=result_unseen(result),
+            learned=learned,
+        )
+        again = replace(result, foci=foci, assessments=(), hinges_on=())
+        done.append(with_response(again, history=tuple(done), context=case.context, criteria=RECISTS))
+    return tuple(done)
 
 
 def cases(

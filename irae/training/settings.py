@@ -65,7 +65,7 @@ class TaskSettings:
             raise ValueError(f"task.cpu_minutes must be 0 (no limit) or more, got {self.cpu_minutes}")
         if len(self.filters) < 3 or min(self.filters) < 4:
             raise ValueError(f"task.filters needs three levels or more of at least 4 channels, got {self.filters}")
-        _refuse_overlap(
+        refuse_overlap(
             ("train", self.train_seed, self.train_cases), ("held_out", self.held_out_seed, self.held_out_cases)
         )
 
@@ -154,11 +154,12 @@ class ClassificationSettings(TaskSettings):
         if self.calibration_cases < 4:
             raise ValueError(f"task.calibration_cases must be at least 4, got {self.calibration_cases}")
         calibration = ("calibration", self.calibration_seed, self.calibration_cases)
-        _refuse_overlap(calibration, ("train", self.train_seed, self.train_cases))
-        _refuse_overlap(calibration, ("held_out", self.held_out_seed, self.held_out_cases))
+        refuse_overlap(calibration, ("train", self.train_seed, self.train_cases))
+        refuse_overlap(calibration, ("held_out", self.held_out_seed, self.held_out_cases))
 
 
-def _refuse_overlap(one: tuple[str, int, int], other: tuple[str, int, int]) -> None:
+def refuse_overlap(one: tuple[str, int, int], other: tuple[str, int, int]) -> None:
+    """Refuses seed ranges (name, first, count) that share a patient."""
     (name, start, count), (its_name, its_start, its_count) = one, other
     if start < its_start + its_count and its_start < start + count:
         raise ValueError(
