@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irae.attribution import attribute
+from irae.attribution.learned import LearnedModel
 from irae.core.anatomy import ORGANS, Irae
 from irae.core.context import ContextKind, PatientContext
 from irae.core.course import Course
@@ -22,7 +23,7 @@ from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.ports import Classifier, Segmenter
 from irae.core.result import ExamResult, OrganSeen, Versions
-from irae.core.volume import LabelMap
+from irae.core.volume import Coverage, LabelMap
 from irae.findings import assess_findings, measure
 from irae.lesions import EarlierExam, find_foci
 from irae.lesions.match import match_with_notices
@@ -37,10 +38,13 @@ BASELINE_GRACE = timedelta(days=7)
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Stages:
-    """What can be exchanged: who finds organs, who scores irAEs, which criteria are asked (None: those that fit)."""
+    """What can be exchanged: who finds organs, who scores irAEs, which criteria are asked (None: those that fit), the
+    learned arm of attribution (None: the evidence points decide alone).
+    """
 
     segmenter: Segmenter
     classifier: Classifier | None
+    attribution: LearnedModel | None = None
     criteria: Sequence[str] | None = None
 
 
@@ -100,7 +104,7 @@ def assess_exam(
     foci, match_notices = matched
     attributed = attribute(
         foci, findings=findings, quantities=quantities, context=exam.context, on=exam.acquired_on,
-        reference=reference, earlier=history, unseen=unseen_organs(organs),
+        reference=reference, earlier=history, unseen=unseen_organs(organs), learned=stages.attribution,
     )
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
@@ -241,6 +245,13 @@ def unseen_organs(organs: LabelMap | None) -> frozenset[str]:
     """Organs of the body that were not found, or whose mask was not believed; all of them without a label map."""
     body = {organ.name for organ in ORGANS if organ.irae is not Irae.HYPOPHYSITIS}
     return frozenset(body if organs is None else (name for name in body if not organs.seen(name)))
+
+
+def result_unseen(result: ExamResult) -> frozenset[str]:
+    """As ``unseen_organs``, from what a result says was seen."""
+    body = {organ.name for organ in ORGANS if organ.irae is not Irae.HYPOPHYSITIS}
+    seen = {name for name, organ in result.organs.items() if organ.label and organ.coverage is not Coverage.NONE}
+    return frozenset(body - seen)
 
 
 def expected_gaps(
