@@ -115,7 +115,8 @@ class Canvas:
     """
 
     def __init__(
-        self, geometry: Geometry, pose: Pose, background: Mapping[str, float], *, noise_seed: int, edge_mm: float = 0.0
+        self, geometry: Geometry, pose: Pose, background: Mapping[str, float], *, noise_seed: int, edge_mm: float = 0.0,
+        texture_mm: float = 9.0,
     ) -> None:
         self.geometry = geometry
         self.pose = pose
@@ -126,6 +127,7 @@ class Canvas:
         self.labels = np.zeros(geometry.shape, dtype=np.uint8)
         self._inverse = np.linalg.inv(geometry.affine)
         self._noise_seed = noise_seed
+        self._texture_mm = texture_mm
         self._noise: dict[tuple[float, int], Field] = {}
         self.x, self.y, self.z = self._coordinates()
 
@@ -153,10 +155,14 @@ class Canvas:
         """Index ranges that hold boxes (n, 3) given by centre and half size in canonical mm; None if off the grid."""
         centres = np.atleast_2d(np.asarray(centres_mm, dtype=np.float64))
         halves = np.atleast_2d(np.asarray(halves_mm, dtype=np.float64))
-        index = self.pose.to_world(centres, steps=1) @ self._inverse[:3, :3].T + self._inverse[:3, 3]
+        pose = self.pose
+        world = pose.to_world(centres, steps=1 if max(pose.bend_mm) < 4.0 else 3)
+        index = world @ self._inverse[:3, :3].T + self._inverse[:3, 3]
         longest = halves.max(axis=1, keepdims=True)
-        tilt = float(np.sin(np.deg2rad(np.abs(self.pose.tilt_deg).sum())))
-        bend = np.minimum(0.15 * longest, 4.0 * max(self.pose.bend_mm))  # two waves per axis, there and back
+        tilt = float(np.sin(np.deg2rad(np.abs(pose.tilt_deg).sum())))
+        # Two waves per axis, there and back.
+        steepest = max(2 * np.pi * a / w for a, w in zip(pose.bend_mm, pose.wavelength_mm, strict=True))
+        bend = np.minimum(max(0.15, 2 * steepest) * longest, 4.0 * max(pose.bend_mm))
         reach = (halves + tilt * longest + bend + self.edge_mm + 0.7) @ np.abs(self._inverse[:3, :3]).T
         first = np.maximum(np.floor(index - reach).astype(int), 0)
         last = np.minimum(np.ceil(index + reach).astype(int) + 1, np.array(self.geometry.shape))
@@ -222,7 +228,7 @@ class Canvas:
         """
         alpha = share if inside is None else np.where(self.labels[block] == inside, share, 0.0).astype(np.float32)
         textured = material.texture and self.channels
-        texture = self.noise(block, scale_mm=9.0) * np.float32(material.texture) if textured else None
+        texture = self.noise(block, scale_mm=self._texture_mm) * np.float32(material.texture) if textured else None
         for name, channel in self.channels.items():
             value: Any = np.float32(getattr(material, name))
             if texture is not None:

@@ -74,7 +74,7 @@ def _small_bowel(rng: np.random.Generator, anatomy: Anatomy, cavity: Loft) -> ND
     """Loops that fill the middle of the abdomen: a walk from one free place to a near one, downwards in all."""
     frame, length = anatomy.frame, anatomy.length
     apart = 25.0 * frame
-    places: list[NDArray[np.float64]] = []
+    places = np.empty((0, 3))
     for u, v, w in rng.random((420, 3)):
         z = -(662.0 + 185.0 * w) * length
         half_x, half_y, _, centre_y = cavity.at(z)
@@ -82,9 +82,9 @@ def _small_bowel(rng: np.random.Generator, anatomy: Anatomy, cavity: Loft) -> ND
         front = centre_y + half_y - 14.0
         share = 0.62 if w < 0.45 else 0.82
         place = np.array([(2 * u - 1) * share * half_x, rear + v * (front - rear), z])
-        if all(np.linalg.norm(place - p) > apart for p in places):
-            places.append(place)
-    free = np.array(places)
+        if not len(places) or float(((places - place) ** 2).sum(axis=1).min()) > apart**2:
+            places = np.vstack([places, place])
+    free = places
     walk = [np.array([-24.0 * frame, 20.0 * frame, -655.0 * length])]
     while len(free):
         cost = np.linalg.norm(free - walk[-1], axis=1) + 0.35 * (walk[0][2] - free[:, 2])

@@ -48,6 +48,8 @@ class Anatomy:
         pituitary_height_mm, stalk_mm: Healthy gland.
         sella: Shape of the region: factors ``width``, ``depth``, ``cistern``, ``sinus`` (0: not pneumatised) and
             ``cavernous``, ``tilt_deg`` of the gland, ``flat`` (0 convex .. 1 flat or concave top).
+        limbs: False leaves arms and thighs out (training only).
+        crude: Painted as ellipsoids of even tissue by ``scene_crude`` (training only).
     """
 
     sex: str
@@ -71,6 +73,8 @@ class Anatomy:
     pituitary_height_mm: float
     stalk_mm: float
     sella: Mapping[str, float]
+    limbs: bool = True
+    crude: bool = False
 
     def __post_init__(self) -> None:
         if self.sex not in {"M", "F"}:
@@ -174,6 +178,7 @@ class Scanner:
         ct_noise_hu: SD of the noise in the liver on 2 x 2 x 4 mm voxels.
         ct_noise_fwhm_mm: Its texture.
         ct_fwhm_mm: Blur of the CT's kernel.
+        ct_slice_mm: Thickness that a CT slice averages over.
         pet_fwhm_mm: Effective resolution of the reconstructed PET.
         pet_noise: Coefficient of variation in the liver.
         uptake_minutes: Injection to scan.
@@ -198,6 +203,7 @@ class Scanner:
     mr_plane: str
     mr_slice_mm: float
     noise_seed: int
+    ct_slice_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ FIELDS: dict[str, tuple[float, float]] = {  # first and last mm below the vertex
     "chest": (300.0, 640.0),
     "abdomen": (500.0, 930.0),
     "neck_chest": (150.0, 600.0),
+    "head_neck": (-15.0, 380.0),
+    "pelvis": (690.0, 945.0),
 }
 
 
@@ -109,6 +111,7 @@ def render_exam(
     with_mr: bool | None = None,
     pet_samples: int = 1,
     noise: bool = True,
+    with_table: bool = True,
 ) -> PhantomExam:
     """One visit as the scanners see it.
 
@@ -120,6 +123,7 @@ def render_exam(
         mr_geometry: Grid of the head MR; 1 x 1 x 1.2 mm by default.
         with_ct, with_pet, with_mr: What to render; by default CT, and what the visit has.
         pet_samples: Sub-samples per PET voxel and axis before the blur.
+        with_table: Whether the scanner's table is on the CT.
         noise: False renders the noise-free, blurred truth (for tests of the physics).
 
     Raises:
@@ -142,8 +146,9 @@ def render_exam(
             today.pose,
             {k: AIR[k] for k in (("hu", "suv") if shared else ("hu",))},
             noise_seed=patient.anatomy.noise_seed,
+            texture_mm=patient.anatomy.tissue.texture_mm,
         )
-        paint_patient(canvas, patient, visit)
+        paint_patient(canvas, patient, visit, with_table=with_table)
         organs = label_map(canvas.labels, ct_geometry)
         image = (
             scan_ct(canvas.channels["hu"], ct_geometry, scanner, edge_mm=canvas.edge_mm)
@@ -157,7 +162,13 @@ def render_exam(
         pet_geometry = pet_geometry or body_geometry(patient, visit, (4.0, 4.0, 4.0))
         i_mm, j_mm, k_mm = (s / pet_samples for s in pet_geometry.spacing_mm)
         fine = pet_geometry if pet_samples == 1 else pet_geometry.with_spacing((i_mm, j_mm, k_mm))
-        canvas = Canvas(fine, today.pose, {"suv": 0.0}, noise_seed=patient.anatomy.noise_seed)
+        canvas = Canvas(
+            fine,
+            today.pose,
+            {"suv": 0.0},
+            noise_seed=patient.anatomy.noise_seed,
+            texture_mm=patient.anatomy.tissue.texture_mm,
+        )
         paint_patient(canvas, patient, visit, with_table=False)
         volumes[Role.PET] = _pet(canvas, pet_geometry, patient, visit, noise=noise)
         organs = organs or label_map(

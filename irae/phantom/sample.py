@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from irae.core.anatomy import Irae
+from irae.core.exam import Role
 from irae.core.geometry import Geometry
 from irae.phantom.disease import CONFOUNDER_SHARE, DiseasePlan
 from irae.phantom.draw import VisitPlan, draw_patient
-from irae.phantom.render import FIELDS, body_geometry, head_geometry, render_exam
+from irae.phantom.randomise import randomise
+from irae.phantom.render import FIELDS, body_geometry, head_geometry, label_map, render_exam
 from irae.phantom.truth import PhantomExam
 
-_FIELD_SHARE = {"whole": 0.35, "chest_abdomen": 0.3, "chest": 0.12, "abdomen": 0.13, "neck_chest": 0.10}
+_FIELD_SHARE = {
+    "whole": 0.30,
+    "chest_abdomen": 0.25,
+    "chest": 0.12,
+    "abdomen": 0.13,
+    "neck_chest": 0.12,
+    "head_neck": 0.04,
+    "pelvis": 0.04,
+}
 
 
 def training_sample(
@@ -27,6 +38,7 @@ def training_sample(
     with_ct: bool = True,
     mr_spacing_mm: float = 1.0,
     wide: float = 1.6,
+    realistic: bool = False,
 ) -> PhantomExam:
     """A domain-randomised exam with its truth, the same for the same seed.
 
@@ -38,6 +50,7 @@ def training_sample(
         with_ct, with_pet: Render CT, PET on the same grid.
         with_mr: Render a sella-centred T1c MR too (a box of about 96 mm at ``mr_spacing_mm``).
         wide: Spread of bodies, tissues, scanners against the usual.
+        realistic: No domain randomisation beyond ``wide``: no free looks, crude bodies or cut fields.
 
     Raises:
         ValueError: If spacing_mm is not positive or the field is unknown.
@@ -60,16 +73,19 @@ def training_sample(
     field = drawn if field is None else field
     if field not in FIELDS:
         raise ValueError(f"field must be one of {', '.join(FIELDS)}, got {field!r}")
-    width = float(rng.uniform(380, 480))
-    grid = body_geometry(
-        patient, 0, (spacing_mm,) * 3, field=field, width_mm=width, depth_mm=float(rng.uniform(300, 400))
-    )
+    if not realistic:
+        patient = randomise(rng, patient, spacing_mm=spacing_mm)
+    width, depth = float(rng.uniform(380, 480)), float(rng.uniform(300, 400))
+    if not realistic and rng.random() < 0.12:  # a small reconstruction circle cuts arms and flanks
+        width, depth = float(rng.uniform(290, 380)), float(rng.uniform(240, 320))
+    grid = body_geometry(patient, 0, (spacing_mm,) * 3, field=field, width_mm=width, depth_mm=depth)
     # The cut of a field of view falls anywhere, not at a fixed landmark.
     trim = [int(v / spacing_mm) for v in rng.uniform(0, 60, 2)]
     if grid.shape[2] - sum(trim) > 24:
         grid = grid.cropped((0, 0, trim[0]), (grid.shape[0], grid.shape[1], grid.shape[2] - trim[1]))
+    with_table, round_field = rng.random() < 0.75, rng.random() < 0.35
     mr_grid = sella_geometry(head_geometry(patient, 0, mr_spacing_mm), rng) if with_mr else None
-    return render_exam(
+    made = render_exam(
         patient,
         0,
         ct_geometry=grid,
@@ -78,7 +94,22 @@ def training_sample(
         with_ct=with_ct,
         with_pet=with_pet,
         with_mr=with_mr,
+        with_table=realistic or bool(with_table),
     )
+    return _round_field(made) if round_field and not realistic else made
+
+
+def _round_field(made: PhantomExam) -> PhantomExam:
+    """Only the circle that a scanner reconstructs; outside it CT holds padding and nothing is labelled."""
+    ct, organs = made.exam.ct, made.organs
+    if ct is None or organs is None:
+        return made
+    i, j, _ = ct.geometry.shape
+    x, y = np.arange(i) - (i - 1) / 2, np.arange(j) - (j - 1) / 2
+    outside = (np.hypot(x[:, None], y[None, :]) > max(i, j) / 2)[:, :, None]
+    volumes = {**made.exam.volumes, Role.CT: replace(ct, array=np.where(outside, np.float32(-1024.0), ct.array))}
+    cut = label_map(np.where(outside, 0, organs.array).astype(np.uint8), organs.geometry)
+    return replace(made, exam=replace(made.exam, volumes=volumes), organs=cut)
 
 
 def sella_geometry(head: Geometry, rng: np.random.Generator, *, box_mm: float = 96.0) -> Geometry:

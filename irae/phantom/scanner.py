@@ -42,6 +42,9 @@ def scan_ct(true_hu: Field, geometry: Geometry, scanner: Scanner, *, edge_mm: fl
     rng = np.random.default_rng((scanner.noise_seed, 1))
     sigma = _sigma_voxels(scanner.ct_fwhm_mm, geometry, already_mm=edge_mm)
     image = ndimage.gaussian_filter(true_hu, sigma, mode="nearest") if max(sigma) > 0.2 else true_hu.copy()
+    thicker = scanner.ct_slice_mm**2 - edge_mm**2
+    if thicker > 0:  # slices lie along the last axis
+        image = ndimage.gaussian_filter1d(image, np.sqrt(thicker / 12.0) / geometry.spacing_mm[2], axis=2)
     # Noise falls with the root of the voxel's volume; quoted for 2 x 2 x 4 mm.
     level = scanner.ct_noise_hu * float(np.sqrt(0.016 / max(geometry.voxel_volume_ml, 0.002)))
     noise = correlated_noise(rng, geometry, scanner.ct_noise_fwhm_mm) * np.float32(level)

@@ -41,6 +41,11 @@ class Stage:
         episode = self.patient.episode(irae)
         return episode.severity[self.visit] if episode is not None and episode.visible else 0
 
+    @property
+    def hepatitis_grade(self) -> int:
+        """Severity of a hepatitis that shows."""
+        return self.severity(Irae.HEPATITIS)
+
     def place(self, organ: str, x: float, y: float, down: float) -> tuple[float, float, float]:
         """A standard place in this body, moved by the organ's own offset."""
         px, py, pz = self.anatomy.point(x, y, down)
@@ -138,19 +143,23 @@ def visit_materials(patient: Patient, visit: int) -> dict[str, Material]:
 
 def paint_patient(canvas: Canvas, patient: Patient, visit: int, *, with_table: bool = True) -> None:
     """The whole body onto a canvas."""
-    from irae.phantom import scene_abdomen, scene_disease, scene_head, scene_thorax, scene_trunk
+    from irae.phantom import scene_abdomen, scene_crude, scene_disease, scene_head, scene_thorax, scene_trunk
 
     stage = Stage(canvas, patient, visit, visit_materials(patient, visit))
     if with_table:
         scene_trunk.paint_table(stage)
-    scene_trunk.paint_limbs(stage)
-    scene_trunk.paint_trunk(stage)
-    scene_thorax.paint_chest(stage)
-    scene_trunk.paint_skeleton(stage)
-    scene_abdomen.paint_abdomen(stage)
-    scene_thorax.paint_mediastinum(stage)
-    scene_head.paint_head(stage)
-    scene_head.paint_neck(stage)
+    if patient.anatomy.crude:
+        scene_crude.paint_crude(stage)
+    else:
+        if patient.anatomy.limbs:
+            scene_trunk.paint_limbs(stage)
+        scene_trunk.paint_trunk(stage)
+        scene_thorax.paint_chest(stage)
+        scene_trunk.paint_skeleton(stage)
+        scene_abdomen.paint_abdomen(stage)
+        scene_thorax.paint_mediastinum(stage)
+        scene_head.paint_head(stage)
+        scene_head.paint_neck(stage)
     scene_disease.paint_lung_disease(stage)
     scene_disease.paint_confounders(stage)
     scene_disease.paint_lesions(stage)

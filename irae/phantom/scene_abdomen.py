@@ -23,6 +23,11 @@ def paint_abdomen(stage: Stage) -> None:
     paint_upper(stage)
     _retroperitoneum(stage)
     _pelvis(stage)
+    paint_bowel(stage)
+
+
+def paint_bowel(stage: Stage) -> None:
+    """Small bowel and colon along the body's centrelines."""
     _small_bowel(stage)
     _colon(stage)
 
@@ -75,9 +80,19 @@ def _retroperitoneum(stage: Stage) -> None:
             2.0,
             "urine",
         )
-        stage.tube([(side * 26, -30, 596), (side * 34, -36, 584)], 3.2, "adrenal")
-        stage.tube([(side * 34, -36, 584), (side * 40, -46, 600)], 3.0, "adrenal")
-        stage.tube([(side * 34, -36, 584), (side * 30, -50, 598)], 2.8, "adrenal")
+        _adrenal(stage, side)
+
+
+def _adrenal(stage: Stage, side: int) -> None:
+    """A body with two limbs behind it, above the kidney."""
+    label = "adrenal_gland_right" if side > 0 else "adrenal_gland_left"
+    label = label if label in LABEL else ""
+    for knots, radius in (
+        (((side * 26, -28, 602), (side * 32, -34, 582)), 3.6),
+        (((side * 32, -34, 582), (side * 42, -46, 604)), 3.4),
+        (((side * 32, -34, 582), (side * 27, -50, 604)), 3.2),
+    ):
+        stage.tube(knots, radius, "adrenal", label=label)
 
 
 def paint_upper(stage: Stage) -> None:

@@ -143,7 +143,7 @@ def _score(stage: Stage, opacity: Opacity, side: int, block: Slices, depth: Fiel
 
 def _coarse_lungs(patient: Patient, visit: int) -> Stage:
     """The true lungs of a visit on a coarse grid of their own: what heart and diaphragm leave of them."""
-    from irae.phantom import scene_abdomen, scene_thorax
+    from irae.phantom import scene_abdomen, scene_crude, scene_thorax
 
     pose = patient.visits[visit].pose
     centre = pose.to_world((0.0, 0.0, -480.0 * patient.anatomy.length))
@@ -151,6 +151,9 @@ def _coarse_lungs(patient: Patient, visit: int) -> Stage:
     grid = Geometry.axis_aligned((38, 26, 40), (9.0, 9.0, 9.0), (float(x), float(y), float(z)))
     canvas = Canvas(grid, pose, {}, noise_seed=patient.anatomy.noise_seed)
     stage = Stage(canvas, patient, visit, visit_materials(patient, visit))
+    if patient.anatomy.crude:
+        scene_crude.paint_crude(stage, chest_only=True)
+        return stage
     scene_thorax.paint_chest(stage)
     scene_abdomen.paint_upper(stage)
     scene_thorax.paint_mediastinum(stage)

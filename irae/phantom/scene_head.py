@@ -40,9 +40,21 @@ def thyroid_state(stage: Stage) -> tuple[float, float, float]:
     return 1.0, 0.0, suv
 
 
+def thyroid_tissue(stage: Stage) -> tuple[Material, float]:
+    """The gland's tissue and its linear size at this visit."""
+    volume, hu, suv = thyroid_state(stage)
+    tissue = stage.material["thyroid"]
+    native = TISSUES["thyroid"].native
+    gain = 0.75 if hu else 1.0  # an ill gland holds less iodine and enhances less
+    tissue = replace(
+        tissue, hu=native + (tissue.hu - native) * gain + hu, suv=suv, texture=tissue.texture * (2 if hu else 1)
+    )
+    return tissue, stage.anatomy.size["thyroid_gland"] * volume ** (1 / 3)
+
+
 def paint_neck(stage: Stage) -> None:
     """Thyroid, larynx, carotids and jugular veins, salivary glands, muscles."""
-    anatomy, material = stage.anatomy, stage.material
+    anatomy = stage.anatomy
     stage.paint(Slab(centre=anatomy.point(0, 22, 268), half=(16, 5, 18), turn_deg=(-12, 0, 0)), "cartilage")
     stage.tube([(0, 16, 262), (0, 14, 285)], 12, "cartilage")
     stage.tube([(0, 18, 200), (0, 17, 240), (0, 14, 262), (0, 10, 300)], (8, 9, 7, 8), "air")
@@ -55,15 +67,8 @@ def paint_neck(stage: Stage) -> None:
         stage.tube([(side * 33, 4, 210), (side * 34, 6, 270), (side * 30, 10, 330)], 6.0, "blood")
         stage.paint(Ellipsoid(centre=anatomy.point(side * 50, 8, 188), semi=(13, 20, 22)), "gland")
         stage.paint(Ellipsoid(centre=anatomy.point(side * 28, 42, 222), semi=(10, 15, 11)), "gland")
-    volume, hu, suv = thyroid_state(stage)
-    tissue = material["thyroid"]
-    gain = 0.75 if hu else 1.0  # an ill gland holds less iodine and enhances less
-    native = TISSUES["thyroid"].native
-    tissue = replace(
-        tissue, hu=native + (tissue.hu - native) * gain + hu, suv=suv, texture=tissue.texture * (2 if hu else 1)
-    )
-    size = anatomy.size["thyroid_gland"] * volume ** (1 / 3)
-    rough = 1.2 if hu else 0.5
+    tissue, size = thyroid_tissue(stage)
+    rough = 1.2 if tissue.texture > 1.0 else 0.5
     for side in (1, -1):
         stage.blob(
             "thyroid_gland",

@@ -40,6 +40,8 @@ def paint_chest(stage: Stage) -> None:
             canvas.channels["hu"][block] += np.where(canvas.labels[block] > 0, gradient, 0) * canvas.share(distance)
     vessel = replace(stage.material["blood"], suv=stage.material["blood"].suv * 0.9)
     for points, radii in anatomy.lung_vessels:
+        if radii.max() < 0.35 * canvas.edge_mm:
+            continue  # a few HU in a voxel
         branch = Tube(points, radii).field(canvas)
         if branch is None:
             continue

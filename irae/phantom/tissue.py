@@ -8,7 +8,7 @@ T1c signal relative to white matter before contrast.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -111,12 +111,19 @@ TISSUES: dict[str, Tissue] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TissueDraw:
-    """How one person differs from the table, kept over visits: scores of HU and SUV, factors on the rest."""
+    """How one person differs from the table, kept over visits: scores of HU and SUV, factors on the rest.
+
+    Domain randomisation adds ``shift_hu`` to the CT numbers, multiplies the enhancement by ``gain`` and changes the
+    size of the texture's grain, ``texture_mm``.
+    """
 
     hu: Mapping[str, float]
     suv: Mapping[str, float]
     texture: Mapping[str, float]
     t1c: Mapping[str, float]
+    shift_hu: Mapping[str, float] = field(default_factory=dict)
+    gain: Mapping[str, float] = field(default_factory=dict)
+    texture_mm: float = 9.0
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, spread: float = 1.0) -> TissueDraw:
@@ -163,7 +170,9 @@ def materials(
         if phase is not Phase.NATIVE:
             row = _ENHANCEMENT.get(name, _ENHANCEMENT_OTHER)
             gain = row[(Phase.ARTERIAL, Phase.PORTAL, Phase.DELAYED).index(phase)] * enhancement
+            gain *= draw.gain.get(name, 1.0)
         hu = tissue.native + gain * (tissue.portal - tissue.native) + tissue.hu_sd * draw.hu[name] + shift
+        hu += draw.shift_hu.get(name, 0.0)
         suv = tissue.suv * float(np.exp(tissue.suv_cov * draw.suv[name])) * factor
         suv *= (suv_visit or {}).get(name, 1.0)
         t1c, texture = tissue.t1c * draw.t1c[name], tissue.texture * draw.texture[name]
