@@ -28,7 +28,6 @@ from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes as standard
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, UID_dictionary
@@ -257,9 +256,10 @@ class Deidentifier:
         where = self.uid(str(source.get("SOPInstanceUID", "")))
         kind = str(source.get("SOPClassUID", ""))
         if kind not in SOP_CLASSES:
+            known = UID_dictionary[kind][0] if kind in UID_dictionary else "an unknown object"
             raise StudyError(
-                "deid_unsupported", f"{UID(kind).name or 'an object without a SOP class'} is not a CT, PET, MR or SEG "
-                "image: what it may hold is not known", where=where,
+                "deid_unsupported", f"{known} is not a CT, PET, MR or SEG image: what it may hold is not known",
+                where=where,
             )
         if str(source.get("BurnedInAnnotation", "NO")).strip().upper() != "NO":
             raise StudyError("deid_burned_in", "the header says that text is burned into the pixels", where=where)
@@ -304,10 +304,11 @@ class Deidentifier:
             StudyError: See ``dataset``; ``deid_unreadable``.
         """
         try:
-            dataset = dcmread(source)
-        except (InvalidDicomError, OSError, EOFError, ValueError) as error:
+            clean = self.dataset(dcmread(source))
+        except StudyError:
+            raise
+        except Exception as error:  # pydicom converts values late and raises anything on damaged ones
             raise StudyError("deid_unreadable", f"a file does not read as DICOM ({type(error).__name__})") from error
-        clean = self.dataset(dataset)
         path = folder / str(clean.PatientID) / str(clean.SeriesInstanceUID) / f"{clean.SOPInstanceUID}.dcm"
         with written_aside(path) as aside:
             clean.save_as(aside, enforce_file_format=True)

@@ -18,6 +18,8 @@ from irae.io.atomic import written_aside
 _VOXEL_LIMIT = 2**32
 _BYTES_LIMIT = 8 * 2**30
 _AFFINES_AGREE_MM = 0.5
+_SPACING_MM = (1e-3, 1e3)  # of a person's image; a damaged affine has 1e33
+_LEAST_UPRIGHT = 0.3  # volume of the voxel over the product of its edges: 1 upright, 0.3 sheared by 70 degrees
 
 
 def read_array(path: Path) -> tuple[NDArray[Any], Geometry]:
@@ -77,6 +79,11 @@ def _geometry(image: Any, shape: tuple[int, int, int], name: str) -> Geometry:
         raise StudyError("nifti_geometry", f"{name} sets neither sform nor qform: left and right are unknown")
     try:
         geometry = Geometry(shape=shape, affine=affine)
+        low, high = min(geometry.spacing_mm), max(geometry.spacing_mm)
+        if not _SPACING_MM[0] <= low <= high <= _SPACING_MM[1]:
+            raise StudyError("nifti_geometry", f"{name}: voxels of {low:.3g} to {high:.3g} mm")
+        if geometry.voxel_volume_ml * 1000.0 < _LEAST_UPRIGHT * float(np.prod(geometry.spacing_mm)):
+            raise StudyError("nifti_geometry", f"{name}: its axes are sheared onto each other")
         if scode and qcode:
             other = Geometry(shape=shape, affine=qform)
             apart = float(np.abs(geometry.corners_mm() - other.corners_mm()).max())

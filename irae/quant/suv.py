@@ -2,88 +2,23 @@
 
 The rules follow the QIBA FDG-PET/CT profile's vendor-neutral pseudo-code (QIBA wiki, "Standardized Uptake Value (SUV)";
 happy and robust paths) and what vendors actually write (cornerstonejs/calculate-suv, MIT: the eight vendor cases of the
-tests). A wrong SUV is worse than none, so nothing is guessed: what does not fit is refused with a reason.
+tests). A wrong SUV is worse than none, so nothing is guessed: what does not fit is refused with a reason. What the
+words mean is taught in ``docs/concepts/suv.md``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 
 from irae.core.errors import StudyError
 from irae.quant.lbm import lean_body_mass_kg
+from irae.quant.suv_header import HALF_LIFE_S, SUV_RULES, PetHeader, SuvRules, Trail
+from irae.quant.suv_times import injection_time, reference_time
 
-# Physical half-lives in seconds (NuDat 3; F-18 as DICOM CID 4020 users write it, 109.77 min).
-HALF_LIFE_S: dict[str, float] = {
-    "F-18": 6586.2,
-    "Ga-68": 4062.6,
-    "C-11": 1221.8,
-    "N-13": 597.9,
-    "O-15": 122.2,
-    "Cu-64": 45724.0,
-    "Rb-82": 76.4,
-    "Zr-89": 282276.0,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuvRules:
-    """What is believed of a header. Limits are design values: far outside anything given to a person."""
-
-    weight_kg: tuple[float, float] = (2.0, 400.0)  # below: pounds, grams or 0; above: grams or a typing error
-    dose_bq: tuple[float, float] = (5e6, 5e9)  # FDG is given as 37 to 1000 MBq; 370 "Bq" is MBq in the wrong unit
-    half_life_tolerance: float = 0.02  # GE writes 6588 s, Siemens 6586.2 s; another nuclide is far off
-    uptake_max: timedelta = timedelta(hours=8)  # EANM FDG guideline v2: 60 +/- 5 min; delayed scans to 3 to 4 h
-    series_before_acquisition_max: timedelta = timedelta(hours=1)  # the series begins with its first bed
-    philips_suv_scale: tuple[float, float] = (1e-9, 1e3)
-
-
-SUV_RULES = SuvRules()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PetHeader:
-    """What a PET header says; None where it says nothing. Times are local to the scanner.
-
-    Attributes:
-        units: (0054,1001) BQML, CNTS, GML, PROPCNTS ...
-        suv_type: (0054,1006) BW, LBM, LBMJANMA, LBMJAMES128, BSA, IBW; only with GML.
-        corrected_image: (0028,0051).
-        decay_correction: (0054,1102) START, ADMIN or NONE.
-        weight_kg, height_cm, sex: Of the patient.
-        series_at: Series date and time.
-        acquired_at: The earliest acquisition date and time of all slices.
-        frame_reference_s, frame_duration_s: Of that earliest slice.
-        ge_scan_at: GE private (0009,100D), the start of the scan.
-        injected_at: Radiopharmaceutical Start DateTime (0018,1078); may carry a UTC offset.
-        injected_time: Radiopharmaceutical Start Time (0018,1072).
-        utc_offset: (0008,0201) Timezone Offset From UTC.
-        dose_bq, half_life_s: (0018,1074) in Bq, (0018,1075) in s.
-        nuclide: A key of HALF_LIFE_S where the radionuclide code says so.
-        philips_suv_scale, philips_activity_scale: Private (7053,1000) and (7053,1009).
-    """
-
-    units: str | None = None
-    suv_type: str | None = None
-    corrected_image: tuple[str, ...] = ()
-    decay_correction: str | None = None
-    weight_kg: float | None = None
-    height_cm: float | None = None
-    sex: str | None = None
-    series_at: datetime | None = None
-    acquired_at: datetime | None = None
-    frame_reference_s: float | None = None
-    frame_duration_s: float | None = None
-    ge_scan_at: datetime | None = None
-    injected_at: datetime | None = None
-    injected_time: time | None = None
-    utc_offset: timedelta | None = None
-    dose_bq: float | None = None
-    half_life_s: float | None = None
-    nuclide: str | None = None
-    philips_suv_scale: float | None = None
-    philips_activity_scale: float | None = None
+__all__ = ["HALF_LIFE_S", "SUV_RULES", "PetHeader", "SuvDecision", "SuvRules", "suv_factor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +29,10 @@ class SuvDecision:
         factor: SUVbw (g/mL) = factor x rescaled value; None where it was refused.
         path: Every step of the decision, in words, in order; on refusal the last one says why.
         code: Empty, or a stable reason code of the refusal.
-        uptake_minutes: From injection to the time the activity was decay-corrected to; None where unknown.
+        uptake_minutes: From injection to the time the activity was decay-corrected to (ADMIN: to the first
+            acquisition); None where unknown.
         repaired: Whether a step had to be inferred (an injection date across midnight, for instance).
+        doubts: Sentences for the reader: nothing refuses the SUV, but this is odd.
     """
 
     factor: float | None
@@ -103,6 +40,7 @@ class SuvDecision:
     code: str = ""
     uptake_minutes: float | None = None
     repaired: bool = False
+    doubts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -128,23 +66,21 @@ def suv_factor(header: PetHeader, rules: SuvRules = SUV_RULES) -> SuvDecision:
     >>> round(decision.factor, 9), decision.uptake_minutes
     (0.000536739, 71.35)
     """
-    path: list[str] = []
-    uptake: list[float] = []
-    repairs: list[str] = []
+    trail = Trail()
+    factor, code = None, ""
     try:
-        factor = _factor(header, rules, path, uptake, repairs)
+        factor = _factor(header, rules, trail)
+        trail.path.append(f"SUVbw = {factor:.6g} x rescaled value")
     except StudyError as refusal:
-        path.append(refusal.text)
-        return SuvDecision(factor=None, path=tuple(path), code=refusal.code, uptake_minutes=next(iter(uptake), None))
-    path.append(f"SUVbw = {factor:.6g} x rescaled value")
+        trail.path.append(refusal.text)
+        code = refusal.code
     return SuvDecision(
-        factor=factor, path=tuple(path), uptake_minutes=next(iter(uptake), None), repaired=bool(repairs)
+        factor=factor, path=tuple(trail.path), code=code, uptake_minutes=trail.uptake_minutes,
+        repaired=trail.repaired and factor is not None, doubts=tuple(trail.doubts),
     )
 
 
-def _factor(
-    header: PetHeader, rules: SuvRules, path: list[str], uptake: list[float], repairs: list[str]
-) -> float:
+def _factor(header: PetHeader, rules: SuvRules, trail: Trail) -> float:
     if not header.units:
         raise StudyError("suv_units_missing", "units are missing (0054,1001): the values could be anything")
     if "ATTN" not in header.corrected_image:
@@ -152,80 +88,154 @@ def _factor(
             "pet_not_attenuation_corrected",
             f"corrected image {list(header.corrected_image)} lacks ATTN: not attenuation-corrected, no SUV",
         )
-    by_units = {"BQML": _from_activity, "GML": _from_suv, "CNTS": _from_counts}
-    if header.units not in by_units:
+    if header.units not in _BY_UNITS:
         raise StudyError(
             "suv_units_unsupported", f"units {header.units} are not an activity concentration or an SUV in g/mL"
         )
-    return by_units[header.units](header, rules, path, uptake, repairs)
+    return _BY_UNITS[header.units](header, rules, trail)
 
 
-def _from_suv(
-    header: PetHeader, rules: SuvRules, path: list[str], uptake: list[float], repairs: list[str]
-) -> float:
+def _from_suv(header: PetHeader, rules: SuvRules, trail: Trail) -> float:
     kind = header.suv_type or "BW"
     said = f"SUV type {kind}" if header.suv_type else "no SUV type, which means body weight (DICOM PS3.3 C.8.9.1)"
-    path.append(f"units GML, {said}: already an SUV, not scaled again")
+    trail.path.append(f"units GML, {said}: already an SUV, not scaled again")
     if kind == "BW":
         return 1.0
     formula = {"LBMJANMA": "janmahasatian", "LBMJAMES128": "james128"}.get(kind)
     if formula is None:
         raise StudyError("suv_type_unsupported", f"SUV type {kind} cannot be turned into SUVbw without guessing")
-    weight = _weight(header, rules)
+    weight = _weight(header, rules, trail)
     if header.sex not in ("M", "F") or not header.height_cm:
         raise StudyError("suv_type_unsupported", f"SUV type {kind}: sex and height are needed to get back to SUVbw")
-    lean = lean_body_mass_kg(header.sex, weight, header.height_cm, formula)
-    path.append(f"lean body mass ({formula}) {lean:.1f} kg of {weight:g} kg: SUVbw = SUL x weight / lean mass")
+    try:
+        lean = lean_body_mass_kg(header.sex, weight, header.height_cm, formula)
+    except ValueError as error:
+        raise StudyError("suv_type_unsupported", f"SUV type {kind}: {error}") from error
+    trail.path.append(f"lean body mass ({formula}) {lean:.1f} kg of {weight:g} kg: SUVbw = SUL x weight / lean mass")
     return weight / lean
 
 
-def _from_counts(
-    header: PetHeader, rules: SuvRules, path: list[str], uptake: list[float], repairs: list[str]
-) -> float:
+def _from_counts(header: PetHeader, rules: SuvRules, trail: Trail) -> float:
     low, high = rules.philips_suv_scale
-    scale = header.philips_suv_scale
+    scale, activity = header.philips_suv_scale, header.philips_activity_scale
     if scale is not None and math.isfinite(scale) and low < scale < high:
-        path.append(f"units CNTS with the Philips SUV scale factor (7053,1000) = {scale:g}: SUVbw by the scanner")
+        trail.path.append(f"units CNTS with the Philips SUV scale factor (7053,1000) = {scale:g}: SUVbw by the scanner")
+        _philips_agrees(scale, header, rules, trail)
         return scale
-    activity = header.philips_activity_scale
     if activity is not None and math.isfinite(activity) and activity > 0:
-        path.append(f"units CNTS with the Philips activity scale factor (7053,1009) = {activity:g} Bq/mL per count")
-        return activity * _from_activity(header, rules, path, uptake, repairs)
+        trail.path.append(f"units CNTS with the Philips activity scale factor (7053,1009) = {activity:g} Bq/mL a count")
+        return activity * _from_activity(header, rules, trail)
     raise StudyError(
         "suv_counts_without_factor", "units CNTS without a Philips scale factor (7053,1000) or (7053,1009)"
     )
 
 
-def _from_activity(
-    header: PetHeader, rules: SuvRules, path: list[str], uptake: list[float], repairs: list[str]
-) -> float:
-    weight = _weight(header, rules)
-    dose = _dose(header, rules)
-    path.append(f"activity in Bq/mL, weight {weight:g} kg, injected {dose / 1e6:.1f} MBq")
-    if "DECY" not in header.corrected_image and header.decay_correction != "ADMIN":
-        raise StudyError("suv_not_decay_corrected", f"corrected image {list(header.corrected_image)} lacks DECY")
-    if header.decay_correction == "ADMIN":
-        path.append("decay-corrected to the injection (ADMIN): no further decay")
-        return 1000.0 * weight / dose
-    if header.decay_correction != "START":
+def _philips_agrees(scale: float, header: PetHeader, rules: SuvRules, trail: Trail) -> None:
+    """A second opinion on the scanner's SUV factor, where the header has what it takes."""
+    own = Trail()
+    try:
+        activity = header.philips_activity_scale
+        if not activity or not math.isfinite(activity) or activity <= 0:
+            return
+        expected = activity * _from_activity(header, rules, own)
+    except StudyError as refusal:
+        trail.path.append(f"not compared with dose and weight: {refusal.text}")
+        return
+    trail.uptake_minutes = own.uptake_minutes
+    ratio = scale / expected
+    if not 1.0 / rules.philips_contradicts < ratio < rules.philips_contradicts:
         raise StudyError(
-            "suv_not_decay_corrected",
-            f"decay correction is {header.decay_correction or 'missing'}; START or ADMIN is needed",
+            "suv_header_contradicts",
+            f"the scanner's SUV factor {scale:g} is {ratio:.3g} times {expected:.4g}, which follows from dose, weight "
+            "and times",
         )
+    if abs(ratio - 1.0) > rules.philips_agrees:
+        trail.doubts.append(
+            f"The scanner's own SUV factor is {ratio:.2f} times the one that follows from dose, weight and times."
+        )
+    trail.path.append(f"{ratio:.3f} times what follows from dose, weight and times")
+
+
+def _from_activity(header: PetHeader, rules: SuvRules, trail: Trail) -> float:
+    weight = _weight(header, rules, trail)
+    dose = _dose(header, rules)
+    trail.path.append(f"activity in Bq/mL, weight {weight:g} kg, injected {dose / 1e6:.1f} MBq")
+    _check_decay_corrected(header)
+    if header.decay_correction == "ADMIN":
+        trail.path.append("decay-corrected to the injection (ADMIN): no further decay")
+        _uptake_of_admin(header, rules, trail)
+        return 1000.0 * weight / dose
     half_life = _half_life(header, rules)
-    reference = _reference_time(header, rules, path)
-    injected = _injection_time(header, reference, rules, path, repairs)
+    reference = reference_time(header, rules, trail)
+    acquired = header.acquired_at if header.decay_corrected_to is not None else None
+    injected = injection_time(header, acquired or reference, rules, trail)
+    _note_uptake((acquired or reference) - injected, rules, trail)
+    if reference < injected - rules.clocks_agree:
+        raise StudyError(
+            "suv_time_contradiction",
+            f"decay-corrected to {reference:%H:%M:%S}, before the injection {injected:%H:%M:%S}",
+        )
     elapsed = (reference - injected).total_seconds()
-    uptake.append(round(elapsed / 60.0, 4))
     remaining = dose * math.exp2(-elapsed / half_life)
-    path.append(
+    trail.path.append(
         f"injected {injected:%H:%M:%S}, {elapsed / 60:.1f} min earlier; half-life {half_life:g} s leaves "
         f"{remaining / 1e6:.1f} MBq"
     )
     return 1000.0 * weight / remaining
 
 
-def _weight(header: PetHeader, rules: SuvRules) -> float:
+def _check_decay_corrected(header: PetHeader) -> None:
+    """Only START and ADMIN, and only where Corrected Image agrees.
+
+    QIBA's pseudo-code goes on for START alone; ADMIN is the same with no time in between. NONE is refused although
+    each frame could be corrected by its own time: slices where two beds overlap are mixed from scans minutes apart,
+    and no attribute says how much of each.
+    """
+    said, flags = header.decay_correction, list(header.corrected_image)
+    if said == "NONE":
+        also = "; yet corrected image says DECY" if "DECY" in flags else ""
+        raise StudyError(
+            "suv_not_decay_corrected",
+            f"decay correction is NONE: slices of different beds, and mixtures of two, are minutes apart{also}",
+        )
+    if said not in ("START", "ADMIN"):
+        raise StudyError(
+            "suv_not_decay_corrected", f"decay correction is {said or 'missing'}; START or ADMIN is needed"
+        )
+    if "DECY" not in flags:
+        raise StudyError(
+            "suv_not_decay_corrected", f"decay correction is {said}, but corrected image {flags} lacks DECY"
+        )
+
+
+def _uptake_of_admin(header: PetHeader, rules: SuvRules, trail: Trail) -> None:
+    """The uptake time where it can be had: the SUV does not depend on it, the reading of it does."""
+    if header.acquired_at is None:
+        return
+    own = Trail()
+    try:
+        injected = injection_time(header, header.acquired_at, rules, own)
+        _note_uptake(header.acquired_at - injected, rules, own)
+    except StudyError as refusal:
+        trail.path.append(f"uptake time unknown: {refusal.text}")
+        return
+    trail.uptake_minutes = own.uptake_minutes
+    trail.doubts += own.doubts
+
+
+def _note_uptake(uptake: timedelta, rules: SuvRules, trail: Trail) -> None:
+    minutes = uptake.total_seconds() / 60.0
+    trail.uptake_minutes = round(minutes, 4)
+    if uptake < rules.uptake_min:
+        raise StudyError(
+            "suv_uptake_absurd", f"{minutes:.1f} min from injection to scan: the time of the scan was written for both"
+        )
+    least, most = rules.usual_uptake
+    if not least <= uptake <= most:
+        trail.doubts.append(f"The scan began {minutes:.0f} min after the injection: SUV of other exams do not compare.")
+
+
+def _weight(header: PetHeader, rules: SuvRules, trail: Trail) -> float:
     weight = header.weight_kg
     if weight is None or not math.isfinite(weight) or weight <= 0:
         raise StudyError("suv_weight_missing", f"patient weight is {'missing' if weight is None else weight}")
@@ -233,6 +243,14 @@ def _weight(header: PetHeader, rules: SuvRules) -> float:
     if not low <= weight <= high:
         hint = "; it looks like grams" if weight > 1000 else ""
         raise StudyError("suv_weight_absurd", f"patient weight {weight:g} kg is outside {low:g} to {high:g} kg{hint}")
+    if header.height_cm:
+        index = weight / (header.height_cm / 100.0) ** 2
+        said = f"weight {weight:g} kg at height {header.height_cm:.0f} cm"
+        if not rules.body_mass_index[0] <= index <= rules.body_mass_index[1]:
+            raise StudyError("suv_weight_absurd", f"{said}: body mass index {index:.1f} kg/m2, one of them is wrong")
+        if not rules.usual_body_mass_index[0] <= index <= rules.usual_body_mass_index[1]:
+            pounds = " (pounds?)" if index > rules.usual_body_mass_index[1] else ""
+            trail.doubts.append(f"The header says {said}, body mass index {index:.0f}{pounds}: SUV depends on it.")
     return weight
 
 
@@ -242,7 +260,7 @@ def _dose(header: PetHeader, rules: SuvRules) -> float:
         raise StudyError("suv_dose_missing", f"radionuclide total dose is {'missing' if dose is None else dose}")
     low, high = rules.dose_bq
     if not low <= dose <= high:
-        hint = "; it looks like MBq" if dose < 1e5 else ""
+        hint = "; it looks like MBq" if dose < 5e3 else "; it looks like kBq" if dose < low else ""
         raise StudyError(
             "suv_dose_absurd", f"injected dose {dose:g} Bq is outside {low / 1e6:g} to {high / 1e6:g} MBq{hint}"
         )
@@ -265,87 +283,6 @@ def _half_life(header: PetHeader, rules: SuvRules) -> float:
     return half_life
 
 
-def _reference_time(header: PetHeader, rules: SuvRules, path: list[str]) -> datetime:
-    """The time that START decay correction refers to."""
-    series, acquired = header.series_at, header.acquired_at
-    if acquired is None:
-        raise StudyError("suv_time_missing", "acquisition date and time are missing: the decay time is unknown")
-    if series is not None and series <= acquired:
-        if acquired - series > rules.series_before_acquisition_max:
-            raise StudyError(
-                "suv_time_contradiction",
-                f"series time {series:%Y-%m-%d %H:%M:%S} is {acquired - series} before the first acquisition",
-            )
-        path.append(f"decay-corrected to the series time {series:%H:%M:%S} (not after the first acquisition)")
-        return series
-    why = "is missing" if series is None else f"{series:%Y-%m-%d %H:%M:%S} is after the first acquisition"
-    scan = header.ge_scan_at
-    if scan is not None and scan <= acquired and acquired - scan <= rules.series_before_acquisition_max:
-        path.append(f"series time {why} (reprocessed): GE private scan start {scan:%H:%M:%S} (0009,100D)")
-        return scan
-    frame, duration = header.frame_reference_s, header.frame_duration_s
-    if frame and duration and header.half_life_s and frame > 0 and duration > 0:
-        reference = acquired + timedelta(seconds=_mean_count_time(duration, header.half_life_s) - frame)
-        path.append(
-            f"series time {why} (reprocessed): {reference:%H:%M:%S} by frame reference time {frame:.1f} s of the "
-            f"frame acquired {acquired:%H:%M:%S}"
-        )
-        return reference
-    path.append(f"series time {why} (reprocessed): first acquisition {acquired:%H:%M:%S}")
-    return acquired
-
-
-def _mean_count_time(duration_s: float, half_life_s: float) -> float:
-    """When in a frame the decaying count rate equals its mean (QIBA pseudo-code)."""
-    decay = math.log(2.0) / half_life_s
-    lost = decay * duration_s
-    return math.log(lost / -math.expm1(-lost)) / decay
-
-
-def _injection_time(
-    header: PetHeader, reference: datetime, rules: SuvRules, path: list[str], repairs: list[str]
-) -> datetime:
-    if header.injected_at is not None:
-        injected = _local(header.injected_at, header)
-    elif header.injected_time is not None:
-        injected = datetime.combine(reference.date(), header.injected_time)
-        if injected > reference:
-            yesterday = injected - timedelta(days=1)
-            if reference - yesterday > rules.uptake_max:
-                raise StudyError(
-                    "suv_injection_after_scan",
-                    f"injection {injected:%H:%M:%S} is after the scan {reference:%H:%M:%S} and no date is given",
-                )
-            path.append("injection time without a date is later in the day than the scan: across midnight")
-            repairs.append("midnight")
-            injected = yesterday
-    else:
-        raise StudyError("suv_injection_time_missing", "the time of injection is missing (0018,1072) and (0018,1078)")
-    if injected > reference:
-        raise StudyError(
-            "suv_injection_after_scan",
-            f"injection {injected:%Y-%m-%d %H:%M:%S} is after the scan {reference:%Y-%m-%d %H:%M:%S}",
-        )
-    if reference - injected > rules.uptake_max:
-        raise StudyError(
-            "suv_uptake_absurd",
-            f"{(reference - injected).total_seconds() / 3600:.1f} h from injection to scan; at most "
-            f"{rules.uptake_max.total_seconds() / 3600:g} h is believed",
-        )
-    return injected
-
-
-def _local(injected: datetime, header: PetHeader) -> datetime:
-    """The injection on the scanner's clock."""
-    if injected.tzinfo is None:
-        return injected
-    local = injected.replace(tzinfo=None)
-    if header.utc_offset is not None:
-        offset = injected.utcoffset() or timedelta()
-        return local - offset + header.utc_offset
-    if header.injected_time is not None and header.injected_time == local.time():
-        return local
-    raise StudyError(
-        "suv_time_zone_unknown",
-        f"injection {injected.isoformat()} has a UTC offset, the scan times have none (0008,0201)",
-    )
+_BY_UNITS: dict[str, Callable[[PetHeader, SuvRules, Trail], float]] = {
+    "BQML": _from_activity, "GML": _from_suv, "CNTS": _from_counts,
+}

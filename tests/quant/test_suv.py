@@ -8,8 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from irae.quant.suv import PetHeader, suv_factor
+from irae.io.archive import REASONS
+from irae.quant.suv import HALF_LIFE_S, SUV_RULES, PetHeader, suv_factor
 
 DAY = "2020-12-17"
 
@@ -89,7 +92,7 @@ ACCEPTED = {
         {"series_at": at("18:00:00"), "ge_scan_at": at("10:00:00") - timedelta(days=23)}, EXPECTED),
     "no series time": ({"series_at": None}, EXPECTED),
     "across midnight, with date": (
-        {"series_at": at("00:30:00"), "acquired_at": at("00:30:00"),
+        {"series_at": at("00:30:00"), "acquired_at": at("00:30:00"), "injected_time": None,
          "injected_at": at("23:30:00") - timedelta(days=1)}, EXPECTED),
     "across midnight, time only": (
         {"series_at": at("00:30:00"), "acquired_at": at("00:30:00"), "injected_time": time(23, 30)}, EXPECTED),
@@ -97,6 +100,20 @@ ACCEPTED = {
         {"injected_at": at("08:00:00").replace(tzinfo=UTC), "utc_offset": timedelta(hours=1)}, EXPECTED),
     "injection with offset, clock time agrees": (
         {"injected_at": at("09:00:00").replace(tzinfo=timezone(timedelta(hours=2)))}, EXPECTED),
+    "corrected to the injection, as a multi-frame header states it": (
+        {"decay_corrected_to": at("09:00:00"), "series_at": at("10:00:00")}, 1000 * 70.0 / 370e6),
+    "corrected to the scan, as a multi-frame header states it, reprocessed": (
+        {"decay_corrected_to": at("10:00:00"), "series_at": at("18:00:00")}, EXPECTED),
+    "stated in UTC, scanner at +0100": (
+        {"decay_corrected_to": at("09:00:00").replace(tzinfo=UTC), "utc_offset": timedelta(hours=1)}, EXPECTED),
+    "corrected to the injection, dates shifted apart by others": (
+        {"decay_correction": "ADMIN", "injected_at": datetime(1999, 1, 1, 9)}, 1000 * 70.0 / 370e6),
+    "both ways of writing the injection, seconds apart": (
+        {"injected_at": at("09:00:00"), "injected_time": time(9, 0, 42)}, EXPECTED),
+    "Philips counts, the scanner's factor agrees": (
+        {"units": "CNTS", "philips_suv_scale": 2.5 * EXPECTED, "philips_activity_scale": 2.5}, 2.5 * EXPECTED),
+    "Philips counts, the scanner's factor without dose": (
+        {"units": "CNTS", "philips_suv_scale": 5e-4, "philips_activity_scale": 2.5, "dose_bq": None}, 5e-4),
     "half-life as GE writes it": ({"half_life_s": 6588.0}, 1000 * 70.0 / (370e6 * 2 ** (-3600 / 6588.0))),
 }
 
@@ -116,6 +133,10 @@ REFUSED = {
         {"units": "GML", "corrected_image": ()}, "pet_not_attenuation_corrected"),
     "not decay-corrected by its flags": ({"corrected_image": ("ATTN",)}, "suv_not_decay_corrected"),
     "decay correction NONE": ({"decay_correction": "NONE"}, "suv_not_decay_corrected"),
+    "decay correction NONE, flags agree": (
+        {"decay_correction": "NONE", "corrected_image": ("ATTN",)}, "suv_not_decay_corrected"),
+    "decay correction ADMIN, flags disagree": (
+        {"decay_correction": "ADMIN", "corrected_image": ("ATTN",)}, "suv_not_decay_corrected"),
     "decay correction missing": ({"decay_correction": None}, "suv_not_decay_corrected"),
     "counts without factor": ({"units": "CNTS"}, "suv_counts_without_factor"),
     "counts with a zero factor": ({"units": "CNTS", "philips_suv_scale": 0.0}, "suv_counts_without_factor"),
@@ -127,18 +148,38 @@ REFUSED = {
     "weight nan": ({"weight_kg": float("nan")}, "suv_weight_missing"),
     "weight in grams": ({"weight_kg": 70000.0}, "suv_weight_absurd"),
     "weight 1 kg": ({"weight_kg": 1.0}, "suv_weight_absurd"),
+    "weight 999": ({"weight_kg": 999.0}, "suv_weight_absurd"),
+    "weight negative": ({"weight_kg": -70.0}, "suv_weight_missing"),
+    "weight a tenth": ({"weight_kg": 7.0}, "suv_weight_absurd"),
+    "weight 380 kg at 1.55 m": ({"weight_kg": 380.0, "height_cm": 155.0}, "suv_weight_absurd"),
+    "SUL of a build the formula gives nothing for": (
+        {"units": "GML", "suv_type": "LBMJAMES128", "weight_kg": 300.0, "height_cm": 170.0}, "suv_type_unsupported"),
     "dose missing": ({"dose_bq": None}, "suv_dose_missing"),
     "dose zero": ({"dose_bq": 0.0}, "suv_dose_missing"),
     "dose in MBq": ({"dose_bq": 370.0}, "suv_dose_absurd"),
+    "dose in kBq": ({"dose_bq": 370e3}, "suv_dose_absurd"),
+    "dose in mCi": ({"dose_bq": 10.0}, "suv_dose_absurd"),
+    "dose nan": ({"dose_bq": float("nan")}, "suv_dose_missing"),
     "dose a thousand times": ({"dose_bq": 370e9}, "suv_dose_absurd"),
     "half-life missing": ({"half_life_s": None}, "suv_half_life_missing"),
     "half-life in minutes": ({"half_life_s": 109.77}, "suv_half_life_absurd"),
+    "half-life zero": ({"half_life_s": 0.0}, "suv_half_life_missing"),
     "half-life of carbon with a fluorine tracer": ({"half_life_s": 1221.8}, "suv_half_life_absurd"),
     "acquisition time missing": ({"acquired_at": None}, "suv_time_missing"),
     "series begins long before its first bed": ({"acquired_at": at("11:30:00")}, "suv_time_contradiction"),
     "injection time missing": ({"injected_time": None}, "suv_injection_time_missing"),
     "injection after the scan, with date": ({"injected_at": at("10:30:00")}, "suv_injection_after_scan"),
     "injection after the scan, time only": ({"injected_time": time(10, 30)}, "suv_injection_after_scan"),
+    "injection when the scan began": ({"injected_time": time(10, 0)}, "suv_uptake_absurd"),
+    "injection at 00:00:00, which stands for unknown": ({"injected_time": time(0, 0)}, "suv_uptake_absurd"),
+    "two injection times an hour apart": (
+        {"injected_at": at("08:00:00"), "injected_time": time(9, 0)}, "suv_time_contradiction"),
+    "corrected to a time of another day": (
+        {"decay_corrected_to": at("10:00:00") - timedelta(days=1)}, "suv_time_contradiction"),
+    "corrected to a time before the injection": ({"decay_corrected_to": at("08:30:00")}, "suv_time_contradiction"),
+    "the scanner's factor a thousand times off": (
+        {"units": "CNTS", "philips_suv_scale": 1000 * EXPECTED, "philips_activity_scale": 1.0},
+        "suv_header_contradicts"),
     "injection a day early": ({"injected_at": at("09:00:00") - timedelta(days=1)}, "suv_uptake_absurd"),
     "dates shifted by de-identification": ({"injected_at": datetime(1999, 1, 1, 9)}, "suv_uptake_absurd"),
     "offset that nothing explains": (
@@ -167,3 +208,107 @@ def test_law_more_weight_or_less_dose_is_more_suv():
     assert suv_factor(replace(CLEAN, dose_bq=185e6)).factor == pytest.approx(2 * base)
     later = replace(CLEAN, series_at=at("10:00:00") + timedelta(seconds=6586.2), acquired_at=at("12:00:00"))
     assert suv_factor(later).factor == pytest.approx(2 * base)
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"weight_kg": 154.0, "height_cm": 165.0}, "pounds"),
+    ({"injected_time": time(9, 45)}, "15 min"),
+    ({"injected_time": time(5, 30)}, "270 min"),
+    ({"decay_correction": "ADMIN", "injected_time": time(9, 45)}, "15 min"),
+    ({"units": "CNTS", "philips_suv_scale": 1.3 * EXPECTED, "philips_activity_scale": 1.0}, "1.30 times"),
+])
+def test_what_is_odd_and_not_refused_is_said(changes, words):
+    decision = suv_factor(replace(CLEAN, **changes))
+    assert decision.factor is not None
+    assert len(decision.doubts) == 1
+    assert words in decision.doubts[0]
+    assert not suv_factor(CLEAN).doubts
+
+
+# --- laws
+
+WEIGHTS, DOSES = st.floats(40.0, 160.0), st.floats(4e7, 1e9)
+UPTAKES = st.floats(60.0, 6 * 3600.0)
+BEGINS = st.datetimes(datetime(1950, 1, 2), datetime(2090, 1, 1))
+
+
+def exam(weight: float, dose: float, uptake_s: float, begins: datetime, **changes) -> PetHeader:
+    return bqml(
+        weight_kg=weight, height_cm=170.0, dose_bq=dose, series_at=begins, acquired_at=begins + timedelta(seconds=2),
+        injected_at=begins - timedelta(seconds=uptake_s), **changes)
+
+
+@given(WEIGHTS, DOSES, UPTAKES, BEGINS)
+def test_law_the_whole_body_has_suv_one(weight, dose, uptake_s, begins):
+    """All of the injected activity, decayed, spread evenly over a body of 1 g/mL, is SUV 1 everywhere."""
+    concentration = dose * 2 ** (-uptake_s / 6586.2) / (1000.0 * weight)
+    assert suv_factor(exam(weight, dose, uptake_s, begins)).factor * concentration == pytest.approx(1.0, rel=1e-6)
+
+
+@given(WEIGHTS, DOSES, UPTAKES, BEGINS)
+def test_law_start_and_admin_of_one_scan_agree(weight, dose, uptake_s, begins):
+    at_start = 5000.0
+    at_injection = at_start * 2 ** (uptake_s / 6586.2)
+    start = suv_factor(exam(weight, dose, uptake_s, begins)).factor
+    admin = suv_factor(exam(weight, dose, uptake_s, begins, decay_correction="ADMIN")).factor
+    assert start * at_start == pytest.approx(admin * at_injection, rel=1e-6)
+
+
+@given(UPTAKES, BEGINS, st.integers(-36500, 36500), st.integers(-12, 14))
+def test_law_neither_the_date_nor_the_time_zone_matters(uptake_s, begins, days, hours):
+    base = suv_factor(exam(70.0, 3e8, uptake_s, begins))
+    zone = timezone(timedelta(hours=hours))
+    moved = exam(70.0, 3e8, uptake_s, datetime(2000, 1, 1) + timedelta(days=days % 3650), utc_offset=timedelta(hours=3))
+    abroad = (moved.injected_at - timedelta(hours=3)).replace(tzinfo=UTC).astimezone(zone)
+    assert suv_factor(moved).factor == pytest.approx(base.factor, rel=1e-9)
+    assert suv_factor(replace(moved, injected_at=abroad)).factor == pytest.approx(base.factor, rel=1e-9)
+
+
+NUMBERS = st.one_of(st.none(), st.floats(), st.floats(1e-3, 1e10), st.sampled_from([0.0, 70.0, 370.0, 370e6, 6586.2]))
+MOMENTS = st.one_of(
+    st.none(), st.datetimes(), st.datetimes(at("08:00:00"), at("12:00:00")),
+    st.datetimes(at("08:00:00"), at("12:00:00"), timezones=st.just(UTC)))
+LOCAL = st.one_of(st.none(), st.datetimes(at("08:00:00"), at("12:00:00")))
+ANY_HEADER = st.builds(
+    PetHeader,
+    units=st.sampled_from([None, "BQML", "GML", "CNTS", "PROPCNTS", "BQML ", "CM2ML", "\0"]),
+    suv_type=st.sampled_from([None, "BW", "LBM", "LBMJANMA", "LBMJAMES128", "BSA", "IBW", "?"]),
+    corrected_image=st.sampled_from([("ATTN", "DECY"), ("ATTN",), ("DECY",), ()]),
+    decay_correction=st.sampled_from([None, "START", "ADMIN", "NONE", "start"]),
+    weight_kg=NUMBERS, height_cm=st.one_of(st.none(), st.floats(30.0, 260.0)),
+    sex=st.sampled_from([None, "M", "F", "O"]), series_at=LOCAL, acquired_at=LOCAL, frame_reference_s=NUMBERS,
+    frame_duration_s=NUMBERS, decay_corrected_to=MOMENTS, ge_scan_at=LOCAL, injected_at=MOMENTS,
+    injected_time=st.one_of(st.none(), st.times()), utc_offset=st.one_of(st.none(), st.just(timedelta(hours=1))),
+    dose_bq=NUMBERS, half_life_s=NUMBERS, nuclide=st.sampled_from([None, "F-18", "C-11"]),
+    philips_suv_scale=NUMBERS, philips_activity_scale=st.one_of(st.none(), st.floats(1e-3, 1e4)),
+)
+
+
+@given(ANY_HEADER)
+def test_law_any_header_gives_a_believable_factor_or_a_reason(header):
+    decision = suv_factor(header)
+    assert decision.text
+    if decision.factor is None:
+        assert decision.code in REASONS
+        return
+    assert decision.code == ""
+    if header.units == "BQML":
+        at_once = 1000.0 * header.weight_kg / header.dose_bq
+        longest = SUV_RULES.uptake_max.total_seconds() + 3600.0
+        assert at_once * 0.99 <= decision.factor <= at_once * 2 ** (longest / min(HALF_LIFE_S.values()))
+    else:
+        assert 0.0 < decision.factor < 1e16
+
+
+NEEDED = {
+    "units": "BQML", "corrected_image": ("ATTN", "DECY"), "decay_correction": "START", "weight_kg": 70.0,
+    "dose_bq": 370e6, "half_life_s": 6586.2, "acquired_at": at("10:00:00"), "injected_time": time(9, 0),
+}
+
+
+@pytest.mark.parametrize("word", NEEDED)
+def test_law_nothing_that_is_needed_has_a_default(word):
+    complete = PetHeader(**NEEDED)
+    assert suv_factor(complete).factor == pytest.approx(EXPECTED)
+    spoiled = replace(complete, **{word: () if word == "corrected_image" else None})
+    assert suv_factor(spoiled).factor is None

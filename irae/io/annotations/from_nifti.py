@@ -108,5 +108,5 @@ def _names_beside(path: Path) -> dict[str, int] | None:
         if all(str(key).isdigit() for key in table):
             return {str(name): int(value) for value, name in table.items()}
         return {str(name): int(value) for name, value in table.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, OverflowError) as error:
         raise StudyError("annotation_names", f"{path.name} is not a table of names and labels") from error

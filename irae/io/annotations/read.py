@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from irae.core.errors import StudyError
 from irae.core.geometry import Geometry
@@ -16,6 +17,7 @@ from irae.io.annotations.from_seg import read_seg
 from irae.io.annotations.value import AnnotationRules, AnnotationsRead
 
 RULES = AnnotationRules()
+_READERS = {"SEG": read_seg, "RTSTRUCT": read_rtstruct}
 
 
 def read_annotations(
@@ -37,13 +39,20 @@ def read_annotations(
     if path.name.lower().endswith((".nii", ".nii.gz")):
         return read_label_nifti(path, onto, names=names, rules=rules)
     try:
-        dataset = dcmread(path)
-    except (InvalidDicomError, OSError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote values, and these may hold names
+            return _read_dicom(path, onto, rules)
+    except StudyError:
+        raise
+    except Exception as error:  # pydicom converts values late and raises anything on damaged ones
         reason = f"{path.name} does not read as DICOM ({type(error).__name__})"
         raise StudyError("annotation_unreadable", reason) from error
+
+
+def _read_dicom(path: Path, onto: Geometry, rules: AnnotationRules) -> AnnotationsRead:
+    dataset = dcmread(path)
     modality = str(dataset.get("Modality", ""))
-    if modality == "SEG":
-        return read_seg(dataset, onto, rules=rules)
-    if modality == "RTSTRUCT":
-        return read_rtstruct(dataset, onto, rules=rules)
-    raise StudyError("annotation_unreadable", f"{path.name} is {modality or 'of no modality'}, not SEG or RTSTRUCT")
+    if modality not in _READERS:
+        named = modality if re.fullmatch(r"[A-Z]{2,16}", modality) else "of no known modality"
+        raise StudyError("annotation_unreadable", f"{path.name} is {named}, not SEG or RTSTRUCT")
+    return _READERS[modality](dataset, onto, rules=rules)

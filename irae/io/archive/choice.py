@@ -199,8 +199,7 @@ def _pet(plan: SeriesPlan, headers: Sequence[Header]) -> SeriesPlan:
         return plan.decided(
             Outcome.QUARANTINED, "suv_header_contradicts", f"{word} differs between slices or is not a value"
         )
-    drug = radiopharmaceutical(first)
-    fdg, name = tracer(drug)
+    fdg, name = tracer(radiopharmaceutical(first))
     if fdg is False:
         return plan.decided(Outcome.IGNORED, "tracer_not_fdg", f"the tracer is {name}; the rules here are for FDG")
     decision = suv_factor(pet_header(headers))
@@ -221,6 +220,7 @@ def _with_suv(plan: SeriesPlan, decision: SuvDecision, fdg: bool | None, name: s
     notices = list(plan.notices)
     if fdg is None:
         notices.append(Notice("tracer_unknown", "The PET header does not name its tracer; it is read as FDG."))
+    notices += [Notice("suv_doubtful", doubt) for doubt in decision.doubts]
     outcome, code, text = plan.outcome, plan.code, plan.text
     if decision.repaired and outcome is Outcome.USED:
         outcome, code, text = Outcome.REPAIRED, "suv_repaired", "; ".join(decision.path)

@@ -34,6 +34,7 @@ _GROUPS = (
     ("CTReconstructionSequence", "ConvolutionKernel", "ConvolutionKernel"),
     ("FrameAnatomySequence", "FrameLaterality", "FrameLaterality"),
 )
+_SEVERAL = frozenset({"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"})
 _TEXTS = frozenset({"RescaleType", "StackID", "AcquisitionDateTime", "ConvolutionKernel", "FrameLaterality"})
 
 
@@ -107,6 +108,8 @@ def _take(groups: Any, values: dict[str, Any]) -> None:
         if keyword in _TEXTS:
             values[keyword] = str(value) if isinstance(value, str) else tuple(map(str, value))
         elif hasattr(value, "__iter__"):
+            if keyword not in _SEVERAL:
+                raise ValueError(f"{keyword} is one number")
             values[keyword] = tuple(_finite(float(v)) for v in value)
         else:
             values[keyword] = _finite(float(value))

@@ -49,6 +49,7 @@ _WANTED: dict[int, tuple[str, str, int]] = {
     0x00080070: ("Manufacturer", "LO", _TEXT),
     0x00080201: ("TimezoneOffsetFromUTC", "SH", _TEXT),
     0x0008103E: ("SeriesDescription", "LO", _TEXT),
+    0x00090010: ("GEPrivateCreator", "LO", _TEXT),
     0x0009100D: ("GEScanDateTime", "DT", _TEXT),
     0x00100020: ("PatientID", "LO", _TEXT),
     0x00100021: ("IssuerOfPatientID", "LO", _TEXT),
@@ -72,6 +73,7 @@ _WANTED: dict[int, tuple[str, str, int]] = {
     0x00181210: ("ConvolutionKernel", "SH", _TEXTS),
     0x00181242: ("ActualFrameDuration", "IS", _NUMBER),
     0x00185100: ("PatientPosition", "CS", _TEXT),
+    0x00189701: ("DecayCorrectionDateTime", "DT", _TEXT),
     0x0020000D: ("StudyInstanceUID", "UI", _TEXT),
     0x0020000E: ("SeriesInstanceUID", "UI", _TEXT),
     0x00200011: ("SeriesNumber", "IS", _INT),
@@ -106,6 +108,7 @@ _WANTED: dict[int, tuple[str, str, int]] = {
     0x00541006: ("SUVType", "CS", _TEXT),
     0x00541102: ("DecayCorrection", "CS", _TEXT),
     0x00541300: ("FrameReferenceTime", "DS", _NUMBER),
+    0x70530010: ("PhilipsPrivateCreator", "LO", _TEXT),
     0x70531000: ("PhilipsSUVScaleFactor", "DS", _NUMBER),
     0x70531009: ("PhilipsActivityScaleFactor", "DS", _NUMBER),
 }
@@ -448,7 +451,8 @@ def _by_pydicom_loudly(file: FoundFile) -> Header:
         raise StudyError("not_dicom", f"{file.name} begins like DICOM but holds no image or report")
     syntax = str(getattr(dataset.file_meta, "TransferSyntaxUID", "") or "")
     if not syntax:
-        syntax = IMPLICIT_LE if dataset.original_encoding[0] else EXPLICIT_LE
+        implicit, little = dataset.original_encoding
+        syntax = EXPLICIT_BE if little is False else IMPLICIT_LE if implicit else EXPLICIT_LE
     values: dict[str, Any] = {}
     bad: set[str] = set()
     for tag, (keyword, _, kind) in _WANTED.items():

@@ -9,7 +9,7 @@ from datetime import timedelta
 from irae.core.errors import StudyError
 from irae.io.archive.headers import Header, read_dataset
 from irae.io.archive.identity import acquired_at, dicom_date, dicom_datetime, dicom_time, together, utc_offset
-from irae.quant.suv import PetHeader
+from irae.quant.suv import HALF_LIFE_S, SUV_RULES, PetHeader
 
 _NUCLIDES = {
     "C-111A1": "F-18", "77004003": "F-18", "C-131A3": "Ga-68", "18F": "F-18", "C-105A1": "C-11", "40565003": "C-11",
@@ -21,6 +21,7 @@ _NOT_FDG = re.compile(
     r"(?i)psma|dota|choline|fluciclovine|\bnaf\b|sodium fluoride|\bfes\b|fluoroestradiol|fmiso|fapi|florbeta|flutemet"
     r"|\bflt\b|thymidine|\bfet\b|tyrosine|dopa|ammonia|rubidium|pib\b|tau\b|flortaucipir|acetate|methionine"
 )
+_SAME_HALF_LIFE = SUV_RULES.half_life_tolerance
 # These must not differ between the slices of one PET.
 _CONSTANT = ("Units", "DecayCorrection", "PatientWeight", "PatientSize", "CorrectedImage", "SUVType",
              "RadiopharmaceuticalInformationSequence", "SeriesDate", "SeriesTime")
@@ -45,6 +46,7 @@ def pet_header(headers: Sequence[Header]) -> PetHeader:
     acquired, earliest = min(moments) if moments else (None, 0)
     first = headers[earliest]
     drug = radiopharmaceutical(headers[0])
+    ge, philips = (_own(first, *owner) for owner in (("GE", "GEMS_PETD_01"), ("Philips", "Philips PET Private Group")))
     duration = first.get("ActualFrameDuration")
     reference = first.get("FrameReferenceTime")
     size = first.get("PatientSize")
@@ -58,13 +60,34 @@ def pet_header(headers: Sequence[Header]) -> PetHeader:
         acquired_at=acquired,
         frame_reference_s=None if reference is None else reference / 1000.0,
         frame_duration_s=None if duration is None else duration / 1000.0,
-        ge_scan_at=_naive(dicom_datetime(first.get("GEScanDateTime"))) if "GE" in first.text("Manufacturer") else None,
+        decay_corrected_to=dicom_datetime(first.get("DecayCorrectionDateTime")),
+        ge_scan_at=_naive(dicom_datetime(first.get("GEScanDateTime"))) if ge else None,
         injected_at=dicom_datetime(drug.get("start_datetime")), injected_time=dicom_time(drug.get("start_time")),
         utc_offset=zone, dose_bq=_float(drug.get("dose")), half_life_s=_float(drug.get("half_life")),
-        nuclide=_NUCLIDES.get(drug.get("nuclide", "")),
-        philips_suv_scale=first.get("PhilipsSUVScaleFactor"),
-        philips_activity_scale=first.get("PhilipsActivityScaleFactor"),
+        nuclide=nuclide(drug),
+        philips_suv_scale=first.get("PhilipsSUVScaleFactor") if philips else None,
+        philips_activity_scale=first.get("PhilipsActivityScaleFactor") if philips else None,
     )
+
+
+def _own(header: Header, maker: str, creator: str) -> bool:
+    """Whether a maker's private attributes are the maker's: by their creator, else by the manufacturer's name."""
+    said = header.text(f"{maker}PrivateCreator")
+    return said == creator if said else maker.upper() in header.text("Manufacturer").upper()
+
+
+def nuclide(drug: dict[str, str]) -> str | None:
+    """The radionuclide by its code, else by the tracer's name; None where neither says it.
+
+    Raises:
+        StudyError: ``suv_header_contradicts`` where the tracer is FDG and its nuclide is not F-18.
+    """
+    coded = _NUCLIDES.get(drug.get("nuclide", ""))
+    if tracer(drug)[0] is not True:
+        return coded
+    if coded not in (None, "F-18"):
+        raise StudyError("suv_header_contradicts", f"the tracer is FDG, its nuclide {coded}")
+    return "F-18"
 
 
 def height_cm(patient_size_m: float | None) -> float | None:
@@ -105,11 +128,17 @@ def radiopharmaceutical(header: Header) -> dict[str, str]:
 
 
 def tracer(drug: dict[str, str]) -> tuple[bool | None, str]:
-    """Whether the tracer is FDG (None where unknown), and what the header calls it."""
+    """Whether the tracer is FDG (None where unknown), and what the header calls it, or its nuclide."""
     name = drug.get("name", "")
     if drug.get("code") in ("C-B1031", "35321007") or _FDG.search(name):
         return True, name or "FDG"
-    return (False if _NOT_FDG.search(name) else None), name
+    if _NOT_FDG.search(name):
+        return False, name
+    coded, half_life = _NUCLIDES.get(drug.get("nuclide", "")), _float(drug.get("half_life")) or 0.0
+    other = [n for n, s in HALF_LIFE_S.items() if n != "F-18" and abs(half_life / s - 1.0) <= _SAME_HALF_LIFE]
+    if coded not in (None, "F-18") or (coded is None and other):
+        return False, name or f"labelled with {coded or other[0]}"
+    return None, name
 
 
 def _naive(moment):  # type: ignore[no-untyped-def]
