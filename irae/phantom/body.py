@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from irae.phantom.courses import draw_courses
@@ -90,4 +92,7 @@ def draw_anatomy(rng: np.random.Generator, *, wide: float = 1.0) -> Anatomy:
             "flat": float(rng.uniform(0, 1)),
         },
     )
+    shares = {"hip_left": 0.03, "hip_right": 0.03, "dental": 0.2}
+    worn = dict(zip(shares, rng.random(len(shares)), strict=True))
+    body = replace(body, metal=tuple(kind for kind, share in shares.items() if worn[kind] < share))
     return draw_courses(rng, body, wide=wide)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -13,11 +13,12 @@ from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.phantom.body import draw_anatomy
 from irae.phantom.canvas import Pose
 from irae.phantom.disease import DiseasePlan, draw_confounders, draw_episode, draw_metastases, draw_severities
-from irae.phantom.patient import Anatomy, Confounder, Patient, Scanner, Visit
+from irae.phantom.patient import Anatomy, Breath, Confounder, Patient, Scanner, Visit
 from irae.phantom.tissue import Phase
 
 THERAPIES = (("ipilimumab + nivolumab", 0.4), ("pembrolizumab", 0.3), ("nivolumab", 0.2), ("ipilimumab", 0.1))
 TUMOURS = (("melanoma", 0.55), ("non-small cell lung cancer", 0.3), ("renal cell carcinoma", 0.15))
+TRAPS = ("other_scanner", "other_phase", "late_pet", "high_glucose")
 EPOCH = date(2024, 1, 8)  # synthetic calendars begin here; nothing reads the clock
 
 
@@ -31,7 +32,8 @@ class VisitPlan:
         mr: Whether there are head MRs.
         weeks: Weeks between visits.
         wide: Spread of body, tissue and scanner values; 1 is the usual, more is domain randomisation.
-        traps: Chance of a protocol trap (other phase, other scanner, 90 min uptake) at each later visit.
+        traps: Chance of each protocol trap (other scanner, other phase, PET at 90 minutes, high glucose) at each
+            later visit.
     """
 
     phase: Phase | None = None
@@ -55,6 +57,7 @@ def draw_scanner(rng: np.random.Generator, *, weight_kg: float, wide: float = 1.
         ct_noise_hu=float(rng.uniform(9, 22 if wide <= 1 else 32)),
         ct_noise_fwhm_mm=float(rng.uniform(2, 4.5)),
         ct_fwhm_mm=float(rng.uniform(1.0, 2.5 if wide <= 1 else 6.0)),
+        ct_slice_mm=float(rng.choice([1.0, 2.0, 3.0, 5.0])),
         pet_fwhm_mm=float(rng.uniform(4.5, 8.0)),
         pet_noise=float(np.clip(rng.normal(0.09, 0.02) * wide, 0.04, 0.25)),
         uptake_minutes=float(np.clip(rng.normal(62, 4), 53, 75)),
@@ -98,6 +101,7 @@ def _draw_visit(
     has_pet: bool,
     hot_bowel: np.ndarray,
     wide: float,
+    traps: tuple[str, ...] = (),
 ) -> Visit:
     n, m = len(anatomy.colon), len(anatomy.small_bowel)
     spread = 0.10 * min(wide, 2.5)
@@ -138,6 +142,18 @@ def _draw_visit(
         ),
         oral_contrast_hu=float(rng.uniform(120, 350)) if rng.random() < 0.12 else 0.0,
         scanner=scanner,
+        breath=draw_breath(rng, wide=wide),
+        traps=traps,
+    )
+
+
+def draw_breath(rng: np.random.Generator, *, wide: float = 1.0) -> Breath:
+    """A free-breathing PET beside a CT that was held, or taken during shallow breathing in a quarter."""
+    return Breath(
+        pet_offset_mm=float(np.clip(rng.normal(-2.0, 4.5) * wide, -16, 12)),
+        pet_amplitude_mm=float(rng.uniform(4, 13)),
+        ct_step_mm=float(rng.uniform(1.5, 4.5)) if rng.random() < 0.25 else 0.0,
+        phase=float(rng.uniform(0, 2 * np.pi)),
     )
 
 
@@ -239,16 +255,20 @@ def draw_patient(
     hot_bowel = _smooth(rng, len(anatomy.colon), 12.0) * 0.35
     out: list[Visit] = []
     for day in days:
-        trap = out and rng.random() < plan.traps
         machine = draw_scanner(rng, weight_kg=anatomy.weight_kg, wide=plan.wide)
-        if not trap:
-            machine = Scanner(
-                **{
-                    name: getattr(machine if name in {"noise_seed", "uptake_minutes"} else scanner, name)
-                    for name in Scanner.__dataclass_fields__
-                }
-            )
-        phase = (Phase.NATIVE if usual is not Phase.NATIVE else Phase.PORTAL) if trap and rng.random() < 0.5 else usual
+        met = rng.random(len(TRAPS)) < (plan.traps if out else 0.0)
+        traps = tuple(
+            name
+            for name, so in zip(TRAPS, met, strict=True)
+            if so and (has_pet or name in {"other_scanner", "other_phase"})
+        )
+        if "other_scanner" not in traps:
+            machine = replace(scanner, noise_seed=machine.noise_seed, uptake_minutes=machine.uptake_minutes)
+        if "late_pet" in traps:
+            machine = replace(machine, uptake_minutes=float(rng.uniform(86, 98)))
+        phase = usual
+        if "other_phase" in traps:
+            phase = Phase.NATIVE if usual is not Phase.NATIVE else Phase.PORTAL
         apart = int(rng.choice([0, 0, 2, 5]))
         out.append(
             _draw_visit(
@@ -262,6 +282,7 @@ def draw_patient(
                 has_pet=has_pet,
                 hot_bowel=hot_bowel,
                 wide=plan.wide,
+                traps=traps,
             )
         )
     therapy, tumour = _choice(rng, THERAPIES), _choice(rng, TUMOURS)

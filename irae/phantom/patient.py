@@ -48,6 +48,7 @@ class Anatomy:
         pituitary_height_mm, stalk_mm: Healthy gland.
         sella: Shape of the region: factors ``width``, ``depth``, ``cistern``, ``sinus`` (0: not pneumatised) and
             ``cavernous``, ``tilt_deg`` of the gland, ``flat`` (0 convex .. 1 flat or concave top).
+        metal: Of ``hip_left``, ``hip_right``, ``dental``.
         limbs: False leaves arms and thighs out (training only).
         crude: Painted as ellipsoids of even tissue by ``scene_crude`` (training only).
     """
@@ -73,6 +74,7 @@ class Anatomy:
     pituitary_height_mm: float
     stalk_mm: float
     sella: Mapping[str, float]
+    metal: tuple[str, ...] = ()
     limbs: bool = True
     crude: bool = False
 
@@ -206,6 +208,23 @@ class Scanner:
     ct_slice_mm: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breath:
+    """How the diaphragm moves, mm towards the feet against its place on the CT.
+
+    Attributes:
+        pet_offset_mm: Mean place during the PET; negative where the CT was taken deeper in inspiration.
+        pet_amplitude_mm: From end to end during the PET.
+        ct_step_mm: Steps of a CT that was taken while breathing; 0 for a still one.
+        phase: Of the steps.
+    """
+
+    pet_offset_mm: float = 0.0
+    pet_amplitude_mm: float = 0.0
+    ct_step_mm: float = 0.0
+    phase: float = 0.0
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Visit:
     """One exam: date, modalities, position, what varies from day to day, scanner.
@@ -226,6 +245,9 @@ class Visit:
         myocardium_suv: True SUV of the left ventricle today.
         oral_contrast_hu: CT number of positive oral contrast in the bowel, 0 for none.
         scanner: The machines.
+        breath: The diaphragm's motion.
+        traps: What spoils a comparison with the other visits: ``other_scanner``, ``other_phase``, ``late_pet``,
+            ``high_glucose``.
     """
 
     acquired_on: date
@@ -243,6 +265,8 @@ class Visit:
     myocardium_suv: float
     oral_contrast_hu: float
     scanner: Scanner
+    breath: Breath = Breath()
+    traps: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "suv_factor", MappingProxyType(dict(self.suv_factor)))

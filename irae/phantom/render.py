@@ -11,8 +11,9 @@ from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.phantom import scene_head, scene_trunk
 from irae.phantom.canvas import Canvas
+from irae.phantom.motion import breathe_ct, breathe_pet
 from irae.phantom.patient import Patient
-from irae.phantom.scanner import add_pet_noise, blur_pet, scan_ct, scan_mr
+from irae.phantom.scanner import HU_RANGE, add_pet_noise, blur_pet, scan_ct, scan_mr
 from irae.phantom.scene import LABEL, Stage, paint_patient, visit_materials
 from irae.phantom.truth import PhantomExam, visit_truth
 from irae.quant.lbm import lean_body_mass_kg
@@ -149,12 +150,11 @@ def render_exam(
             texture_mm=patient.anatomy.tissue.texture_mm,
         )
         paint_patient(canvas, patient, visit, with_table=with_table)
-        organs = label_map(canvas.labels, ct_geometry)
-        image = (
-            scan_ct(canvas.channels["hu"], ct_geometry, scanner, edge_mm=canvas.edge_mm)
-            if noise
-            else canvas.channels["hu"]
+        hu, labels = breathe_ct(
+            canvas.channels["hu"], canvas.labels, ct_geometry, today.pose, patient.anatomy, today.breath
         )
+        organs = label_map(labels, ct_geometry)
+        image = scan_ct(hu, ct_geometry, scanner, edge_mm=canvas.edge_mm) if noise else np.minimum(hu, HU_RANGE[1])
         volumes[Role.CT] = Volume(array=image, geometry=ct_geometry, quantity=Quantity.HU)
         if shared:
             volumes[Role.PET] = _pet(canvas, ct_geometry, patient, visit, noise=noise)
@@ -203,7 +203,9 @@ def _pet(canvas: Canvas, geometry: Geometry, patient: Patient, visit: int, *, no
     """Blur on the painted grid, then average to the voxels of the reconstruction, then noise."""
     scanner = patient.visits[visit].scanner
     fine = canvas.geometry
-    image = blur_pet(canvas.channels["suv"], fine, scanner, edge_mm=canvas.edge_mm)
+    today = patient.visits[visit]
+    true_suv = breathe_pet(canvas.channels["suv"], fine, today.pose, patient.anatomy, today.breath)
+    image = blur_pet(true_suv, fine, scanner, edge_mm=canvas.edge_mm)
     if not fine.same_grid(geometry):
         i, j, k = geometry.shape
         a, b, c = (n // m for n, m in zip(fine.shape, geometry.shape, strict=True))

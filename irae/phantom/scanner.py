@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.phantom.canvas import Field
+from irae.phantom.metal import streaks
 from irae.phantom.patient import Scanner
 
 FWHM_TO_SIGMA = 1.0 / 2.3548200450309493
@@ -37,6 +38,13 @@ def correlated_noise(rng: np.random.Generator, geometry: Geometry, fwhm_mm: floa
     return noise
 
 
+def _attenuation(hu: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
+    """(1, 1, k) noise of every slice against an abdomen: more through shoulders and pelvis, less through the neck."""
+    water = np.clip(hu + np.float32(1000.0), 0, 2000).sum(axis=(0, 1)) / 1000.0
+    across_cm = 2 * np.sqrt(water * geometry.spacing_mm[0] * geometry.spacing_mm[1] / 100.0 / np.pi)
+    return np.clip(np.exp(0.06 * (across_cm - 27.0)), 0.5, 2.0).astype(np.float32)[None, None, :]
+
+
 def scan_ct(true_hu: Field, geometry: Geometry, scanner: Scanner, *, edge_mm: float) -> NDArray[np.float32]:
     """CT numbers as a scanner gives them, rounded to whole HU."""
     rng = np.random.default_rng((scanner.noise_seed, 1))
@@ -45,13 +53,21 @@ def scan_ct(true_hu: Field, geometry: Geometry, scanner: Scanner, *, edge_mm: fl
     thicker = scanner.ct_slice_mm**2 - edge_mm**2
     if thicker > 0:  # slices lie along the last axis
         image = ndimage.gaussian_filter1d(image, np.sqrt(thicker / 12.0) / geometry.spacing_mm[2], axis=2)
-    # Noise falls with the root of the voxel's volume; quoted for 2 x 2 x 4 mm.
+    rays = streaks(true_hu, geometry, rng)
+    image = add_ct_noise(image, geometry, scanner)
+    if rays is not None:
+        image += rays * np.where(image < -500, np.float32(0.3), np.float32(1.0))
+    image += np.float32(scanner.ct_offset_hu) * (image > -900)
+    return np.clip(np.rint(image), *HU_RANGE).astype(np.float32)
+
+
+def add_ct_noise(image: NDArray[np.float32], geometry: Geometry, scanner: Scanner) -> NDArray[np.float32]:
+    """Correlated noise: quoted for 2 x 2 x 4 mm of an abdomen, it falls with the root of the voxel's volume."""
+    rng = np.random.default_rng((scanner.noise_seed, 4))
     level = scanner.ct_noise_hu * float(np.sqrt(0.016 / max(geometry.voxel_volume_ml, 0.002)))
     noise = correlated_noise(rng, geometry, scanner.ct_noise_fwhm_mm) * np.float32(level)
     noise *= np.where(image < -900, np.float32(0.4), np.float32(1.0))  # less noise where nothing absorbs
-    image += noise
-    image += np.float32(scanner.ct_offset_hu) * (image > -900)
-    return np.clip(np.rint(image), *HU_RANGE).astype(np.float32)
+    return np.asarray(image + noise * _attenuation(image, geometry), dtype=np.float32)
 
 
 def blur_pet(true_suv: Field, geometry: Geometry, scanner: Scanner, *, edge_mm: float) -> NDArray[np.float32]:

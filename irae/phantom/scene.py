@@ -12,7 +12,7 @@ from irae.core.anatomy import BY_NAME, Irae
 from irae.phantom.canvas import Canvas, Material
 from irae.phantom.patient import Anatomy, Patient, Visit
 from irae.phantom.shapes import Ellipsoid, Loft, Slab, Tube
-from irae.phantom.tissue import materials
+from irae.phantom.tissue import TISSUES, materials
 
 LABEL = {name: organ.label for name, organ in BY_NAME.items()}
 
@@ -116,6 +116,19 @@ class Stage:
         self.paint(Tube(points, radii), material, label=label, inside=inside)
 
 
+# SUV at other times than 60 minutes goes with a power of the time: blood clears, tumour and brain still take up.
+_TIME_POWER = {"blood": -0.55, "portal_blood": -0.55, "liver": -0.25, "spleen": -0.2, "muscle": -0.1, "urine": 0.3,
+    "grey_matter": 0.2, "bowel_wall": 0.15, "tumour": 0.45}  # fmt: skip
+# At 180 mg/dL glucose competes for uptake; the liver is left unchanged.
+_GLUCOSE = {"tumour": 0.8, "grey_matter": 0.65, "white_matter": 0.7, "cerebellum": 0.65, "muscle": 1.4}
+
+
+def uptake_factor(today: Visit, tissue: str) -> float:
+    """SUV of a tissue (or of ``tumour``) at this visit's uptake time and blood glucose, against 60 minutes fasting."""
+    factor = (today.scanner.uptake_minutes / 60.0) ** _TIME_POWER.get(tissue, 0.0)
+    return float(factor * (_GLUCOSE.get(tissue, 1.0) if "high_glucose" in today.traps else 1.0))
+
+
 def visit_materials(patient: Patient, visit: int) -> dict[str, Material]:
     """Tissue values of a patient at a visit, with what diffuse diseases do to whole organs."""
     today = patient.visits[visit]
@@ -132,18 +145,19 @@ def visit_materials(patient: Patient, visit: int) -> dict[str, Material]:
     if (stimulated := patient.confounder("gcsf", visit)) is not None:
         change["marrow"] = (0.0, 1 + 0.6 * stimulated.drawn["suv"])
         change["spleen"] = (0.0, 1 + 0.55 * stimulated.drawn["suv"])
+    suv = {name: today.suv_factor.get(name, 1.0) * uptake_factor(today, name) for name in TISSUES}
     return materials(
         patient.anatomy.tissue,
         phase=today.phase,
         enhancement=today.enhancement,
-        suv_visit=today.suv_factor,
+        suv_visit=suv,
         overrides=change,
     )
 
 
 def paint_patient(canvas: Canvas, patient: Patient, visit: int, *, with_table: bool = True) -> None:
     """The whole body onto a canvas."""
-    from irae.phantom import scene_abdomen, scene_crude, scene_disease, scene_head, scene_thorax, scene_trunk
+    from irae.phantom import metal, scene_abdomen, scene_crude, scene_disease, scene_head, scene_thorax, scene_trunk
 
     stage = Stage(canvas, patient, visit, visit_materials(patient, visit))
     if with_table:
@@ -160,6 +174,7 @@ def paint_patient(canvas: Canvas, patient: Patient, visit: int, *, with_table: b
         scene_thorax.paint_mediastinum(stage)
         scene_head.paint_head(stage)
         scene_head.paint_neck(stage)
+    metal.paint_metal(stage)
     scene_disease.paint_lung_disease(stage)
     scene_disease.paint_confounders(stage)
     scene_disease.paint_lesions(stage)

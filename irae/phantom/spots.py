@@ -9,6 +9,7 @@ import numpy as np
 
 from irae.core.focus import Nature
 from irae.phantom.patient import Patient
+from irae.phantom.scene import uptake_factor
 from irae.phantom.shapes import Ellipsoid
 from irae.phantom.tissue import Phase
 
@@ -45,7 +46,9 @@ def _node(patient: Patient, at: Sequence[float], short_mm: float, ratio: float) 
 
 def spots(patient: Patient, visit: int) -> tuple[Spot, ...]:
     """Everything focal at a visit; empty bodies are left out."""
-    native = patient.visits[visit].phase is Phase.NATIVE
+    today = patient.visits[visit]
+    native = today.phase is Phase.NATIVE
+    tumour = uptake_factor(today, "tumour")
     out: list[Spot] = []
     for lesion in patient.lesions:
         diameter = lesion.diameter_mm[visit]
@@ -58,7 +61,7 @@ def spots(patient: Patient, visit: int) -> tuple[Spot, ...]:
                     nature=lesion.nature,
                     organ=lesion.organ,
                     shape=Ellipsoid(centre=lesion.centre_mm, semi=(a, b, c), turn_deg=lesion.turn_deg),
-                    suv=lesion.suv[visit],
+                    suv=lesion.suv[visit] * tumour,
                     hu=lesion.hu + (0.0 if native else lesion.hu_gain),
                 )
             )

@@ -70,6 +70,10 @@ class VisitTruth:
         pituitary_height_mm, stalk_mm: Of the gland today.
         phase: Contrast phase of the CT.
         pet_fwhm_mm: Resolution of the PET.
+        traps: What spoils a comparison with other visits (``draw.TRAPS``).
+        uptake_minutes: Injection to PET.
+        pet_offset_mm: Diaphragm on the PET against the CT, towards the feet.
+        metal: Metal in the body.
     """
 
     patient: str
@@ -85,6 +89,10 @@ class VisitTruth:
     stalk_mm: float
     phase: str
     pet_fwhm_mm: float
+    traps: tuple[str, ...]
+    uptake_minutes: float
+    pet_offset_mm: float
+    metal: tuple[str, ...]
 
     def irae(self, irae: Irae) -> IraeTruth:
         """The truth about one irAE."""
@@ -227,4 +235,8 @@ def visit_truth(patient: Patient, visit: int) -> VisitTruth:
         stalk_mm=round(stalk, 2),
         phase=today.phase.value,
         pet_fwhm_mm=round(today.scanner.pet_fwhm_mm, 2),
+        traps=today.traps,
+        uptake_minutes=round(today.scanner.uptake_minutes, 1),
+        pet_offset_mm=round(today.breath.pet_offset_mm, 1),
+        metal=patient.anatomy.metal,
     )
