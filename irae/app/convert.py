@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from irae.io.archive import FileOutcome, SeriesPlan
 
 SCHEMA = "irae.convert/1"
+INDEX = "index.sqlite"  # what was read of each file, for the next conversion into the same folder
 
 
 def convert_archive(archive: Path | str, out: Path) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def convert_archive(archive: Path | str, out: Path) -> dict[str, Any]:
     _check_output(archive, out)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), tempfile.TemporaryDirectory(prefix="irae-convert-") as scratch:
-        index = open_archive(archive, scratch=Path(scratch))
+        index = open_archive(archive, scratch=Path(scratch), kept=out / INDEX)
         files: dict[str, FileOutcome] = {row.path: row for row in index.files}
         series: list[dict[str, Any]] = []
         for plan in index.exams:

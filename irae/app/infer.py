@@ -56,7 +56,9 @@ def run(config: InferConfig) -> int:
         with TemporaryDirectory(prefix="irae-") as scratch:
             console.print(f"Reading the index of {config.archive}", markup=False, highlight=False)
             try:
-                index = open_archive(config.archive, scratch=Path(scratch), settings=config.pacs, say=say)
+                index = open_archive(
+                    config.archive, scratch=Path(scratch), kept=out / "index.sqlite", settings=config.pacs, say=say
+                )
                 built = build(config)
             except SourceError as error:
                 console.print(f"infer.py: {error}", style="red", markup=False, highlight=False)

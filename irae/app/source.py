@@ -33,7 +33,7 @@ def check_source(archive: str, settings: PacsSettings) -> None:
 
 
 def open_archive(
-    archive: str | Path, *, scratch: Path, settings: PacsSettings | None = None,
+    archive: str | Path, *, scratch: Path, kept: Path | None = None, settings: PacsSettings | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> ArchiveIndex:
     """The index of an archive, wherever it is.
@@ -43,7 +43,8 @@ def open_archive(
 
     Args:
         archive: A folder, .zip, DICOMDIR or file; or ``dicomweb+http(s)://...``, ``dimse://...``.
-        scratch: For what zips hold.
+        scratch: For what zips hold and the index's catalogue; needed as long as the index is used.
+        kept: A file that remembers the index: the next one opens only what is new or changed.
         settings: For sources.
         say: Is told what a fetch brought.
 
@@ -54,10 +55,13 @@ def open_archive(
     from irae.io.archive import index_archive
 
     if not is_remote(str(archive)):
-        return index_archive(Path(archive), scratch=scratch)
+        index = index_archive(Path(archive), scratch=scratch, kept=kept)
+        for notice in index.notices:
+            say(notice.text)
+        return index
     report = fetch_source(str(archive), settings or PacsSettings())
     say(str(report))
-    index = index_archive(report.folder, scratch=scratch)
+    index = index_archive(report.folder, scratch=scratch, kept=kept)
     return replace(index, files=(*index.files, *rows_of(report)))
 
 

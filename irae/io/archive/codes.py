@@ -170,6 +170,10 @@ REASONS: dict[str, Reason] = {
         "Two different images carry the same identity; neither was used.",
         "Same SOP Instance UID, different content.", "Ask the PACS which is right.",
     ),
+    "changed_meanwhile": Reason(
+        "The images changed while they were read, so they were not used.",
+        "Size or time of a file is no longer what the index saw.", "Run again once the transfer has ended.",
+    ),
     "unsafe_member": Reason(
         "A file in the archive has a dangerous name and was not unpacked.",
         "Zip member absolute, with .., a link or a device.", "Check where the archive came from.",

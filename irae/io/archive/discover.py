@@ -1,7 +1,6 @@
-"""Finds every file of an archive: folders of any depth, zips in them (also nested), a DICOMDIR's folder.
+"""Finds every file of an archive: folders of any depth, in a stable order, with what tells whether a file changed.
 
-Nothing outside the archive is read: links are not followed, zip members are written under names of our own (never
-theirs) and only after their declared sizes fit the limits. Whatever is not handed on has a row that says why.
+Nothing outside the archive is read and links are not followed. Whatever is not handed on has a row that says why.
 """
 
 from __future__ import annotations
@@ -9,17 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
-import zipfile
-import zlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from irae.core.errors import StudyError
 from irae.io.archive.codes import Outcome
-from irae.io.archive.values import FileOutcome, FoundFile
+from irae.io.archive.values import FileOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,252 +36,135 @@ LIMITS = Limits()
 
 
 @dataclass(slots=True)
-class Found:
-    """The files to look into, and rows for what was not handed on."""
+class Folder:
+    """The files that lie directly in one folder.
 
-    files: list[FoundFile] = field(default_factory=list)
-    outcomes: list[FileOutcome] = field(default_factory=list)
+    Attributes:
+        path: Where it lies.
+        name: Its name inside the archive, with a slash at the end; empty for the top.
+        entries: (file name, size, modified ns, changed ns), by name.
+        rows: What lies in it and is not handed on.
+    """
 
-    def row(self, name: str, outcome: Outcome, code: str, text: str) -> None:
-        """Adds the row of a file that goes no further."""
-        self.outcomes.append(FileOutcome(path=name, series_uid="", outcome=outcome, code=code, text=text))
+    path: str
+    name: str
+    entries: list[tuple[str, int, int, int]] = field(default_factory=list)
+    rows: list[FileOutcome] = field(default_factory=list)
+
+    def refuse(self, name: str, outcome: Outcome, code: str, text: str) -> None:
+        """Adds the row of something that goes no further."""
+        self.rows.append(FileOutcome(path=name, series_uid="", outcome=outcome, code=code, text=text))
 
 
-def discover(source: Path, *, scratch: Path, limits: Limits = LIMITS) -> Found:
-    """Every file under a folder, in a zip, or beside a DICOMDIR.
+def root_of(source: Path) -> Path:
+    """The folder that names inside the archive start from."""
+    source = source.resolve()
+    return source if source.is_dir() else source.parent
+
+
+def folders(source: Path) -> Iterator[Folder]:
+    """Every folder of an archive with its files, in a stable order; one folder of one file where it is a file.
 
     Args:
-        source: A folder, a .zip, a DICOMDIR file, or one image file.
-        scratch: A folder of ours for unpacked members; reused while the zip is unchanged.
-        limits: What is refused.
-
-    Returns:
-        Files in a stable order (by name), and rows for the rest.
+        source: A folder, a .zip, a DICOMDIR file (its folder is taken), or one image file.
 
     Raises:
         ValueError: If the source does not exist.
     """
     if not source.exists():
         raise ValueError(f"archive {source} does not exist")
-    found = Found()
     source = source.resolve()
-    if source.is_dir():
-        _walk(source, source, found)
-    elif source.name.upper() == "DICOMDIR":
-        _walk(source.parent, source.parent, found)
+    if source.is_dir() or source.name.upper() == "DICOMDIR":
+        yield from _walk(str(root_of(source)))
     else:
-        found.files.append(FoundFile(source.name, source, source.stat().st_size))
-    _unpack_zips(found, scratch, limits)
-    found.files.sort(key=lambda file: file.name)
-    _check_directory_records(found)
-    return found
+        info = source.stat()
+        yield Folder(
+            str(source.parent), "", [(source.name, info.st_size, info.st_mtime_ns, info.st_ctime_ns)]
+        )
+
+
+def _walk(top: str) -> Iterator[Folder]:
+    pending = [(top, "")]
+    while pending:
+        path, name = pending.pop()
+        folder = Folder(path, name)
+        try:
+            # Entries are looked at relative to the open folder: the kernel need not walk the path for each.
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            shown = name.rstrip("/") or "."
+            folder.refuse(
+                shown, Outcome.QUARANTINED, "unreadable", f"folder {shown} cannot be listed: {error.strerror}"
+            )
+            yield folder
+            continue
+        try:
+            below = _listed(descriptor, folder)
+        finally:
+            os.close(descriptor)
+        folder.entries.sort()
+        pending.extend((f"{path}/{sub}", f"{name}{printable(sub)}/") for sub in sorted(below, reverse=True))
+        yield folder
+
+
+def _listed(descriptor: int, folder: Folder) -> list[str]:
+    """Fills a folder from its descriptor; the names of the folders in it."""
+    below: list[str] = []
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            try:
+                info = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                name = folder.name + printable(entry.name)
+                folder.refuse(
+                    name, Outcome.QUARANTINED, "unreadable", f"{name} cannot be looked at: {error.strerror}"
+                )
+                continue
+            mode = info.st_mode
+            if stat.S_ISREG(mode):
+                folder.entries.append((entry.name, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+            elif stat.S_ISDIR(mode):
+                below.append(entry.name)
+            else:
+                name = folder.name + printable(entry.name)
+                if stat.S_ISLNK(mode):
+                    folder.refuse(
+                        name, Outcome.IGNORED, "symbolic_link", f"{name} is a link; links are not followed"
+                    )
+                else:
+                    folder.refuse(name, Outcome.IGNORED, "not_a_regular_file", f"{name} is not a regular file")
+    return below
+
+
+class Fingerprint:
+    """What the whole archive looks like from outside: names, sizes and times of every file, in one digest."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def over(self, found: Iterable[Folder]) -> Iterator[Folder]:
+        """Hands folders on and takes each into the digest."""
+        for folder in found:
+            names = [folder.name, *(entry[0] for entry in folder.entries), *(row.path for row in folder.rows)]
+            self._digest.update("\0".join(names).encode("utf-8", "surrogateescape"))
+            self._digest.update(array("q", [number for entry in folder.entries for number in entry[1:]]).tobytes())
+            yield folder
+
+    def of(self, found: Iterable[Folder]) -> str:
+        """The digest over all folders."""
+        for _ in self.over(found):
+            pass
+        return self.value
+
+    @property
+    def value(self) -> str:
+        """The digest over what was handed on until now."""
+        return self._digest.hexdigest()
 
 
 def printable(path: str) -> str:
     """A path as valid, one-line text: undecodable bytes and control characters are escaped."""
+    if path.isascii() and path.isprintable():
+        return path
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\x{ord(m.group()):02x}", text)
-
-
-def _walk(folder: Path, root: Path, found: Found) -> None:
-    pending = [str(folder)]
-    while pending:
-        here = pending.pop()
-        try:
-            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
-        except OSError as error:
-            name = printable(os.path.relpath(here, root))
-            found.row(name, Outcome.QUARANTINED, "unreadable", f"folder {name} cannot be listed: {error.strerror}")
-            continue
-        for entry in entries:
-            name = printable(os.path.relpath(entry.path, root))
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                found.row(name, Outcome.QUARANTINED, "unreadable", f"{name} cannot be looked at: {error.strerror}")
-                continue
-            if stat.S_ISLNK(info.st_mode):
-                found.row(name, Outcome.IGNORED, "symbolic_link", f"{name} is a link; links are not followed")
-            elif stat.S_ISDIR(info.st_mode):
-                pending.append(entry.path)
-            elif not stat.S_ISREG(info.st_mode):
-                found.row(name, Outcome.IGNORED, "not_a_regular_file", f"{name} is not a regular file")
-            else:
-                found.files.append(FoundFile(name, Path(entry.path), info.st_size))
-
-
-def _unpack_zips(found: Found, scratch: Path, limits: Limits) -> None:
-    budget = _Budget(limits)
-    pending = [(file, 1) for file in found.files if _is_zip(file)]
-    found.files = [file for file in found.files if not _is_zip(file)]
-    while pending:
-        container, depth = pending.pop()
-        if depth > limits.zip_depth:
-            found.row(container.name, Outcome.QUARANTINED, "zip_bomb",
-                      f"{container.name} is nested {depth} zips deep; at most {limits.zip_depth} are opened")
-            continue
-        inner = Found()
-        try:
-            members = list(_members(container, scratch, budget, inner))
-        except StudyError as error:
-            found.row(container.name, Outcome.QUARANTINED, error.code, error.text)
-            continue
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            found.row(container.name, Outcome.QUARANTINED, "zip_broken",
-                      f"{container.name} could not be unpacked: {reason}")
-            continue
-        found.outcomes.extend(inner.outcomes)
-        count = len(members) + len(inner.outcomes)
-        found.row(container.name, Outcome.USED, "container", f"{container.name} was opened; it holds {count} files")
-        for member in members:
-            if _is_zip(member):
-                pending.append((member, depth + 1))
-            else:
-                found.files.append(member)
-
-
-def _is_zip(file: FoundFile) -> bool:
-    return file.name.lower().endswith(".zip") and file.size > 0
-
-
-@dataclass(slots=True)
-class _Budget:
-    limits: Limits
-    bytes_left: int = field(init=False)
-    members_left: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.bytes_left = self.limits.zip_total_bytes
-        self.members_left = self.limits.zip_members
-
-
-def _members(container: FoundFile, scratch: Path, budget: _Budget, found: Found) -> Iterator[FoundFile]:
-    info = container.path.stat()
-    identity = f"{container.path}\0{info.st_size}\0{info.st_mtime_ns}"
-    folder = scratch / "unpacked" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    try:
-        archive = zipfile.ZipFile(container.path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise StudyError("zip_broken", f"{container.name} is not a readable zip: {error}") from error
-    with archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
-        _check_claims(container, members, budget, scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        seen: dict[str, int] = {}
-        for number, member in enumerate(members):
-            inside = printable(member.filename)
-            seen[inside] = seen.get(inside, 0) + 1
-            suffix = f"#{seen[inside]}" if seen[inside] > 1 else ""
-            name = f"{container.name}/{inside}{suffix}"
-            refusal = _refused(member, inside)
-            if refusal is not None:
-                found.row(name, Outcome.QUARANTINED, refusal[0], f"{name}: {refusal[1]}")
-                continue
-            target = folder / f"{number:07d}{_kept_suffix(inside)}"
-            if not (target.exists() and target.stat().st_size == member.file_size):
-                try:
-                    _extract(archive, member, target)
-                except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-                    target.unlink(missing_ok=True)
-                    if isinstance(error, OSError) and error.errno is not None:
-                        raise
-                    found.row(name, Outcome.QUARANTINED, "zip_broken", f"{name} does not unpack: {error}")
-                    continue
-            yield FoundFile(name, target, member.file_size)
-
-
-def _check_claims(container: FoundFile, members: list[zipfile.ZipInfo], budget: _Budget, scratch: Path) -> None:
-    limits = budget.limits
-    total = sum(member.file_size for member in members)
-    largest = max((member.file_size for member in members), default=0)
-    ratio = total / max(container.size, 1)
-    problems = (
-        (len(members) > budget.members_left, f"{len(members)} members; {budget.members_left} are left of the limit"),
-        (largest > limits.zip_member_bytes, f"a member of {largest} bytes; at most {limits.zip_member_bytes}"),
-        (total > budget.bytes_left, f"{total} bytes unpacked; {budget.bytes_left} are left of the limit"),
-        (total > limits.zip_ratio_from_bytes and ratio > limits.zip_ratio,
-         f"it unpacks to {ratio:.0f} times its size; at most {limits.zip_ratio:g}"),
-    )
-    for wrong, text in problems:
-        if wrong:
-            raise StudyError("zip_bomb", f"{container.name}: {text}", where=container.name)
-    scratch.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(scratch).free - limits.disk_reserve_bytes
-    if total > free:
-        raise StudyError("too_large", f"{container.name}: {total} bytes to unpack, {max(free, 0)} free on disk")
-    budget.members_left -= len(members)
-    budget.bytes_left -= total
-
-
-def _refused(member: zipfile.ZipInfo, inside: str) -> tuple[str, str] | None:
-    if member.flag_bits & 0x1:
-        return "zip_encrypted", "the member is encrypted"
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG):
-        return "unsafe_member", "the member is a link or a device"
-    path = PurePosixPath(inside.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or re.match(r"^[A-Za-z]:", inside) or "\\x00" in inside:
-        return "unsafe_member", "the member's name points outside the archive"
-    return None
-
-
-def _kept_suffix(inside: str) -> str:
-    lower = inside.lower()
-    return ".nii.gz" if lower.endswith(".nii.gz") else ".nii" if lower.endswith(".nii") else ""
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    """Writes at most the declared size; a member that holds more is broken."""
-    aside = target.with_name(f".aside-{os.getpid()}-{target.name}")
-    left = member.file_size
-    try:
-        with archive.open(member) as packed, open(aside, "wb") as unpacked:
-            while chunk := packed.read(1 << 20):
-                left -= len(chunk)
-                if left < 0:
-                    raise zipfile.BadZipFile(f"more than the declared {member.file_size} bytes")
-                unpacked.write(chunk)
-        if left:
-            raise zipfile.BadZipFile(f"{left} bytes fewer than declared")
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _check_directory_records(found: Found) -> None:
-    """Rows for each DICOMDIR, and for images it names that are not there or lie outside."""
-    records = [file for file in found.files if PurePosixPath(file.name).name.upper() == "DICOMDIR"]
-    if not records:
-        return
-    names = {file.name.upper() for file in found.files}
-    for record in records:
-        folder = PurePosixPath(record.name).parent
-        references = _references(record.path)
-        if references is None:
-            continue  # not a DICOMDIR at all; it is looked into like any other file
-        found.files.remove(record)
-        missing = 0
-        for parts in references:
-            if any(part in ("..", "") or "/" in part or "\\" in part or ":" in part for part in parts):
-                name = f"{record.name}->{printable('/'.join(parts))}"
-                found.row(name, Outcome.QUARANTINED, "unsafe_reference", f"{name} points outside the disc")
-            elif str(folder.joinpath(*parts)).upper() not in names:
-                missing += 1
-                name = f"{record.name}->{printable('/'.join(parts))}"
-                found.row(name, Outcome.QUARANTINED, "missing_referenced_file", f"{name} is not there")
-        found.row(record.name, Outcome.USED, "directory_record",
-                  f"{record.name} names {len(references)} files, {missing} of them missing")
-
-
-def _references(path: Path) -> list[tuple[str, ...]] | None:
-    from pydicom import dcmread
-    from pydicom.multival import MultiValue
-
-    try:
-        dataset = dcmread(path)
-        rows = dataset.DirectoryRecordSequence
-        named = [row.ReferencedFileID for row in rows if "ReferencedFileID" in row]
-    except Exception:  # any parser error means that it is no DICOMDIR
-        return None
-    return [tuple(map(str, n)) if isinstance(n, MultiValue | list) else (str(n),) for n in named]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -14,6 +14,7 @@ import numpy as np
 
 from irae.core.errors import StudyError
 from irae.core.notice import Notice
+from irae.io.archive.catalogue import MADE_UID
 from irae.io.archive.geometry import GEOMETRY_RULES, places, plane
 from irae.io.archive.headers import Header
 from irae.io.archive.identity import digest, exam_date, patient_key
@@ -67,45 +68,43 @@ def modality_of(header: Header) -> str:
     return header.text("Modality").upper() or by_class.get(header.text("SOPClassUID"), "")
 
 
-def grouped(headers: Iterable[Header]) -> list[Group]:
-    """Series by patient and UID; within one, stacks by kind, size and orientation, then by phase."""
-    series: dict[tuple[str, str, str], list[Header]] = defaultdict(list)
-    for header in headers:
-        patient, _ = _patient(header)
-        uid = header.text("SeriesInstanceUID") or _made_uid(header)
-        series[patient, uid, header.text("StudyInstanceUID")].append(header)
-    groups: list[Group] = []
-    seen: dict[str, int] = defaultdict(int)
-    parts: dict[str, list[int]] = defaultdict(list)
-    for (_, uid, _), members in series.items():
-        parts[uid].append(len(members))
-    for (patient, uid, _), members in series.items():
-        stacks = [
-            stack for kind in _by(members, _kind) for facing in _orientations(kind) for stack in _phases(facing)
-        ]
-        stacks.sort(key=len, reverse=True)
-        for stack in stacks:
-            seen[uid] += 1
-            key = uid if seen[uid] == 1 else f"{uid}#{seen[uid]}"
-            decisions = []
-            if len(stacks) > 1:
-                decisions.append(
-                    f"the series holds {len(stacks)} stacks of different kind, size, orientation or phase; "
-                    f"this one has {len(stack)} files"
-                )
-            if not stack[0].text("SeriesInstanceUID"):
-                decisions.append("no series UID: grouped by study, number, description, size and orientation")
-            aside = sum(
-                len(other) for other in stacks
-                if other is not stack and _is_leftover(other, stack)
+def series_of(header: Header) -> tuple[str, str, str]:
+    """(patient key, series UID, study UID) of a file; a file that names no series gets the UID of its like."""
+    patient, _ = _patient(header)
+    return patient, header.text("SeriesInstanceUID") or _made_uid(header), header.text("StudyInstanceUID")
+
+
+def groups_of(
+    patient: str, uid: str, members: Sequence[Header], *, parts: Sequence[int], known: int
+) -> list[Group]:
+    """The stacks that the files of one series form: by kind, size and orientation, then by phase.
+
+    Args:
+        patient: Patient key.
+        uid: Series UID.
+        members: The files of this patient, series and study.
+        parts: Number of files of each patient and study that use this series UID.
+        known: How many stacks of this series UID there are already.
+    """
+    stacks = [stack for kind in _by(members, _kind) for facing in _orientations(kind) for stack in _phases(facing)]
+    stacks.sort(key=len, reverse=True)
+    groups = []
+    for number, stack in enumerate(stacks, known + 1):
+        decisions = []
+        if len(stacks) > 1:
+            decisions.append(
+                f"the series holds {len(stacks)} stacks of different kind, size, orientation or phase; "
+                f"this one has {len(stack)} files"
             )
-            _, notices = _patient(stack[0])
-            groups.append(Group(
-                key=key, series_uid=uid, patient=patient, modality=modality_of(stack[0]), headers=tuple(stack),
-                notices=notices, decisions=tuple(decisions), left_aside=aside, contradiction=_contradiction(
-                    stack, parts[uid]
-                ),
-            ))
+        if not stack[0].text("SeriesInstanceUID"):
+            decisions.append("no series UID: grouped by study, number, description, size and orientation")
+        aside = sum(len(other) for other in stacks if other is not stack and _is_leftover(other, stack))
+        _, notices = _patient(stack[0])
+        groups.append(Group(
+            key=uid if number == 1 else f"{uid}#{number}", series_uid=uid, patient=patient,
+            modality=modality_of(stack[0]), headers=tuple(stack), notices=notices, decisions=tuple(decisions),
+            left_aside=aside, contradiction=_contradiction(stack, parts),
+        ))
     return groups
 
 
@@ -152,7 +151,7 @@ def _made_uid(header: Header) -> str:
         header.text("SeriesDescription"), modality_of(header), exam_date(header.values)[0],
         str(PurePosixPath(header.file.name).parent) if header.get("SeriesNumber") is None else "",
     )
-    return f"no-uid-{hashlib.sha256(repr(same).encode()).hexdigest()[:16]}"
+    return f"{MADE_UID}{hashlib.sha256(repr(same).encode()).hexdigest()[:16]}"
 
 
 def _kind(header: Header) -> Hashable:
@@ -222,31 +221,3 @@ def _places_repeat(headers: Sequence[Header]) -> bool:
     except StudyError:
         return False
     return bool((np.diff(depth) <= GEOMETRY_RULES.same_position_mm).any())
-
-
-def without_copies(
-    headers: Sequence[Header], same: Callable[[Header, Header], bool]
-) -> tuple[list[Header], list[tuple[Header, Header]], list[tuple[Header, Header]]]:
-    """(kept, (copy, kept) pairs, (conflicting, other) pairs) by SOP Instance UID.
-
-    Of equal copies the first by name is kept; of different ones under one UID none is.
-    """
-    by_uid: dict[str, list[Header]] = defaultdict(list)
-    kept: list[Header] = []
-    for header in headers:
-        uid = header.text("SOPInstanceUID")
-        if uid:
-            by_uid[uid].append(header)
-        else:
-            kept.append(header)
-    copies: list[tuple[Header, Header]] = []
-    conflicts: list[tuple[Header, Header]] = []
-    for group in by_uid.values():
-        first, *rest = group
-        different = [header for header in rest if not same(first, header)]
-        if different:
-            conflicts.extend((header, different[0] if header is first else first) for header in group)
-            continue
-        kept.append(first)
-        copies.extend((header, first) for header in rest)
-    return kept, copies, conflicts

@@ -17,6 +17,7 @@ from typing import Any
 
 from irae.core.errors import StudyError
 from irae.io.archive.values import FoundFile
+from irae.io.archive.zips import present
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
@@ -344,7 +345,7 @@ def _skip_item(data: bytes, position: int, explicit: bool, depth: int) -> int:
 
 # Most values are the same in every slice: what was understood once is not parsed again (and is kept once).
 _understood: dict[tuple[int, bytes, bytes, bytes], Any] = {}
-_UNDERSTOOD_MOST = 200_000
+_UNDERSTOOD_MOST = 20_000  # what differs in every file must not pile up
 _NOTHING, _BAD = object(), object()
 
 
@@ -502,7 +503,7 @@ def read_dataset(file: FoundFile, *, pixels: bool, tags: list[int] | None = None
     from pydicom.filereader import read_partial
 
     try:
-        source: Any = _inflated(file)
+        source: Any = _inflated(present(file))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if pixels:

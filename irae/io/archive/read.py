@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from irae.io.archive.pixels import read_slice, rescale
 from irae.io.archive.plausibility import check_hu, check_slice_scales, check_suv
 from irae.io.archive.values import ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
 from irae.io.archive.volumes import assemble, canonical
+from irae.io.archive.zips import present
 from irae.io.nifti import read_volume
 from irae.quant.lbm import suv_to_sul
 
@@ -57,13 +59,11 @@ def read_exam(plan: ExamPlan, context: PatientContext | None = None) -> ReadExam
     refused: list[SeriesPlan] = []
     for role, first_choice in plan.chosen.items():
         for series in (first_choice, *_next_best(plan, role)):
-            with ThreadPoolExecutor(1) as beside:  # hashing frees the interpreter: it runs while slices are placed
-                digest = beside.submit(digest_of, series.files)
-                read, volume = _tried(series)
+            read, volume, digest = _tried(series)
             ended[series.key] = read
             if volume is not None:
                 volumes[role], chosen[role] = volume, read
-                origins[role] = _origin(read, role, context, plan, digest.result())
+                origins[role] = _origin(read, role, context, plan, digest)
                 break
             refused.append(read)
             notices.append(Notice("series_quarantined", f"A {read.modality} series could not be used: {read.text}."))
@@ -109,22 +109,43 @@ def _next_best(plan: ExamPlan, role: Role) -> list[SeriesPlan]:
     ]
 
 
-def _tried(series: SeriesPlan) -> tuple[SeriesPlan, Volume | None]:
-    """The series as it ended, and its volume; None where it was quarantined."""
+def _tried(series: SeriesPlan) -> tuple[SeriesPlan, Volume | None, str]:
+    """The series as it ended, its volume (None where it was quarantined), and the digest of its files."""
     try:
+        files = [present(file) for file in series.files]
         # Around all threads at once: filters are the process's, so a thread cannot set them for itself.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ThreadPoolExecutor(1) as beside:
             warnings.simplefilter("ignore")
+            digest = beside.submit(digest_of, files)  # hashing frees the interpreter: it runs while slices are placed
             volume, read = _read_series(series)
+            _check_unchanged(files)
+            return read, volume, digest.result()
     except StudyError as error:
-        return series.decided(Outcome.QUARANTINED, error.code, error.text), None
+        return series.decided(Outcome.QUARANTINED, error.code, error.text), None, ""
     except MemoryError:
         text = f"series {series.key} does not fit into memory"
-        return series.decided(Outcome.QUARANTINED, "too_large", text), None
+        return series.decided(Outcome.QUARANTINED, "too_large", text), None, ""
     except Exception as error:  # one bad series must never stop the others
         text = f"series {series.key}: {type(error).__name__} while it was read"
-        return series.decided(Outcome.QUARANTINED, "internal_error", text), None
-    return read, volume
+        return series.decided(Outcome.QUARANTINED, "internal_error", text), None, ""
+
+
+def _check_unchanged(files: Sequence[FoundFile]) -> None:
+    """Refuses a series of which a file is no longer what was indexed: its header and its pixels may not fit.
+
+    Raises:
+        StudyError: ``changed_meanwhile``.
+    """
+    for file in files:
+        whole = file if file.container is None else file.container
+        if whole.container is not None or not whole.modified_ns:
+            continue
+        try:
+            now = os.stat(whole.path)
+        except OSError as error:
+            raise StudyError("changed_meanwhile", f"{whole.name} is no longer there") from error
+        if (now.st_size, now.st_mtime_ns) != (whole.size, whole.modified_ns):
+            raise StudyError("changed_meanwhile", f"{whole.name} changed between index and reading")
 
 
 def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
@@ -136,7 +157,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
         array = np.array(volume.array, order="K")  # checking clips, and a volume is read-only
         plan = _checked(array, plan)
         return Volume(array=array, geometry=volume.geometry, quantity=quantity), plan
-    headers: Sequence[Header] = plan.headers
+    headers: Sequence[Header] = tuple(plan.headers)
     arranged = stack(headers)
     ordered = tuple(headers[n] for n in arranged.order)
     scales, plan = _scales(ordered, plan)
@@ -248,7 +269,7 @@ def _checked(array: NDArray[np.float32], plan: SeriesPlan) -> SeriesPlan:
 def _origin(
     plan: SeriesPlan, role: Role, context: PatientContext, exam: ExamPlan, digest: str
 ) -> SeriesOrigin:
-    first: Header | None = plan.headers[0] if plan.headers else None
+    first: Header | None = plan.headers[0] if len(plan.headers) else None
     decisions = list(plan.decisions)
     sul = None
     if role is Role.PET:

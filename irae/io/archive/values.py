@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,11 +15,23 @@ from irae.io.archive.codes import REASONS, Outcome
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file of the archive: ``name`` inside the archive (also inside a zip), ``path`` where its bytes lie now."""
+    """A file of the archive.
+
+    Attributes:
+        name: Inside the archive, also inside a zip.
+        path: Where its bytes lie; for a zip's member, where they will once ``zips.present`` was asked.
+        size: In bytes.
+        modified_ns, changed_ns: When its content and its entry changed last (of a member: when its zip did); 0 unknown.
+        container, number: The zip it is a member of, and which.
+    """
 
     name: str
     path: Path
     size: int = 0
+    modified_ns: int = 0
+    changed_ns: int = 0
+    container: FoundFile | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +61,8 @@ class SeriesPlan:
         outcome, code, text: The decision, as in the reason table.
         decisions: How it came about, in words.
         facts: Numbers the choice was made with, for people.
-        headers: What was read of each file; not for others than the archive.
+        headers: What was read of each file; not for others than the archive. Files and headers of an index lie in its
+            catalogue and are loaded when looked at.
     """
 
     key: str
@@ -67,9 +80,9 @@ class SeriesPlan:
     score: float = 0.0
     suv_factor: float | None = None
     notices: tuple[Notice, ...] = ()
-    files: tuple[FoundFile, ...] = ()
+    files: Sequence[FoundFile] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    headers: tuple[Any, ...] = field(default=(), repr=False)
+    headers: Sequence[Any] = field(default=(), repr=False)
 
     def decided(self, outcome: Outcome, code: str, text: str, *decisions: str, **changes: Any) -> Self:
         """The same series with another decision."""
@@ -108,13 +121,17 @@ class ExamPlan:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ArchiveIndex:
-    """All that was found: exams with a usable series, series that belong to none, and one row for every file."""
+    """All that was found: exams with a usable series, series that belong to none, and one row for every file.
+
+    ``files`` are read from the index's catalogue, by name; ``notices`` are about the index itself.
+    """
 
     source: Path
     exams: tuple[ExamPlan, ...]
     unusable: tuple[ExamPlan, ...]
     homeless: tuple[SeriesPlan, ...]
-    files: tuple[FileOutcome, ...]
+    files: Sequence[FileOutcome]
+    notices: tuple[Notice, ...] = ()
 
     @property
     def series(self) -> tuple[SeriesPlan, ...]:
