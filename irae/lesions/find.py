@@ -14,7 +14,8 @@ from irae.core.volume import LabelMap, Volume
 from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
 from irae.lesions.features import ct_features, landmarks, own_symmetry, with_neighbours, with_symmetry
 from irae.lesions.hosts import host_organ, midline_ras_mm
-from irae.lesions.regions import HotRegions, hot_regions
+from irae.lesions.masks import searched_organs
+from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
 from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import crop_around, focus_extent
 from irae.lesions.threshold import HotThreshold, hot_threshold
@@ -59,10 +60,15 @@ def find_foci(
         shape = next(iter(exam.volumes.values())).geometry
         return FociFound(foci=(), labels=np.zeros(shape.shape, np.uint16), geometry=shape,
                          notices=(Notice("foci_not_searched", text),))
+    organs = searched_organs(organs, ct, rules)
     finder = _Finder(pet=pet, ct=ct, organs=organs, reference=reference, grid=base.geometry, rules=rules)
     notices = []
     if pet is not None:
         notices.append(finder.add_hot_regions().notice)
+        if finder.within_noise:
+            notices.append(Notice("foci_within_noise", f"{finder.within_noise} hot spots (SUVmax up to "
+                                  f"{finder.hottest_noise:.1f}) are not listed as foci: smaller than the PET resolves, "
+                                  f"or within its noise ({100 * finder.noise.cv:.0f} % in 1 cm3 of liver)."))
     else:
         notices.append(Notice("foci_ct_only", "No usable PET: only lung nodules and dark liver lesions that the CT "
                               "shows were searched for; nodes, bone and soft tissue were not."))
@@ -92,6 +98,8 @@ class _Finder:
         self.organ_background: dict[str, float] = {}
         self.organ_voxels: dict[str, int] = {}
         self.marrow_suv = 0.0
+        self.noise = Noise({}, 0.07, rules.smoothing_fwhm_mm)
+        self.within_noise, self.hottest_noise = 0, 0.0
 
     def add_hot_regions(self) -> HotThreshold:
         """Finds, measures and paints the hot regions of the PET; organ pictures first, so that foci lie on top."""
@@ -106,7 +114,8 @@ class _Finder:
         if self.reference is not None and self.reference.liver_mean is not None:
             liver = (self.reference.liver_mean, self.reference.liver_sd or 0.1 * self.reference.liver_mean)
         blood_pool = None if self.reference is None else self.reference.blood_pool_mean
-        regions = hot_regions(suv, search, organs, threshold, liver, blood_pool, self.rules)
+        self.noise = scan_noise(suv, search, organs, self.rules)
+        regions = hot_regions(suv, search, organs, threshold, liver, blood_pool, self.noise, self.rules)
         if organs is not None:
             self._know_organs(suv, organs, regions)
         boxes = ndimage.find_objects(regions.labels)
@@ -187,14 +196,13 @@ class _Finder:
         pictured = np.isin(regions.labels[crop], list(regions.pictures))
         extent = focus_extent(basin, (others & ~basin), suv[crop], coarse, hu, fine, self.rules)
         volume_ml = float(np.count_nonzero(extent.mask)) * fine.voxel_volume_ml
-        if volume_ml < self.rules.least_volume_ml:
-            return
         native = self._native_uptake(extent.mask, fine, regions.peaks[region][0], search, pictured, coarse)
         background = extent.background_suv
         centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
         faint = native[0] < threshold.suv
-        if faint and (volume_ml < self.rules.least_contrasted_ml
-                      or native[1] < self._least_peak(centre, max(background, 0.1))):
+        if not self._stands_out(extent.from_ct, volume_ml, native, centre, background, threshold):
+            self.within_noise += 1
+            self.hottest_noise = max(self.hottest_noise, native[0])
             return
         read_mask = extent.mask
         shape = shape_of(read_mask, fine)
@@ -203,6 +211,7 @@ class _Finder:
             "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
             "length_mm": shape.length_mm, "short_long_ratio": extent.short_mm / extent.longest_mm,
             "size_from_ct": float(extent.from_ct), "background_suv": background, "vertical_mm": float(vertical),
+            "field_end_mm": self._to_field_end(centre),
         }
         tissue = {} if hu is None else ct_features(hu, read_mask, fine, self.rules)
         features |= tissue
@@ -227,18 +236,52 @@ class _Finder:
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
 
-    def _least_peak(self, centre: NDArray[np.float64], background: float) -> float:
-        """The SUVpeak that a focus below the general threshold needs in its surroundings: less inside an organ."""
-        if self.organs is None:
-            return self.rules.least_contrast * background
-        i, j, k = np.round(self.organs.geometry.to_index(centre)).astype(int)
-        inside = all(0 <= v < n for v, n in zip((i, j, k), self.organs.geometry.shape, strict=True))
-        organ = self.names.get(int(self.organs.array[i, j, k])) if inside else None
+    def _stands_out(
+        self, from_ct: bool, volume_ml: float, uptake: tuple[float, float, float], centre: NDArray[np.float64],
+        background: float, threshold: HotThreshold,
+    ) -> bool:
+        """Whether a region is more than the scanner's noise: large enough for its voxels, and its SUVpeak hot.
+
+        SUVpeak must reach the general threshold (PERCIST's measurable lesion), or stand out of the surroundings and
+        of the noise of the organ it lies in.
+        """
+        assert self.pet is not None
+        rules, (highest, peak, _) = self.rules, uptake
+        faint = highest < threshold.suv
+        least_ml = rules.least_contrasted_ml if faint else rules.least_volume_ml
+        if not from_ct:
+            least_ml = max(least_ml, rules.least_pet_voxels * self.pet.geometry.voxel_volume_ml)
+        if volume_ml < least_ml:
+            return False
+        organ = self._organ_at(centre)
+        level = max(background, 0.1)
+        ratio = rules.least_contrast if faint else rules.least_contrast_hot
         if organ == "liver":
             mean = self.reference.liver_mean if self.reference is not None else None
-            return self.rules.least_contrast_in_liver * max(background, mean or 0.0)
-        ratio = self.rules.least_contrast_in_organ if organ == "thyroid_gland" else self.rules.least_contrast
-        return ratio * background
+            ratio, level = rules.least_contrast_in_liver, max(level, mean or 0.0)
+        elif organ == "thyroid_gland":
+            ratio = rules.least_contrast_in_organ
+        usual, sd = self.noise.organs.get(organ or "", (0.0, 0.0))
+        if organ in self.noise.organs:
+            return peak >= ratio * level and peak >= usual + rules.noise_sd * sd
+        if peak >= threshold.suv:
+            return True
+        noise = rules.noise_sd * rules.noise_beyond_liver * self.noise.cv
+        return peak >= max(ratio, 1.0 + noise) * level
+
+    def _organ_at(self, place: NDArray[np.float64]) -> str | None:
+        if self.organs is None:
+            return None
+        i, j, k = np.round(self.organs.geometry.to_index(place)).astype(int)
+        inside = all(0 <= v < n for v, n in zip((i, j, k), self.organs.geometry.shape, strict=True))
+        return self.names.get(int(self.organs.array[i, j, k])) if inside else None
+
+    def _to_field_end(self, place: NDArray[np.float64]) -> float:
+        """Distance along the body from a place to the nearer end of the PET's field of view, mm."""
+        assert self.pet is not None
+        axis = self.pet.geometry.axis_of(2)
+        at = float(self.pet.geometry.to_index(place)[axis])
+        return min(at, self.pet.geometry.shape[axis] - 1 - at) * self.pet.geometry.spacing_mm[axis]
 
     def _native_uptake(
         self, mask: NDArray[np.bool_], grid: Geometry, hottest: tuple[int, int, int], search: Geometry,

@@ -18,6 +18,7 @@ from irae.lesions.rules import BOWEL, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 
 FWHM_PER_SIGMA = 2.3548
+EVEN = ("liver", "spleen", "vertebrae", "lung_left", "lung_right")  # organs of one uptake throughout
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,6 +38,50 @@ class HotRegions:
     smooth: NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Noise:
+    """How much 1 cm3 means vary in even tissue.
+
+    Attributes:
+        organs: Organ to (median, SD) of 1 cm3 means in its inside, g/mL; robust, so that lesions do not count.
+        cv: Coefficient of variation in the liver; a usual 0.07 where it is not known.
+        fwhm_mm: The smoothing with which maxima are looked for.
+    """
+
+    organs: Mapping[str, tuple[float, float]]
+    cv: float
+    fwhm_mm: float
+
+
+def scan_noise(
+    suv: NDArray[np.float32], geometry: Geometry, organs: LabelMap | None, rules: FociRules
+) -> Noise:
+    """Noise of a PET in the organs whose uptake is even (design: robust SD of 1 cm3 means, 6 mm inside)."""
+    spacing = np.array(geometry.spacing_mm)
+    found: dict[str, tuple[float, float]] = {}
+    cv_search = 0.0
+    for organ in EVEN if organs is not None else ():
+        assert organs is not None
+        box = ndimage.find_objects((organs.array == organs.labels.get(organ, 256)).astype(np.uint8), max_label=1)
+        if not organs.seen(organ) or not box or box[0] is None:
+            continue
+        inside = organs.array[box[0]] == organs.labels[organ]
+        depth = 6.0 if organ == "liver" else 3.0
+        inside = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] > depth
+        if np.count_nonzero(inside) < 50:
+            continue
+        for fwhm in (rules.smoothing_fwhm_mm, rules.peak_fwhm_mm):
+            values = ndimage.gaussian_filter(suv[box[0]], fwhm / FWHM_PER_SIGMA / spacing, truncate=3.0)[inside]
+            median = float(np.median(values))
+            sd = 1.4826 * float(np.median(np.abs(values - median)))
+            if organ == "liver" and fwhm == rules.smoothing_fwhm_mm:
+                cv_search = sd / max(median, 0.1)
+        found[organ] = (median, sd)
+    cv = found["liver"][1] / max(found["liver"][0], 0.1) if "liver" in found else 0.07
+    noisy = cv_search > rules.noisy_cv
+    return Noise(found, cv, rules.peak_fwhm_mm if noisy else rules.smoothing_fwhm_mm)
+
+
 def hot_regions(
     suv: NDArray[np.float32],
     geometry: Geometry,
@@ -44,6 +89,7 @@ def hot_regions(
     threshold: HotThreshold,
     liver: tuple[float, float] | None,
     blood_pool: float | None,
+    noise: Noise,
     rules: FociRules,
 ) -> HotRegions:
     """Every hot region of a PET, touching ones separated, hot organs kept as one region each.
@@ -55,10 +101,11 @@ def hot_regions(
         threshold: The scan's general threshold.
         liver: SUV mean and SD of normal liver, where known.
         blood_pool: SUV mean of the blood, where known.
+        noise: Its noise, which says how much to smooth.
         rules: The limits.
     """
     spacing = np.array(geometry.spacing_mm)
-    sigma = rules.smoothing_fwhm_mm / FWHM_PER_SIGMA / spacing
+    sigma = noise.fwhm_mm / FWHM_PER_SIGMA / spacing
     smooth = ndimage.gaussian_filter(suv, sigma, mode="nearest", truncate=3.0)
     hot = smooth >= _thresholds(smooth, spacing, organs, threshold, liver, blood_pool, rules)
     neighbourhood = tuple(int(2 * max(1, round(4.0 / s)) + 1) for s in spacing)
@@ -195,13 +242,17 @@ def _join_pictures(
         found = ndimage.find_objects((organs.array == label).astype(np.uint8), max_label=1)[0]
         if found is None or not organs.seen(organ):
             continue
-        box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in found)
+        box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in found)
         mask, inside = organs.array[box] == label, basins[box]
         share = float(np.count_nonzero(hot[box] & mask)) / float(np.count_nonzero(mask))
         if organ not in ONE_PICTURE and share < rules.diffuse_organ_fraction:
             continue
         # Urine, brain and thin walls spill over their masks; a node beside the heart must not be taken for it.
-        near = ndimage.binary_dilation(mask) if organ in ONE_PICTURE and organ != "heart" else mask
+        near = mask
+        if BY_NAME[organ].uptake is Uptake.HIGH:
+            near = ndimage.binary_dilation(mask, iterations=max(1, round(rules.spill_mm / max(geometry.spacing_mm))))
+        elif organ in ONE_PICTURE and organ != "heart":
+            near = ndimage.binary_dilation(mask)
         core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
         members = []
         core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)

@@ -60,6 +60,17 @@ class FociRules:
     organ_ratio: float = 1.4  # in spleen, pancreas, spine, aorta: times the organ's own median, at least
 
     smoothing_fwhm_mm: float = 4.0  # before looking for maxima
+    # A PET whose liver is noisier than this after that smoothing (coefficient of variation; EARL accepts 0.15) is
+    # searched at the resolution of SUVpeak: a Gaussian of the same second moment as the 12 mm sphere.
+    noisy_cv: float = 0.15
+    peak_fwhm_mm: float = 6.4
+    # Single foci must exceed their surroundings by this many SD of 1 cm3 means: those of the organ they lie in where
+    # its uptake is even, else those of the liver, which soft tissue and spine exceed about twofold (OSEM noise).
+    noise_sd: float = 4.0
+    noise_beyond_liver: float = 2.0
+    least_pet_voxels: float = 4.0  # a focus sized on the PET holds this many of its voxels within half its maximum
+    # In the last slices of a PET few coincidences are counted: noise is highest, and a part is not seen at all.
+    field_end_mm: float = 10.0
     saddle_ratio: float = 0.7  # two maxima are one focus if the saddle reaches this share of the lower
     saddle_ratio_at_organ: float = 0.9  # ... if one of them is an organ that is hot by nature
     standout_ratio: float = 1.7  # a compact focus this many times the organ's own 90th percentile is its own focus
@@ -72,6 +83,7 @@ class FociRules:
     contour_reach_mm: float = 15.0
     # Below the general threshold: SUVpeak over the surroundings' median, and volume.
     least_contrast: float = 1.8
+    least_contrast_hot: float = 1.5  # where the hottest voxel alone reaches the general threshold
     least_contrasted_ml: float = 0.25
     least_contrast_in_organ: float = 1.3  # in the thyroid, which has a threshold of its own
     least_contrast_in_liver: float = 1.38  # over the liver's mean and over the surroundings: above its noise
@@ -110,6 +122,15 @@ class FociRules:
     hilum_off_midline: float = 0.5
     hilum_rim_lung: tuple[float, float] = (0.02, 0.7)
     hilum_rim_soft: float = 0.1
+    # Masks for the search (irae.lesions.masks): the abdomen's organs end below this share of the lungs' height; the
+    # skull is bone that encloses soft tissue on axial slices.
+    abdomen_height: float = 0.65
+    skull_hu: float = 250.0
+    skull_grid_mm: float = 4.0
+    skull_least_cm2: float = 25.0
+    skull_least_ml: float = 150.0
+    spill_mm: float = 8.0  # an organ hot by nature spills this far over a coarse mask's border
+    myocardium_mm: float = 10.0
     organ_margin_mm: float = 8.0  # a focus this near an organ that it does not touch is assigned to it
 
 

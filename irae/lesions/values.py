@@ -46,3 +46,4 @@ class EarlierExam:
     result: ExamResult
     exam: Exam
     organs: LabelMap | None
+    pituitary: LabelMap | None = None

@@ -1,0 +1,157 @@
+"""Organ masks made ready for the search: what cannot lie there is left out, the brain is completed by the skull.
+
+A coarse segmenter puts pieces of colon into a shoulder and leaves half of a brain out. Foci are searched with masks
+that respect the order of the body; the masks that are measured and written stay as they were found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import block_reduce
+
+from irae.core.anatomy import BY_NAME
+from irae.core.geometry import Geometry
+from irae.core.volume import Coverage, LabelMap, Volume
+from irae.lesions.rules import LUNGS, FociRules
+from irae.quant.resample import onto_grid
+
+ABDOMINAL = ("colon", "small_bowel", "stomach", "spleen", "liver", "kidney_left", "kidney_right", "pancreas",
+             "urinary_bladder")
+
+
+def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules) -> LabelMap | None:
+    """The organs as foci are searched in them, on the same grid.
+
+    Args:
+        organs: As found; None where no segmentation was possible (then the answer is None).
+        ct: HU, for the skull.
+        rules: Heights and sizes.
+    """
+    if organs is None:
+        return None
+    array = organs.array.copy()
+    lungs = _extent(organs, LUNGS)
+    if lungs is not None:
+        bottom, top = lungs
+        ceiling = bottom + rules.abdomen_height * (top - bottom)
+        _drop(array, organs, ABDOMINAL, above=ceiling)
+        _drop(array, organs, ("brain",), below=top)
+    labels, coverage = dict(organs.labels), dict(organs.coverage)
+    skull = None if ct is None else inside_skull(ct, None if lungs is None else lungs[1], rules)
+    if skull is not None:
+        label = labels.setdefault("brain", _free_label(organs))
+        inside, grid = skull
+        box = _box_on(organs.geometry, grid)
+        if box is not None:
+            view = array[box]
+            sub = organs.geometry.cropped(_starts(box), _stops(box))
+            brain = onto_grid(inside.astype(np.uint8), grid, sub, order=0) > 0
+            view[brain & (view == 0)] = label
+            coverage["brain"] = Coverage.PARTIAL if not organs.seen("brain") else coverage["brain"]
+    return LabelMap(array=array, geometry=organs.geometry, labels=labels, coverage=coverage, rejected=organs.rejected)
+
+
+def inside_skull(
+    ct: Volume, above_mm: float | None, rules: FociRules
+) -> tuple[NDArray[np.bool_], Geometry] | None:
+    """Soft tissue that bone encloses on axial slices: the inside of the skull; None where no head is in the picture.
+
+    No other place of the body holds so much soft tissue in a closed ring of bone.
+
+    Args:
+        ct: HU.
+        above_mm: Height (RAS+ z) above which the head lies, where it is known.
+        rules: Bone's HU, the least area of a slice and the least volume.
+
+    Returns:
+        Mask and its grid (the CT's, coarsened).
+    """
+    axis = ct.geometry.axis_of(2)
+    up = float(np.sign(ct.geometry.affine[2, axis]))
+    first, last = 0, ct.geometry.shape[axis]
+    if above_mm is not None:
+        ends = [ct.geometry.affine[2, 3] + ct.geometry.affine[2, axis] * k for k in (0, last - 1)]
+        if max(ends) <= above_mm:
+            return None
+        cut = int(np.clip(round((above_mm - ends[0]) / ct.geometry.affine[2, axis]), 0, last - 1))
+        first, last = (cut, last) if up > 0 else (0, cut + 1)
+    start, stop = [0, 0, 0], list(ct.geometry.shape)
+    start[axis], stop[axis] = first, last
+    part = ct.geometry.cropped((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    hu = ct.array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    step = tuple(max(1, round(rules.skull_grid_mm / s)) for s in part.spacing_mm)
+    bone = block_reduce(hu >= rules.skull_hu, step, np.max)  # a thin wall must stay closed
+    soft = hu[tuple(slice(s // 2, None, s) for s in step)]
+    shape = tuple(min(a, b) for a, b in zip(bone.shape, soft.shape, strict=True))
+    inner = tuple(slice(0, n) for n in shape)
+    bone, soft = bone[inner], soft[inner]
+    affine = part.affine.copy()
+    affine[:3, :3] = affine[:3, :3] * np.array(step)
+    affine[:3, 3] = part.affine[:3, 3] + part.affine[:3, :3] @ (np.array(step) // 2)
+    grid = Geometry(shape=(shape[0], shape[1], shape[2]), affine=affine)
+    enclosed = np.zeros(shape, bool)
+    slices, filled = np.moveaxis(bone, axis, 0), np.moveaxis(enclosed, axis, 0)
+    cm2 = grid.voxel_volume_ml * 1000.0 / grid.spacing_mm[axis] / 100.0
+    for k in range(slices.shape[0]):
+        hole = ndimage.binary_fill_holes(slices[k]) & ~slices[k]
+        if np.count_nonzero(hole) * cm2 >= rules.skull_least_cm2:
+            filled[k] = hole
+    enclosed &= (soft > -100.0) & (soft < rules.skull_hu)
+    parts, count = ndimage.label(enclosed)
+    if count == 0:
+        return None
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    if sizes.max() * grid.voxel_volume_ml < rules.skull_least_ml:
+        return None
+    brain: NDArray[np.bool_] = ndimage.binary_dilation(parts == int(sizes.argmax()))  # what the coarse bone took
+    return brain, grid
+
+
+def _extent(organs: LabelMap, members: tuple[str, ...]) -> tuple[float, float] | None:
+    """Lowest and highest RAS+ z of organs, mm; None where one of them was not seen."""
+    if not all(organs.seen(organ) for organ in members):
+        return None
+    axis = organs.geometry.axis_of(2)
+    rows = np.flatnonzero(organs.mask(*members).any(axis=tuple({0, 1, 2} - {axis})))
+    if not rows.size:
+        return None
+    z = organs.geometry.affine[2, 3] + organs.geometry.affine[2, axis] * rows[[0, -1]]
+    return float(z.min()), float(z.max())
+
+
+def _drop(
+    array: NDArray[np.uint8], organs: LabelMap, names: tuple[str, ...], *, above: float = np.inf,
+    below: float = -np.inf,
+) -> None:
+    """Takes organs (in place) out of the slices above or below a height, RAS+ z mm."""
+    axis = organs.geometry.axis_of(2)
+    z = organs.geometry.affine[2, 3] + organs.geometry.affine[2, axis] * np.arange(array.shape[axis])
+    view = np.moveaxis(array, axis, 0)[(z > above) | (z < below)]
+    wanted = [organs.labels[o] for o in names if organs.seen(o)]
+    if wanted and view.size:
+        np.moveaxis(array, axis, 0)[(z > above) | (z < below)] = np.where(np.isin(view, wanted), 0, view)
+
+
+def _free_label(organs: LabelMap) -> int:
+    usual = BY_NAME["brain"].label
+    return usual if usual not in organs.labels.values() else max(organs.labels.values()) + 1
+
+
+def _box_on(grid: Geometry, other: Geometry) -> tuple[slice, slice, slice] | None:
+    index = grid.to_index(other.corners_mm())
+    start = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
+    stop = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, grid.shape)
+    if (stop <= start).any():
+        return None
+    return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])
+
+
+def _starts(box: tuple[slice, slice, slice]) -> tuple[int, int, int]:
+    return int(box[0].start), int(box[1].start), int(box[2].start)
+
+
+def _stops(box: tuple[slice, slice, slice]) -> tuple[int, int, int]:
+    return int(box[0].stop), int(box[1].stop), int(box[2].stop)
