@@ -24,7 +24,16 @@ from irae.core.notice import Notice
 from irae.core.ports import Classifier, Segmenter
 from irae.core.result import ExamResult, OrganSeen, Versions
 from irae.core.volume import Coverage, LabelMap
-from irae.findings import assess_findings, measure
+from irae.findings import (
+    activation_notices,
+    assess_findings,
+    assess_further,
+    measure,
+    measure_foci,
+    uncertain_notices,
+)
+from irae.findings.fusion import FittedFusion
+from irae.findings.rules import COMMON
 from irae.lesions import EarlierExam, find_foci
 from irae.lesions.match import match_with_notices
 from irae.quant.uptake import UptakeReference, uptake_reference
@@ -38,12 +47,14 @@ BASELINE_GRACE = timedelta(days=7)
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Stages:
-    """What can be exchanged: who finds organs, who scores irAEs, which criteria are asked (None: those that fit), the
-    learned arm of attribution (None: the evidence points decide alone).
+    """What can be exchanged: who finds organs, who scores irAEs, how the two arms are fused (None: design weights),
+    the learned arm of attribution (None: the evidence points decide alone), which criteria are asked (None: those that
+    fit).
     """
 
     segmenter: Segmenter
     classifier: Classifier | None
+    fusion: FittedFusion | None = None
     attribution: LearnedModel | None = None
     criteria: Sequence[str] | None = None
 
@@ -95,13 +106,16 @@ def assess_exam(
     quantities = Quantities({**measured.values, **acquisition_quantities(exam, reference)})
     learned = stages.classifier.score(exam, organs, pituitary) if stages.classifier is not None else {}
     findings = assess_findings(
-        exam, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history
+        exam, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history,
+        fusion=stages.fusion,
     )
 
     searched = exam.ct is not None or exam.pet is not None
     found = find_foci(exam, organs=organs, reference=reference) if searched else None
     matched = match_with_notices(found, exam, organs=organs, earlier=images) if found is not None else ((), ())
     foci, match_notices = matched
+    quantities = Quantities({**quantities.values, **measure_foci(foci, exam, organs)})
+    findings += assess_further(exam, organs=organs, quantities=quantities, earlier=history)
     attributed = attribute(
         foci, findings=findings, quantities=quantities, context=exam.context, on=exam.acquired_on,
         reference=reference, earlier=history, unseen=unseen_organs(organs), learned=stages.attribution,
@@ -109,6 +123,9 @@ def assess_exam(
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
     notices += [*match_notices, *expected_gaps(exam, history, organs, pituitary)]
+    notices += [
+        *activation_notices(quantities, exam.context, exam.acquired_on, COMMON), *uncertain_notices(findings)
+    ]
     result = ExamResult(
         patient=exam.patient,
         acquired_on=exam.acquired_on,

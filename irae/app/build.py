@@ -10,6 +10,8 @@ from tempfile import mkdtemp
 
 from irae.app.config import InferConfig, ModelSource, SegmenterName
 from irae.core.ports import Segmenter
+from irae.findings.fusion import FittedFusion
+from irae.io.fusion_card import find_fusion, load_fusion
 from irae.models.classifiers import PackagedClassifier
 from irae.models.runtime import Device, torch_device, use_threads
 from irae.models.segmenters import (
@@ -45,12 +47,32 @@ def build(config: InferConfig) -> Built:
     folder = weights_folder(config)
     segmenter = SEGMENTERS[config.segmenter](config, folder, device)
     classifier = None if config.models is ModelSource.rules else PackagedClassifier.from_folder(folder, device=device)
-    stages = Stages(segmenter=segmenter, classifier=classifier, criteria=criteria(config))
+    models = {**segmenter.digests, **(classifier.digests if classifier is not None else {})}
+    fusion = None if classifier is None else fitted_fusion(folder, segmenter.digests)
+    stages = Stages(segmenter=segmenter, classifier=classifier, fusion=fusion, criteria=criteria(config))
     return Built(
         stages=stages,
-        models={**segmenter.digests, **(classifier.digests if classifier is not None else {})},
+        models=models if fusion is None else {**models, "fusion": fusion.digest},
         device=str(torch_device(device)),
     )
+
+
+def fitted_fusion(folder: Path, segmenters: Mapping[str, str]) -> FittedFusion | None:
+    """The fitted fusion of a folder of packages; None where there is none, or where it was fitted with other masks.
+
+    Args:
+        folder: Of model packages.
+        segmenters: Digests of the segmenters in use.
+
+    Raises:
+        ValueError: If the package is refused.
+    """
+    place = find_fusion(folder)
+    if place is None:
+        return None
+    fusion, document = load_fusion(place)
+    fitted_with = set(document["models"].values())
+    return fusion if segmenters and set(segmenters.values()) <= fitted_with else None
 
 
 def weights_folder(config: InferConfig) -> Path:

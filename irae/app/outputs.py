@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from irae.batch.ledger import Ledger
+from irae.core.anatomy import Irae
 from irae.core.context import PatientContext
 from irae.core.course import Course
 from irae.core.errors import StudyError
@@ -156,7 +157,10 @@ def worklist_row(result: ExamResult) -> dict[str, Any]:
              "state": f.state.value}
             for f in result.findings if f.decision is Decision.SUSPECTED
         ],
-        "not_assessable": [f.irae.value for f in result.findings if f.decision is Decision.NOT_ASSESSABLE],
+        "not_assessable": [
+            f.irae.value
+            for f in result.findings if f.decision is Decision.NOT_ASSESSABLE and isinstance(f.irae, Irae)
+        ],
         "new_episode": any(f.state in (EpisodeState.NEW, EpisodeState.RECURRENT) for f in result.findings),
         "new_metastasis": any(
             a.nature is Nature.METASTASIS and a.focus.status is FocusStatus.NEW for a in result.foci

@@ -98,8 +98,13 @@ def situation(
     return Situation(
         on=on,
         foci=tuple(foci),
-        suspected={f.irae: f.probability or 0.0 for f in findings if f.decision is Decision.SUSPECTED},
-        cleared=frozenset(f.irae for f in findings if f.decision is Decision.NOT_SUSPECTED),
+        suspected={
+            f.irae: f.probability or 0.0
+            for f in findings if f.decision is Decision.SUSPECTED and isinstance(f.irae, Irae)
+        },
+        cleared=frozenset(
+            f.irae for f in findings if f.decision is Decision.NOT_SUSPECTED and isinstance(f.irae, Irae)
+        ),
         quantities=quantities,
         weeks=weeks,
         before_therapy=weeks is None and _therapy_ever(context),

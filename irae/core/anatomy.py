@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 
 class Irae(Enum):
@@ -19,6 +20,22 @@ class Irae(Enum):
     THYROIDITIS = "thyroiditis"
     HEPATITIS = "hepatitis"
     HYPOPHYSITIS = "hypophysitis"
+
+
+class FurtherIrae(Enum):
+    """Further irAEs with a strong imaging signature, answered by cited rules alone, without a learned arm."""
+
+    PANCREATITIS = "pancreatitis"
+    SARCOID_LIKE = "sarcoid_like"
+    ARTHRITIS = "arthritis"
+    ENTERITIS = "enteritis"
+    GASTRITIS = "gastritis"
+    ADRENALITIS = "adrenalitis"
+    CHOLANGITIS = "cholangitis"
+    MYOSITIS = "myositis"
+
+
+AnyIrae: TypeAlias = Irae | FurtherIrae
 
 
 class Uptake(Enum):
@@ -85,6 +102,10 @@ ORGANS: tuple[Organ, ...] = (
           uptake=Uptake.HIGH),
     Organ(name="pancreas", label=15, display="pancreas", site="pancreas", snomed="15776009", volume_ml=(15, 250)),
     Organ(name="vertebrae", label=16, display="spine", site="bone", snomed="51282000", volume_ml=(250, 2500)),
+    Organ(name="adrenal_gland_left", label=17, display="left adrenal gland", site="adrenal", snomed="23451007",
+          laterality="left", volume_ml=(1, 60)),
+    Organ(name="adrenal_gland_right", label=18, display="right adrenal gland", site="adrenal", snomed="23451007",
+          laterality="right", volume_ml=(1, 60)),
     Organ(name="pituitary", label=20, display="pituitary", site="pituitary", snomed="56329008",
           volume_ml=(0.1, 6.0), irae=Irae.HYPOPHYSITIS),
 )
@@ -96,6 +117,28 @@ BY_LABEL: dict[int, Organ] = {organ.label: organ for organ in ORGANS}
 IRAE_ORGANS: dict[Irae, tuple[str, ...]] = {
     irae: tuple(organ.name for organ in ORGANS if organ.irae is irae) for irae in Irae
 }
+
+# The masks in which a further irAE is looked for. Sarcoid-like nodes and joints are read from foci beside landmarks;
+# bile ducts and muscles have no mask, so that cholangitis and myositis cannot be assessed.
+FURTHER_ORGANS: dict[FurtherIrae, tuple[str, ...]] = {
+    FurtherIrae.PANCREATITIS: ("pancreas",),
+    FurtherIrae.SARCOID_LIKE: ("lung_left", "lung_right"),
+    FurtherIrae.ARTHRITIS: ("lung_left", "lung_right", "urinary_bladder"),
+    FurtherIrae.ENTERITIS: ("small_bowel",),
+    FurtherIrae.GASTRITIS: ("stomach",),
+    FurtherIrae.ADRENALITIS: ("adrenal_gland_left", "adrenal_gland_right"),
+    FurtherIrae.CHOLANGITIS: (),
+    FurtherIrae.MYOSITIS: (),
+}
+
+
+def organs_of(irae: AnyIrae) -> tuple[str, ...]:
+    """The masks that answer for an irAE.
+
+    >>> organs_of(Irae.COLITIS), organs_of(FurtherIrae.MYOSITIS)
+    (('colon',), ())
+    """
+    return IRAE_ORGANS[irae] if isinstance(irae, Irae) else FURTHER_ORGANS[irae]
 
 
 def site_of(organ: str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae, Irae
 from irae.core.mapping import FrozenMapping
 
 
@@ -84,12 +84,32 @@ class LearnedScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConformalSet:
+    """The answers that cannot be ruled out with the stated coverage (split-conformal).
+
+    Attributes:
+        coverage: Share of patients like the calibration patients whose true answer is in their set, 0..1.
+        suspected, not_suspected: Whether each answer is in the set. Both or neither: the case is uncertain.
+    """
+
+    coverage: float
+    suspected: bool
+    not_suspected: bool
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the set does not single out one answer."""
+        return self.suspected == self.not_suspected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrganFinding:
     """The answer for one irAE at one exam, with everything it rests on.
 
     Attributes:
         irae: Which irAE.
-        organ: The organ it was looked for in (for people: the first organ of the irAE, e.g. ``colon``).
+        organ: The organ it was looked for in (the first mask of the irAE, e.g. ``colon``), or ``lymph_node``,
+            ``joint``, ``bile_duct``, ``muscle``.
         decision: suspected, not_suspected or not_assessable.
         probability: 0..1; None when not assessable.
         threshold: At or above it the irAE is suspected; None when not assessable.
@@ -98,12 +118,13 @@ class OrganFinding:
         evidence: Measurements against cut-offs, each with its source.
         reasons: Sentences, the strongest first.
         rule_probability, learned_probability: The two arms before fusion; None where an arm had no answer.
+        conformal: What a fitted fusion cannot rule out; None where the fusion is not a fitted one.
 
     Raises:
         ValueError: If probability or severity is out of range or contradicts the decision.
     """
 
-    irae: Irae
+    irae: AnyIrae
     organ: str
     decision: Decision
     probability: float | None
@@ -114,6 +135,7 @@ class OrganFinding:
     reasons: tuple[str, ...] = ()
     rule_probability: float | None = None
     learned_probability: float | None = None
+    conformal: ConformalSet | None = None
 
     def __post_init__(self) -> None:
         assessable = self.decision is not Decision.NOT_ASSESSABLE

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from irae.core.anatomy import BY_NAME, IRAE_ORGANS, Irae
+from irae.core.anatomy import BY_NAME, AnyIrae, FurtherIrae, Irae, organs_of
 from irae.core.exam import Exam
 from irae.core.finding import Decision, EpisodeState, Evidence, LearnedScore, OrganFinding, Quantities
 from irae.core.numbers import reaches
 from irae.core.result import ExamResult
-from irae.core.volume import Coverage, LabelMap
-from irae.findings.confounders import Confounded, confounders
+from irae.core.volume import LabelMap
+from irae.findings.confounders import confounders
 from irae.findings.episodes import episode_state, past_findings
-from irae.findings.fusion import fuse, sigmoid
-from irae.findings.rules import IraeRules, Modality, RuleSet
-from irae.findings.signs import Judged, judge_signs, rule_log_odds, severity_of
+from irae.findings.fusion import FittedFusion, FittedIrae, fitted_fuse, fuse, sigmoid
+from irae.findings.inputs import fusion_inputs
+from irae.findings.rules import IraeRules, RuleSet
+from irae.findings.sentences import Told, not_judged, reasons
+from irae.findings.signs import Judged, judge_signs, remains_of, rule_log_odds, severity_of, unmet_requirements
 from irae.findings.tables import RULE_SET
 
 # What an irAE's extent is read from, to tell receding from unchanged within one severity step.
-EXTENT: dict[Irae, str] = {
+EXTENT: dict[AnyIrae, str] = {
     Irae.COLITIS: "colon.thickened_cm",
     Irae.PNEUMONITIS: "lung.opacity_percent",
     Irae.HYPOPHYSITIS: "pituitary.height_mm",
@@ -26,6 +29,17 @@ EXTENT: dict[Irae, str] = {
 RECEDING = 0.5  # extent below this share of the last exam's is receding; design value
 
 WORSENED = "severity_rise"  # the evidence that marks a known episode that got worse
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class _Case:
+    """What one answer is given from."""
+
+    exam: Exam
+    labels: LabelMap | None
+    quantities: Quantities
+    earlier: Sequence[ExamResult]
+    rule_set: RuleSet
 
 
 def assess_findings(
@@ -37,8 +51,9 @@ def assess_findings(
     learned: Mapping[Irae, LearnedScore],
     earlier: Sequence[ExamResult],
     rule_set: RuleSet = RULE_SET,
+    fusion: FittedFusion | None = None,
 ) -> tuple[OrganFinding, ...]:
-    """The answer for all five irAEs, in the order of ``Irae``.
+    """The answer for the five irAEs with two arms, in the order of ``Irae``.
 
     Args:
         exam: The exam, with its context.
@@ -48,86 +63,139 @@ def assess_findings(
         learned: The learned arm's scores, where it has them.
         earlier: Results of earlier exams, oldest first.
         rule_set: Cut-offs and weights.
+        fusion: A fitted fusion of the arms; None: the rule set's design weights.
     """
     return tuple(
         _assess(
-            rule_set.iraes[irae], exam, pituitary if irae is Irae.HYPOPHYSITIS else organs, quantities,
-            learned.get(irae), earlier, rule_set,
+            rule_set.iraes[irae],
+            _Case(exam=exam, labels=pituitary if irae is Irae.HYPOPHYSITIS else organs, quantities=quantities,
+                  earlier=earlier, rule_set=rule_set),
+            learned.get(irae),
+            None if fusion is None else fusion.iraes.get(irae),
         )
         for irae in Irae
     )
 
 
-def _assess(
-    rules: IraeRules, exam: Exam, labels: LabelMap | None, quantities: Quantities, learned: LearnedScore | None,
-    earlier: Sequence[ExamResult], rule_set: RuleSet,
-) -> OrganFinding:
-    past = past_findings(rules.irae, earlier)
-    unseen = _why_unseen(rules.irae, exam, labels)
-    if unseen:
-        return _not_assessable(rules.irae, (unseen,), past, ())
+def assess_further(
+    exam: Exam, *, organs: LabelMap | None, quantities: Quantities, earlier: Sequence[ExamResult],
+    rule_set: RuleSet = RULE_SET,
+) -> tuple[OrganFinding, ...]:
+    """The answer for the further irAEs, by cited rules alone, in the order of ``FurtherIrae``.
 
-    context = confounders(exam.context, exam.acquired_on, rules, rule_set.common)
-    judged = judge_signs(rules, exam, quantities, earlier, context.gates, rule_set)
-    log_odds = rule_log_odds(rules, judged, context.log_odds)
+    Args:
+        exam, organs, quantities, earlier, rule_set: As for ``assess_findings``; the quantities also hold what was
+            measured on foci (``measure_foci``).
+    """
+    case = _Case(exam=exam, labels=organs, quantities=quantities, earlier=earlier, rule_set=rule_set)
+    return tuple(_assess(rule_set.further[irae], case, None, None) for irae in FurtherIrae)
+
+
+def _assess(
+    rules: IraeRules, case: _Case, learned: LearnedScore | None, fitted: FittedIrae | None
+) -> OrganFinding:
+    past = past_findings(rules.irae, case.earlier)
+    unseen = rules.unassessable or _why_unseen(rules, case.labels)
+    if unseen:
+        return _not_assessable(rules, (unseen,), past, ())
+
+    exam, common = case.exam, case.rule_set.common
+    context = confounders(exam.context, exam.acquired_on, rules, case.quantities, common)
+    judged = judge_signs(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set)
+    known = any(finding.decision is Decision.SUSPECTED for finding in past)
+    log_odds = rule_log_odds(rules, judged, context.log_odds, known=known)
     rule = None if log_odds is None else sigmoid(log_odds)
-    fused = fuse(rule, rule_set.common.threshold, learned, rule_set.fusion)
+    inputs = fusion_inputs(rules.irae, exam, case.labels, rule=rule, learned=learned, context=context,
+                           earlier=case.earlier)
+    fused, why_design = fitted_fuse(inputs, learned, fitted)
+    if fused is None:
+        fused = fuse(rule, common.threshold, learned, case.rule_set.fusion)
     evidence = tuple(item.evidence for item in judged)
     if fused is None:
-        why = ("None of its signs could be judged on this exam.", *_not_judged_reasons(judged))
-        return _not_assessable(rules.irae, why, past, evidence)
+        why = ("None of its signs could be judged on this exam.", *not_judged(judged))
+        return _not_assessable(rules, why, past, evidence)
 
-    suspected = reaches(fused.probability, fused.threshold)
+    lacking = unmet_requirements(rules, judged)
+    suspected = reaches(fused.probability, fused.threshold) and not lacking
+    if not suspected and known and (open_question := unsettled(rules, judged)):
+        return _not_assessable(rules, (open_question, *not_judged(judged)), past, evidence)
+    severity = (
+        severity_of(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set) if suspected else 0
+    )
     decision = Decision.SUSPECTED if suspected else Decision.NOT_SUSPECTED
-    severity = severity_of(rules, exam, quantities, earlier, context.gates, rule_set) if suspected else 0
     state = episode_state(
-        decision, severity, past, improving_by=rule_set.common.improving_severity,
-        receding=_receding(rules.irae, quantities, earlier),
+        decision, severity, past, improving_by=common.improving_severity,
+        receding=_receding(rules.irae, case.quantities, case.earlier),
     )
     if suspected and past and past[-1].decision is Decision.SUSPECTED:
         evidence += (_severity_change(severity, past[-1]),)
+    told = Told(
+        rules=rules, judged=judged, context=context, rule=rule, learned=learned, fused=fused, suspected=suspected,
+        past=past, severity=severity, lacking=lacking, why_design=why_design, remains=remains_of(rules, judged),
+    )
     return OrganFinding(
         irae=rules.irae,
-        organ=IRAE_ORGANS[rules.irae][0],
+        organ=place_of(rules),
         decision=decision,
         probability=fused.probability,
         threshold=fused.threshold,
         severity=severity,
         state=state,
         evidence=evidence,
-        reasons=_reasons(rules, exam, labels, judged, context, rule, learned, suspected, past, severity),
+        reasons=reasons(told, exam, case.labels),
         rule_probability=rule,
         learned_probability=None if learned is None else learned.probability,
+        conformal=fused.conformal,
     )
 
 
-def _why_unseen(irae: Irae, exam: Exam, labels: LabelMap | None) -> str:
-    """Why an irAE's organ cannot be judged at all; empty where it can."""
-    names = " and ".join(BY_NAME[organ].display for organ in IRAE_ORGANS[irae])
-    if labels is None:
-        needed = "contrast-enhanced T1 MR of the head" if irae is Irae.HYPOPHYSITIS else "CT"
-        return f"The {names} was not seen: this exam has no usable {needed}."
-    if any(labels.seen(organ) for organ in IRAE_ORGANS[irae]):
+def place_of(rules: IraeRules) -> str:
+    """Where an irAE is looked for: the first of its masks, or the place its rules name."""
+    return rules.place or organs_of(rules.irae)[0]
+
+
+def unsettled(rules: IraeRules, judged: Sequence[Judged]) -> str:
+    """Why a known episode that no longer shows cannot be called over; empty where it can.
+
+    A gland that burns out falls silent as well as one that recovers: only its size and density tell them apart.
+    """
+    aftermath = rules.aftermath
+    if aftermath is None:
         return ""
-    rejected = [f"{BY_NAME[o].display}: {labels.rejected[o]}" for o in IRAE_ORGANS[irae] if o in labels.rejected]
+    told = [item for item in judged if item.sign.name in aftermath.signs and not item.why_not]
+    return "" if told else aftermath.untold
+
+
+def _why_unseen(rules: IraeRules, labels: LabelMap | None) -> str:
+    """Why an irAE's organ cannot be judged at all; empty where it can."""
+    organs = organs_of(rules.irae)
+    names = " and ".join(BY_NAME[organ].display for organ in organs)
+    if labels is None:
+        needed = "contrast-enhanced T1 MR of the head" if rules.irae is Irae.HYPOPHYSITIS else "CT"
+        return f"The {names} was not seen: this exam has no usable {needed}."
+    if any(labels.seen(organ) for organ in organs):
+        return ""
+    rejected = [f"{BY_NAME[o].display}: {labels.rejected[o]}" for o in organs if o in labels.rejected]
     if rejected:
         return f"The organ's mask was not believed ({'; '.join(rejected)})."
+    if not any(organ in labels.coverage for organ in organs):
+        return f"The {names} is not outlined by this segmenter: it was not looked at."
     return f"The {names} was not found in the field of view: not seen is not absent."
 
 
 def _not_assessable(
-    irae: Irae, reasons: tuple[str, ...], past: Sequence[OrganFinding], evidence: tuple[Evidence, ...]
+    rules: IraeRules, why: tuple[str, ...], past: Sequence[OrganFinding], evidence: tuple[Evidence, ...]
 ) -> OrganFinding:
     state = episode_state(Decision.NOT_ASSESSABLE, 0, past)
     if state is EpisodeState.ONGOING:
-        reasons = (*reasons, "It was suspected at the last exam that could be judged: the episode is held open.")
+        why = (*why, "It was suspected at the last exam that could be judged: the episode is held open.")
     return OrganFinding(
-        irae=irae, organ=IRAE_ORGANS[irae][0], decision=Decision.NOT_ASSESSABLE, probability=None, threshold=None,
-        severity=0, state=state, evidence=evidence, reasons=reasons,
+        irae=rules.irae, organ=place_of(rules), decision=Decision.NOT_ASSESSABLE, probability=None, threshold=None,
+        severity=0, state=state, evidence=evidence, reasons=why,
     )
 
 
-def _receding(irae: Irae, quantities: Quantities, earlier: Sequence[ExamResult]) -> bool:
+def _receding(irae: AnyIrae, quantities: Quantities, earlier: Sequence[ExamResult]) -> bool:
     name = EXTENT.get(irae)
     now = quantities.get(name) if name else None
     then = [v for past in earlier if name and (v := past.quantities.get(name)) is not None]
@@ -139,70 +207,3 @@ def _severity_change(severity: int, last: OrganFinding) -> Evidence:
     return Evidence(
         name=WORSENED, value=float(rise), unit="1", reference=">= 1", source="against the last exam", met=rise >= 1
     )
-
-
-def _reasons(
-    rules: IraeRules, exam: Exam, labels: LabelMap | None, judged: Sequence[Judged], context: Confounded,
-    rule: float | None, learned: LearnedScore | None, suspected: bool, past: Sequence[OrganFinding], severity: int,
-) -> tuple[str, ...]:
-    """Sentences, the strongest first: signs for the decision, then against it, then limits."""
-    counted = sorted(
-        (item for item in judged if not item.why_not and not item.sign.shown_only),
-        key=lambda item: item.log_odds, reverse=suspected,
-    )
-    agreeing = [item for item in counted if (item.log_odds > 0) == suspected]
-    others = [item for item in counted if item not in agreeing]
-    lines = [sign_sentence(item) for item in (*agreeing, *others)]
-    lines += [sign_sentence(item) for item in judged if item.sign.shown_only and item.evidence.met]
-    if learned is not None:
-        kind = "calibrated" if learned.calibrated else "uncalibrated"
-        agrees = "agrees" if (learned.probability >= learned.threshold) == suspected else "disagrees"
-        limit = f"{kind}, threshold {learned.threshold:.2f}"
-        lines.append(f"The learned score is {learned.probability:.2f} ({limit}): {agrees}.")
-        if rule is None:
-            lines.append("No cited sign could be judged: the learned score stands alone.")
-    if past and past[-1].decision is Decision.SUSPECTED and suspected and severity > past[-1].severity:
-        lines.append(f"Known episode, worse: radiological severity {past[-1].severity} before, {severity} now.")
-    lines += context.reasons
-    lines += _not_judged_reasons(judged)
-    lines += _limits(rules, exam, labels)
-    if not suspected:
-        lines.append(rules.visible)
-    return tuple(dict.fromkeys(lines))
-
-
-def sign_sentence(item: Judged) -> str:
-    """``suv95 4.10 g/mL: met (> 2.7 g/mL; Hribernik 2022).``"""
-    evidence = item.evidence
-    assert evidence.value is not None
-    unit = "" if evidence.unit == "1" else f" {evidence.unit}"
-    word = "met" if evidence.met else "not met"
-    source = evidence.source.split(",")[0]
-    name = evidence.name.replace("_", " ")
-    digits = 0 if abs(evidence.value) >= 100 else 1 if abs(evidence.value) >= 10 else 2
-    value = f"{evidence.value:.{digits}f}"
-    known = " Present at baseline already." if item.at_baseline else ""
-    return f"{name} {value}{unit}: {word} ({evidence.reference}{unit}; {source}).{known}"
-
-
-def _not_judged_reasons(judged: Sequence[Judged]) -> list[str]:
-    by_reason: dict[str, list[str]] = {}
-    for item in judged:
-        if item.why_not:
-            by_reason.setdefault(item.why_not, []).append(item.sign.name.replace("_", " "))
-    return [f"Not judged: {', '.join(names)} - {why}." for why, names in by_reason.items()]
-
-
-def _limits(rules: IraeRules, exam: Exam, labels: LabelMap | None) -> list[str]:
-    lines = []
-    if labels is not None:
-        parts = IRAE_ORGANS[rules.irae]
-        partial = [BY_NAME[o].display for o in parts if labels.seen(o) and labels.coverage[o] is Coverage.PARTIAL]
-        absent = [BY_NAME[o].display for o in parts if not labels.seen(o)]
-        if partial:
-            lines.append(f"Only part of the {' and '.join(partial)} is in the field of view.")
-        if absent:
-            lines.append(f"The {' and '.join(absent)} was not seen.")
-    if exam.pet is None and any(sign.modality is Modality.PET for sign in rules.signs):
-        lines.append("No PET with usable SUV: uptake is not part of this answer.")
-    return lines

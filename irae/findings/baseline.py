@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae
 from irae.core.exam import Exam
 from irae.core.finding import Decision
 from irae.core.result import ExamResult
@@ -20,7 +20,7 @@ class BaselineValue:
     value: float
     exam: ExamResult
 
-    def healthy(self, irae: Irae) -> bool:
+    def healthy(self, irae: AnyIrae) -> bool:
         """Whether the irAE was not suspected then, so that the number is the patient's normal."""
         return not any(f.irae is irae and f.decision is Decision.SUSPECTED for f in self.exam.findings)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae
 from irae.core.finding import Decision, EpisodeState, OrganFinding
 from irae.core.result import ExamResult
 
 
-def past_findings(irae: Irae, earlier: Sequence[ExamResult]) -> tuple[OrganFinding, ...]:
+def past_findings(irae: AnyIrae, earlier: Sequence[ExamResult]) -> tuple[OrganFinding, ...]:
     """The assessable answers of earlier exams for one irAE, oldest first."""
     return tuple(
         finding

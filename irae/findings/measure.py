@@ -8,13 +8,16 @@ import numpy as np
 
 from irae.core.exam import Exam
 from irae.core.finding import Measured, Quantities
-from irae.core.volume import LabelMap, Volume
-from irae.quant.bowel import measure_colon
+from irae.core.volume import Coverage, LabelMap, Volume
+from irae.quant.adrenal import ADRENALS, measure_adrenals
+from irae.quant.bowel import measure_bowel
 from irae.quant.gland import measure_pituitary
 from irae.quant.lung import LUNGS, measure_lungs
+from irae.quant.periportal import periportal_percent
 from irae.quant.region import geometry_of, organ_boxes
 from irae.quant.resample import labels_onto, onto_grid
 from irae.quant.solid import measure_solid
+from irae.quant.surroundings import free_gas_ml, pleural_fluid_ml, stranding_percent
 from irae.quant.uptake import UptakeReference, organ_uptake, same_world, uptake_values
 
 # Uptake of neighbours that spills over: breathing (liver, heart into lung) and urine, by up to about one PET
@@ -94,26 +97,46 @@ def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> No
                     _put(values, side, "opacity_percent", percent)
             else:
                 _put(values, "lung", name, value, "no opacity")
-    colon = measure_colon(ct, organs, boxes=boxes)
-    if colon is not None:
-        found = asdict(colon)
-        why = str(found.pop("why"))
-        for name, value in found.items():
-            _put(values, "colon", name, value, why or _NOT_THERE.get(name, ""))
-    for organ in ("liver", "spleen", "thyroid_gland", "aorta"):
-        inset = 1.5 if organ == "thyroid_gland" else 6.0
+    for organ in ("colon", "stomach"):
+        bowel = measure_bowel(ct, organs, organ, boxes=boxes)
+        if bowel is not None:
+            found = asdict(bowel)
+            why = str(found.pop("why"))
+            for name, value in found.items():
+                _put(values, organ, name, value, why or _NOT_THERE.get(name, ""))
+    for organ in ("liver", "spleen", "thyroid_gland", "aorta", "pancreas"):
+        inset = {"thyroid_gland": 1.5, "pancreas": 3.0}.get(organ, 6.0)
         solid = measure_solid(ct, organs, organ, inset_mm=inset, boxes=boxes)
         if solid is not None:
-            _put(values, organ, "volume_ml", solid.volume_ml)
+            _put_volume(values, organs, organ, solid.volume_ml)
             _put(values, organ, "hu", solid.hu)
             _put(values, organ, "sd_hu", solid.hu_sd)
-    for organ in ("small_bowel", "pancreas"):
+            _put(values, organ, "tissue_percent", solid.tissue_percent)
+    if "small_bowel" in boxes:
+        voxels = np.count_nonzero(organs.array[boxes["small_bowel"]] == organs.labels["small_bowel"])
+        _put_volume(values, organs, "small_bowel", voxels * organs.geometry.voxel_volume_ml)
+    for organ in ("pancreas", "small_bowel"):
         if organ in boxes:
-            voxels = np.count_nonzero(organs.array[boxes[organ]] == organs.labels[organ])
-            _put(values, organ, "volume_ml", voxels * organs.geometry.voxel_volume_ml)
+            share = stranding_percent(ct, organs, organ, boxes=boxes)
+            _put(values, organ, "stranding_percent", share, "too little fat around it")
+    if "liver" in boxes:
+        _put(values, "liver", "periportal_percent", *periportal_percent(ct, organs, boxes=boxes))
+        _put(values, "abdomen", "free_gas_ml", *free_gas_ml(ct, organs))
+    if lungs is not None:
+        _put(values, "pleura", "fluid_ml", *pleural_fluid_ml(ct, organs))
+    adrenals = measure_adrenals(organs)
+    if adrenals is not None:
+        _put(values, "adrenals", "lesser_thickness_mm", adrenals.lesser_thickness_mm)
+        _put(values, "adrenals", "lesser_volume_ml", adrenals.lesser_volume_ml)
     liver, spleen = (values.get(f"{organ}.hu") for organ in ("liver", "spleen"))
     if liver is not None and spleen is not None and liver.value is not None and spleen.value is not None:
         _put(values, "liver", "minus_spleen_hu", liver.value - spleen.value)
+
+
+def _put_volume(values: dict[str, Measured], organs: LabelMap, organ: str, volume_ml: float) -> None:
+    """A volume is the organ's only where all of it is in the picture: a cut organ has not shrunk."""
+    whole = organs.coverage[organ] is Coverage.WHOLE
+    _put(values, organ, "volume_ml", volume_ml if whole else None, "only part of it is in the field of view")
 
 
 def _measure_pet(pet: Volume, organs: LabelMap, reference: UptakeReference | None, values: dict[str, Measured]) -> None:
@@ -127,6 +150,8 @@ def _measure_pet(pet: Volume, organs: LabelMap, reference: UptakeReference | Non
         ("liver", ("liver",), ("heart", "kidney_right", "stomach", "colon"), SPILL_MM, 8.0),
         ("spleen", ("spleen",), ("heart", "kidney_left", "stomach", "colon"), SPILL_MM, 6.0),
         ("pancreas", ("pancreas",), (*urine, "stomach"), SPILL_MM, 0.0),
+        ("stomach", ("stomach",), ("heart", "kidney_left"), SPILL_MM, 0.0),
+        ("vertebrae", ("vertebrae",), ("kidney_left", "kidney_right"), SPILL_MM, 4.0),
     )
     for name, parts, away_from, away_mm, inset_mm in wanted:
         suv = uptake_values(pet, on_pet, parts, away_from=away_from, away_mm=away_mm, inset_mm=inset_mm)
@@ -143,6 +168,12 @@ def _measure_pet(pet: Volume, organs: LabelMap, reference: UptakeReference | Non
         _put(values, name, "suv_max", uptake.maximum)
         if reference is not None and reference.liver_mean:
             values[f"{name}.suv95_to_liver"] = Measured(value=uptake.p95 / reference.liver_mean, unit="1")
+            if name in ("spleen", "vertebrae"):
+                values[f"{name}.median_to_liver"] = Measured(value=uptake.median / reference.liver_mean, unit="1")
+    hottest = [uptake_values(pet, on_pet, (side,)) for side in ADRENALS]
+    if reference is not None and reference.liver_mean and all(suv.size for suv in hottest):
+        ratio = min(float(suv.max()) for suv in hottest) / reference.liver_mean
+        values["adrenals.lesser_suv_max_to_liver"] = Measured(value=ratio, unit="1")
 
 
 def _measure_mr(
@@ -156,19 +187,19 @@ def _measure_mr(
         _put(values, "pituitary", name, getattr(gland, name))
     _put(values, "pituitary", "stalk_mm", gland.stalk_mm, gland.stalk_why)
     _put(values, "pituitary", "signal_cov", gland.signal_cov, "the gland is too small")
+    _put(values, "pituitary", "chiasm_gap_mm", gland.chiasm_gap_mm, "nothing that stands out lies above the gland")
     if exam.pet is None:
         return
-    ratio, why = _pituitary_to_blood_pool(exam, pituitary, reference)
-    _put(values, "pituitary", "tbr", ratio, why)
+    hottest, why = _pituitary_suv_max(exam, pituitary)
+    _put(values, "pituitary", "suv_max", hottest, why)
+    pool = None if reference is None else reference.blood_pool_mean
+    ratio = hottest / pool if hottest is not None and pool else None
+    _put(values, "pituitary", "tbr", ratio, why or "no blood-pool reference")
 
 
-def _pituitary_to_blood_pool(
-    exam: Exam, pituitary: LabelMap, reference: UptakeReference | None
-) -> tuple[float | None, str]:
-    """Pituitary SUVmax over blood-pool SUVmean, where PET and MR share a frame of reference."""
+def _pituitary_suv_max(exam: Exam, pituitary: LabelMap) -> tuple[float | None, str]:
+    """SUVmax of the pituitary, where PET and MR share a frame of reference; else None and why not."""
     assert exam.pet is not None
-    if reference is None or not reference.blood_pool_mean:
-        return None, "no blood-pool reference"
     if not same_world(exam.pet.geometry, pituitary.geometry):
         return None, "PET and MR have different frames of reference and are not registered"
     box = organ_boxes(pituitary)["pituitary"]
@@ -179,4 +210,4 @@ def _pituitary_to_blood_pool(
         return None, "the sella is outside the PET's field of view"
     # At most two PET voxels high: the voxels that are mostly gland, or the one that is most of all. The brain is near.
     inside = share >= min(0.5, float(share.max()))
-    return float(pet.array[inside].max()) / reference.blood_pool_mean, ""
+    return float(pet.array[inside].max()), ""

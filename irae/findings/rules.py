@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae, FurtherIrae, Irae
 from irae.core.numbers import exceeds, reaches
 
 DESIGN = "design value"
@@ -72,6 +72,15 @@ class Cutoff:
         return self.relation in (Relation.ABOVE, Relation.AT_LEAST)
 
 
+def cutoff_of(relation: str, value: float, unit: str, source: str = DESIGN, performance: str = "") -> Cutoff:
+    """A cut-off as tables write it.
+
+    >>> cutoff_of(">", 2.7, "g/mL").reference
+    '> 2.7'
+    """
+    return Cutoff(value=value, relation=Relation(relation), unit=unit, source=source, performance=performance)
+
+
 class Change(Enum):
     """What of a quantity is held against the cut-off."""
 
@@ -103,6 +112,8 @@ class Sign:
         if_met, if_not: Log-odds far past the cut-off, and far short of it.
         span: Distance from the cut-off at which they are reached in full, in the cut-off's unit.
         phase_bound: CT attenuation: comparable only in the same contrast phase.
+        native_only: CT attenuation that means something without contrast only.
+        needs: Another quantity, and the least value at which this one can be believed.
         shown_only: Listed as evidence, counts nothing (a complication, a mimic).
         cutoff_men: The cut-off for men, where it depends on sex; ``cutoff`` is the women's and holds where the sex
             is unknown.
@@ -118,6 +129,8 @@ class Sign:
     span: float
     change: Change = Change.ABSOLUTE
     phase_bound: bool = False
+    native_only: bool = False
+    needs: tuple[str, float] | None = None
     shown_only: bool = False
     cutoff_men: Cutoff | None = None
 
@@ -134,6 +147,25 @@ class SeverityStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aftermath:
+    """The late phase of a disease that burns out: what remains of it, and what falls silent.
+
+    Attributes:
+        signs: Signs that remain, any of them.
+        silent: The group that falls silent then, and no longer speaks against the disease.
+        known: Log-odds added where an earlier exam suspected the disease. Design value.
+        phase: What it is called, for the reader.
+        untold: What is said where none of the signs can be judged after a known episode.
+    """
+
+    signs: tuple[str, ...]
+    silent: str
+    known: float
+    phase: str
+    untold: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IraeRules:
     """The rule arm of one irAE.
 
@@ -144,14 +176,22 @@ class IraeRules:
         signs: All signs.
         severity: Steps, any order; the highest that is reached counts, 1 at least once suspected.
         visible: What imaging cannot see, for the reader.
+        required: Groups of which a sign must be met, each, before it is suspected at all.
+        place: What it is looked for in, where that is no organ of the table (``lymph_node``, ``joint`` ...).
+        unassessable: Why it can never be answered here; empty where it can.
+        aftermath: Its late phase, where it has one.
     """
 
-    irae: Irae
+    irae: AnyIrae
     prior: float
     onset_weeks: tuple[float, float]
     signs: tuple[Sign, ...]
     severity: tuple[SeverityStep, ...]
     visible: str
+    required: tuple[str, ...] = ()
+    place: str = ""
+    unassessable: str = ""
+    aftermath: Aftermath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +204,9 @@ class CommonRules:
         before_therapy: Log-odds before the first dose: there is nothing to be related to yet.
         confounder: Log-odds for an active infection, or recent radiotherapy of the organ's region.
         phase_hu: Aortic attenuation of two CTs may differ by this much for their phases to match.
+        native_hu: Aortic attenuation up to which a CT counts as native.
+        blood_pool_change: A blood pool that moved by more than this (g/mL) between two PETs means that they are not
+            comparable: changes of uptake are not judged. A patient's own range is -0.85..+0.85 (Boktor 2013).
         baseline_grace_days: A scan this soon after the first dose still counts as baseline.
         metformin_days, gcsf_days, infection_days, radiotherapy_days: How long after its end each still confounds.
         improving_severity: Severity steps an ongoing episode must fall by to be called improving.
@@ -174,6 +217,8 @@ class CommonRules:
     before_therapy: float = -4.0
     confounder: float = -0.7
     phase_hu: float = 30.0
+    native_hu: float = 75.0
+    blood_pool_change: float = 0.85
     baseline_grace_days: int = 7
     metformin_days: int = 3
     gcsf_days: int = 30
@@ -201,8 +246,12 @@ FUSION = FusionRules()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """All rules of the arm together; ``irae.findings.tables.RULE_SET`` is the one that is shipped."""
+    """All rules of the arm together; ``irae.findings.tables.RULE_SET`` is the one that is shipped.
+
+    iraes: The five that are always answered. further: Those answered by rules alone.
+    """
 
     iraes: Mapping[Irae, IraeRules]
+    further: Mapping[FurtherIrae, IraeRules]
     common: CommonRules = COMMON
     fusion: FusionRules = FUSION

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from irae.core.context import ContextKind
 from irae.core.exam import Exam
 from irae.core.finding import Evidence, Quantities
+from irae.core.numbers import reaches
 from irae.core.result import ExamResult
 from irae.findings.baseline import BaselineValue, baseline_value
-from irae.findings.rules import Change, Cutoff, IraeRules, Modality, RuleSet, Sign
+from irae.findings.rules import Change, CommonRules, Cutoff, IraeRules, Modality, RuleSet, Sign
 
 # Where the contrast phase can be read off, best first.
 _PHASE_ORGANS = ("aorta.hu", "spleen.hu")
@@ -91,8 +92,33 @@ def log_odds(sign: Sign, value: float) -> float:
     return share * sign.if_met if share > 0 else -share * sign.if_not
 
 
-def rule_log_odds(rules: IraeRules, judged: Sequence[Judged], terms: Sequence[tuple[str, float]]) -> float | None:
-    """Log-odds of the rule arm: prior, context, and the strongest sign of each group; None if nothing was judged."""
+def remains_of(rules: IraeRules, judged: Sequence[Judged]) -> tuple[str, ...]:
+    """The met signs of a late phase whose active signs have fallen silent; empty where it is not in that phase."""
+    aftermath = rules.aftermath
+    if aftermath is None or any(item.sign.group == aftermath.silent and item.evidence.met for item in judged):
+        return ()
+    return tuple(item.sign.name for item in judged if item.sign.name in aftermath.signs and item.evidence.met)
+
+
+def unmet_requirements(rules: IraeRules, judged: Sequence[Judged]) -> tuple[str, ...]:
+    """The required groups of which no sign is met."""
+    met = {item.sign.group for item in judged if item.evidence.met and not item.sign.shown_only}
+    return tuple(group for group in rules.required if group not in met)
+
+
+def rule_log_odds(
+    rules: IraeRules, judged: Sequence[Judged], terms: Sequence[tuple[str, float]], *, known: bool = False
+) -> float | None:
+    """Log-odds of the rule arm: prior, context, and the strongest sign of each group; None if nothing was judged.
+
+    In the late phase of a disease that burns out, its silent group does not speak against it, and a known episode
+    speaks for it.
+
+    Args:
+        rules, judged: The irAE and its signs.
+        terms: Context terms, by name.
+        known: Whether an earlier exam suspected it.
+    """
     groups: dict[str, float] = {}
     for item in judged:
         if item.why_not or item.sign.shown_only:
@@ -101,7 +127,12 @@ def rule_log_odds(rules: IraeRules, judged: Sequence[Judged], terms: Sequence[tu
         groups[group] = max(groups.get(group, -math.inf), item.log_odds)
     if not groups:
         return None
-    return rules.prior + sum(value for _, value in terms) + sum(groups.values())
+    total = rules.prior + sum(value for _, value in terms)
+    if rules.aftermath is not None and remains_of(rules, judged):
+        silent = rules.aftermath.silent
+        groups[silent] = max(0.0, groups.get(silent, 0.0))
+        total += rules.aftermath.known if known else 0.0
+    return total + sum(groups.values())
 
 
 def severity_of(
@@ -136,6 +167,14 @@ def _judge(
         return _not_judged(sign, None, "no baseline of this measurement")
     if sign.modality in gates:
         return _not_judged(sign, value, gates[sign.modality])
+    if sign.needs is not None and not _believed(sign.needs, quantities, None if baseline is None else baseline.exam):
+        return _not_judged(sign, value, f"{sign.needs[0].replace('_', ' ')} is under {sign.needs[1]:g}")
+    if sign.native_only and not _native(quantities, rule_set):
+        return _not_judged(sign, value, "it needs a CT without contrast")
+    if sign.modality is Modality.PET and baseline is not None and sign.change is not Change.ABSOLUTE:
+        moved = blood_pool_moved(quantities, baseline.exam, rule_set.common)
+        if moved:
+            return _not_judged(sign, value, moved)
     if sign.phase_bound and baseline is not None and not _phase_matches(quantities, baseline, rule_set):
         return _not_judged(sign, value, "the contrast phase differs from the baseline's, or is unknown")
     evidence = _evidence(sign, value, sign.cutoff.met(value))
@@ -152,6 +191,27 @@ def _evidence(sign: Sign, value: float | None, met: bool | None) -> Evidence:
     return Evidence(
         name=sign.name, value=value, unit=unit, reference=cutoff.reference, source=cutoff.source, met=met
     )
+
+
+def _believed(needs: tuple[str, float], quantities: Quantities, baseline: ExamResult | None) -> bool:
+    """Whether no mask is known to be too poor, now or at the baseline it is compared with."""
+    name, least = needs
+    values = [quantities.get(name)] + ([] if baseline is None else [baseline.quantities.get(name)])
+    return all(value is None or reaches(value, least) for value in values)
+
+
+def _native(quantities: Quantities, rule_set: RuleSet) -> bool:
+    aorta = quantities.get("aorta.hu")
+    return aorta is not None and aorta <= rule_set.common.native_hu
+
+
+def blood_pool_moved(quantities: Quantities, baseline: ExamResult, rules: CommonRules) -> str:
+    """Why two PETs are not comparable: the blood pool moved beyond the patient's own range; empty where they are."""
+    now, then = quantities.get("pet.blood_pool_mean"), baseline.quantities.get("pet.blood_pool_mean")
+    if now is None or then is None or abs(now - then) <= rules.blood_pool_change + 1e-6:
+        return ""
+    limit = rules.blood_pool_change
+    return f"the blood pool moved by {now - then:+.2f} g/mL (own range +-{limit:g}, Boktor 2013): not comparable PETs"
 
 
 def _phase_matches(quantities: Quantities, baseline: BaselineValue, rule_set: RuleSet) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 
 from pydicom.sr.coding import Code
 
-from irae.core.anatomy import BY_NAME, Irae, Organ
+from irae.core.anatomy import BY_NAME, AnyIrae, FurtherIrae, Irae, Organ
 from irae.core.assessment import View
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import FocusStatus, Nature
@@ -108,12 +108,20 @@ UNIT: dict[str, Code] = {
 }
 
 # Immune-related adverse events. The Global Patient Set has no word for hypophysitis.
-IRAE_CODE: dict[Irae, Code] = {
+IRAE_CODE: dict[AnyIrae, Code] = {
     Irae.COLITIS: Code("64226004", "SCT", "Colitis"),
     Irae.PNEUMONITIS: Code("205237003", "SCT", "Pneumonitis"),
     Irae.THYROIDITIS: Code("82119001", "SCT", "Thyroiditis"),
     Irae.HEPATITIS: Code("128241005", "SCT", "Hepatitis"),
     Irae.HYPOPHYSITIS: own("hypophysitis", "Hypophysitis"),
+    FurtherIrae.PANCREATITIS: Code("75694006", "SCT", "Pancreatitis"),
+    FurtherIrae.SARCOID_LIKE: own("sarcoid-like", "Sarcoid-like lymph nodes"),
+    FurtherIrae.ARTHRITIS: Code("3723001", "SCT", "Arthritis"),
+    FurtherIrae.ENTERITIS: Code("64613007", "SCT", "Enteritis"),
+    FurtherIrae.GASTRITIS: Code("4556007", "SCT", "Gastritis"),
+    FurtherIrae.ADRENALITIS: own("adrenalitis", "Adrenalitis"),
+    FurtherIrae.CHOLANGITIS: Code("82403002", "SCT", "Cholangitis"),
+    FurtherIrae.MYOSITIS: Code("26889001", "SCT", "Myositis"),
 }
 
 # Questions and answers of this project, each answer the enum's own word.

@@ -15,16 +15,17 @@ from typing import Any
 
 import jsonschema
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae, FurtherIrae, Irae
 from irae.core.assessment import Assessment, Hinge, View
 from irae.core.course import Course
 from irae.core.exam import Role
-from irae.core.finding import Decision, EpisodeState, Evidence, Measured, OrganFinding, Quantities
+from irae.core.finding import ConformalSet, Decision, EpisodeState, Evidence, Measured, OrganFinding, Quantities
 from irae.core.focus import AttributedFocus, Focus, FocusSource, FocusStatus, Nature, ScorePart
 from irae.core.notice import Notice
 from irae.core.result import ExamResult, OrganSeen, Versions
 from irae.core.triage import Priority, Triage
 from irae.core.volume import Coverage
+from irae.findings import ctcae
 from irae.io.atomic import write_text
 
 RESULT_SCHEMA = "irae.result/1"
@@ -84,7 +85,40 @@ def _finding_to_json(f: OrganFinding) -> dict[str, Any]:
             for e in f.evidence
         ],
         "reasons": list(f.reasons),
+        "conformal": _conformal_to_json(f.conformal),
+        "ctcae": {
+            "version": ctcae.VERSION,
+            "note": "for the clinician, who grades symptoms and laboratory values; not a grade given by this software",
+            "terms": [
+                {"term": t.term, "llt": t.llt, "grades": dict(zip("1234", t.grades, strict=True))}
+                for t in ctcae.CTCAE[f.irae]
+            ],
+        },
     }
+
+
+def _conformal_to_json(found: ConformalSet | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    members = (("suspected", found.suspected), ("not_suspected", found.not_suspected))
+    return {"coverage": _number(found.coverage), "set": [name for name, inside in members if inside]}
+
+
+def _conformal_from_json(data: Mapping[str, Any] | None) -> ConformalSet | None:
+    if data is None:
+        return None
+    return ConformalSet(
+        coverage=data["coverage"], suspected="suspected" in data["set"], not_suspected="not_suspected" in data["set"]
+    )
+
+
+def irae_of(name: str) -> AnyIrae:
+    """The irAE of a name in a result.
+
+    >>> irae_of("colitis"), irae_of("pancreatitis")
+    (<Irae.COLITIS: 'colitis'>, <FurtherIrae.PANCREATITIS: 'pancreatitis'>)
+    """
+    return Irae(name) if name in {irae.value for irae in Irae} else FurtherIrae(name)
 
 
 def _focus_to_json(a: AttributedFocus) -> dict[str, Any]:
@@ -157,10 +191,11 @@ def result_from_json(data: Mapping[str, Any]) -> ExamResult:
 
 def _finding_from_json(f: Mapping[str, Any]) -> OrganFinding:
     return OrganFinding(
-        irae=Irae(f["irae"]), organ=f["organ"], decision=Decision(f["decision"]), probability=f["probability"],
+        irae=irae_of(f["irae"]), organ=f["organ"], decision=Decision(f["decision"]), probability=f["probability"],
         threshold=f["threshold"], severity=f["severity"], state=EpisodeState(f["state"]),
         evidence=tuple(Evidence(**e) for e in f["evidence"]), reasons=tuple(f["reasons"]),
         rule_probability=f["rule_probability"], learned_probability=f["learned_probability"],
+        conformal=_conformal_from_json(f.get("conformal")),
     )
 
 
@@ -255,7 +290,7 @@ def course_to_json(course: Course) -> dict[str, Any]:
                  "severity": f.severity, "probability": _number(f.probability)}
                 for e in course.exams for f in e.findings if f.irae is irae
             ]
-            for irae in Irae
+            for irae in (*Irae, *FurtherIrae)
         },
         "tracks": _tracks_to_json(course),
         "patterns": [

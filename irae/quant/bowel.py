@@ -33,6 +33,9 @@ class BowelRules:
     """
 
     least_calibre_mm: float = 20.0
+    # Upper end of the normal wall from a lumen calibre on, (mm, mm): 2-3 cm 4, 3-4 cm 2.5, above 2 mm. A secondary
+    # summary whose primary source is not known.
+    normal_wall: tuple[tuple[float, float], ...] = ((0.0, 4.0), (30.0, 2.5), (40.0, 2.0))
     thickened_mm: float = 4.0  # mild colitis 4-6 mm; normal is at most 4 mm at a calibre of 2 cm or more
     points: int = 4000
     grid_mm: float = 3.0
@@ -77,6 +80,7 @@ class BowelMeasures:
         calibre_p50_mm, calibre_max_mm: Lumen calibre, median and 99th percentile over the length.
         assessable_percent: Share of the length with both wall edges visible and a calibre of at least 20 mm.
         wall_p50_mm, wall_p90_mm: Wall thickness over the assessable length; None where too little is assessable.
+        excess_p90_mm: Wall above the upper end of normal at its own calibre, 90th percentile over the same length.
         thickened_cm: Length with a local wall of at least ``thickened_mm``; None like the wall.
         thickened_percent: The same as a share of the assessable length.
         thickened_calibre_mm: Lumen calibre, 90th percentile along the thickened part; None where none is thickened.
@@ -92,6 +96,7 @@ class BowelMeasures:
     assessable_percent: float
     wall_p50_mm: float | None = None
     wall_p90_mm: float | None = None
+    excess_p90_mm: float | None = None
     thickened_cm: float | None = None
     thickened_percent: float | None = None
     thickened_calibre_mm: float | None = None
@@ -113,27 +118,29 @@ class _Walls:
     outer_mm: NDArray[np.float64]
 
 
-def measure_colon(
-    ct: Volume, organs: LabelMap, rules: BowelRules = BOWEL_RULES, *, boxes: Mapping[str, Box] | None = None
+def measure_bowel(
+    ct: Volume, organs: LabelMap, organ: str = "colon", rules: BowelRules = BOWEL_RULES, *,
+    boxes: Mapping[str, Box] | None = None,
 ) -> BowelMeasures | None:
-    """Wall, calibre, thickened length and stranding of the colon.
+    """Wall, calibre, thickened length and stranding of a hollow organ.
 
     Args:
         ct: HU.
-        organs: Organs on the CT's grid; the colon's mask holds lumen and wall.
+        organs: Organs on the CT's grid; the organ's mask holds lumen and wall.
+        organ: ``colon`` or ``stomach``. Small-bowel loops lie against each other: their mask's surface is no wall.
         rules: How the wall is read.
         boxes: Where the organs lie, if that is known already (``organ_boxes``).
 
     Returns:
-        The measures; None where the colon was not seen.
+        The measures; None where the organ was not seen.
     """
-    box = (organ_boxes(organs) if boxes is None else boxes).get("colon")
+    box = (organ_boxes(organs) if boxes is None else boxes).get(organ)
     if box is None:
         return None
-    volume_ml = float(np.count_nonzero(organs.array[box] == organs.labels["colon"])) * ct.geometry.voxel_volume_ml
+    volume_ml = float(np.count_nonzero(organs.array[box] == organs.labels[organ])) * ct.geometry.voxel_volume_ml
     box = grown(box, ct.geometry, rules.outward_mm + 2 * rules.grid_mm)
     native = geometry_of(box, ct.geometry)
-    mask = organs.array[box] == organs.labels["colon"]
+    mask = organs.array[box] == organs.labels[organ]
     surface = _surface(mask, native, rules)
     if surface is None:
         return None
@@ -171,7 +178,7 @@ def _summary(
         why = (
             f"lumen narrower than {rules.least_calibre_mm:g} mm: thickness would be spurious"
             if seen >= rules.least_share
-            else f"both edges of the wall are visible along {100 * seen:.0f} % of the colon only"
+            else f"both edges of the wall are visible along {100 * seen:.0f} % of its length only"
         )
         return replace(unjudged, why=why)
     thick = assessable & (thickness >= rules.thickened_mm - 1e-6)
@@ -180,11 +187,26 @@ def _summary(
         unjudged,
         wall_p50_mm=_weighted_percentile(thickness[assessable], length[assessable], 50),
         wall_p90_mm=_weighted_percentile(thickness[assessable], length[assessable], 90),
+        excess_p90_mm=_weighted_percentile(
+            (thickness - normal_wall_mm(calibre, rules))[assessable], length[assessable], 90
+        ),
         thickened_cm=thick_mm / 10.0,
         thickened_percent=100.0 * thick_mm / float(length[assessable].sum()),
         thickened_calibre_mm=_weighted_percentile(calibre[thick], length[thick], 90) if thick.any() else None,
         stranding_percent=_stranding_percent(profiles, walls, measured & (thick if thick.any() else assessable), rules),
     )
+
+
+def normal_wall_mm(calibre_mm: NDArray[np.float64], rules: BowelRules = BOWEL_RULES) -> NDArray[np.float64]:
+    """Upper end of the normal wall at a lumen calibre, mm.
+
+    >>> normal_wall_mm(np.array([25.0, 30.0, 55.0])).tolist()
+    [4.0, 2.5, 2.0]
+    """
+    starts, walls = (np.array(column) for column in zip(*rules.normal_wall, strict=True))
+    step = np.searchsorted(starts, calibre_mm + 1e-6, side="right") - 1
+    found: NDArray[np.float64] = walls[np.clip(step, 0, len(walls) - 1)]
+    return found
 
 
 def _surface(mask: NDArray[np.bool_], native: Geometry, rules: BowelRules) -> _Surface | None:

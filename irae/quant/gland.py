@@ -26,6 +26,9 @@ class PituitaryRules:
     stalk_above_mm: tuple[float, float] = (1.5, 4.5)  # the stretch over the gland in which the stalk is read
     stalk_reach_mm: float = 5.0
     stalk_voxel_mm: float = 1.3  # axial voxels larger than this cannot show a 2-3 mm stalk
+    chiasm_reach_mm: float = 20.0  # how far above the gland the chiasm is looked for
+    chiasm_off_stalk_mm: float = 3.5  # columns nearer to the stalk are left out
+    chiasm_signal: float = 0.4  # tissue above the cistern is brighter than this share of gland over cistern
     stalk_contrast: float = 0.35  # gland over surroundings, as a share of the gland's signal
 
 
@@ -44,6 +47,8 @@ class PituitaryMeasures:
         stalk_mm: Diameter of a round stalk with the cross-section measured above the gland; None where it cannot
             be measured, then ``stalk_why`` says why.
         signal_cov: SD over mean of the signal inside the gland; None where the gland is too small.
+        chiasm_gap_mm: Dark cistern between the gland's top and the next tissue above it, off the stalk, the least over
+            columns: 0 where the gland touches the chiasm. None where nothing lies above within 20 mm.
     """
 
     volume_ml: float
@@ -53,6 +58,7 @@ class PituitaryMeasures:
     stalk_mm: float | None
     stalk_why: str
     signal_cov: float | None
+    chiasm_gap_mm: float | None = None
 
 
 def measure_pituitary(
@@ -102,7 +108,37 @@ def measure_pituitary(
         stalk_mm=stalk_mm,
         stalk_why=why,
         signal_cov=float(values.std() / values.mean()) if values.size >= 50 and values.mean() > 0 else None,
+        chiasm_gap_mm=_chiasm_gap_mm(signal, gland, rules),
     )
+
+
+def _chiasm_gap_mm(signal: NDArray[np.float32], gland: NDArray[np.bool_], rules: PituitaryRules) -> float | None:
+    """The least height of dark cistern over the gland, in columns over its middle and in front, off the stalk."""
+    step = rules.grid_mm
+    smooth = ndimage.gaussian_filter(signal, 1.0 / step)
+    columns = np.argwhere(gland.any(axis=2))
+    middle = columns.mean(axis=0)
+    reach = round(rules.chiasm_reach_mm / step)
+    inside = float(np.median(smooth[gland]))
+    gaps = []
+    for x, y in columns:
+        off = np.hypot(x - middle[0], y - middle[1]) * step
+        if abs(x - middle[0]) * step > rules.midline_mm + 2.0 or off < rules.chiasm_off_stalk_mm or y < middle[1]:
+            continue
+        top = int(np.flatnonzero(gland[x, y])[-1]) + 1
+        above = smooth[x, y, top : top + reach]
+        if above.size < reach // 2:
+            continue
+        dark = float(above.min())
+        bright = dark + rules.chiasm_signal * (inside - dark)
+        lowest = int(np.argmax(above < bright))
+        if above[lowest] >= bright:  # never dark: the gland goes over into what lies above
+            gaps.append(0.0)
+            continue
+        again = np.flatnonzero(above[lowest:] >= bright)
+        if again.size:
+            gaps.append(float(again[0]) * step)
+    return float(np.percentile(gaps, 10)) if len(gaps) >= 5 else None
 
 
 def _extent_mm(

@@ -21,15 +21,24 @@ from irae.quant.region import (
 
 # Median over the mask's inside: vessels, small lesions and the mask's edge do not move it. Design value.
 INSET_MM = 6.0
+TISSUE_HU = (0.0, 400.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolidOrgan:
-    """Volume (mL) of a mask, and median and SD of the attenuation (HU) inside it."""
+    """A solid organ's mask.
+
+    Attributes:
+        volume_ml: Of the mask.
+        hu, hu_sd: Median and SD of the attenuation inside it, away from its surface.
+        tissue_percent: Share of all of the mask that is soft tissue (0-400 HU in 2 mm blocks): a mask that lies beside
+            its organ holds fat or air.
+    """
 
     volume_ml: float
     hu: float
     hu_sd: float
+    tissue_percent: float
 
 
 def measure_solid(
@@ -63,10 +72,12 @@ def measure_solid(
             break
         core = inner(thin, grid, smaller)
     values = coarse[core]
+    everything = coarse[thin] if thin.any() else ct.array[box][mask]
     if not values.size:
         values = ct.array[box][mask]
     return SolidOrgan(
         volume_ml=float(np.count_nonzero(mask)) * ct.geometry.voxel_volume_ml,
         hu=float(np.median(values)),
         hu_sd=float(values.std(dtype=np.float64)),
+        tissue_percent=100.0 * float(np.mean((everything >= TISSUE_HU[0]) & (everything <= TISSUE_HU[1]))),
     )

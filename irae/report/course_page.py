@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import FurtherIrae, Irae
 from irae.core.assessment import Assessment, View
 from irae.core.context import PatientContext
 from irae.core.course import Course
@@ -43,6 +43,8 @@ def write_course_page(path: Path, course: Course, *, context: PatientContext | N
         "course": course, "timeline": course_timeline(course, context),
         "no_context": context is None or not context.entries, "responses": response_grid(course),
         "tracks": track_rows(course), "standings": standings(course),
+        "iraes": [i for i in (*Irae, *FurtherIrae) if isinstance(i, Irae) or i in {s.finding.irae for s in
+                  standings(course)}],
     })
 
 
@@ -56,9 +58,13 @@ class Standing:
 
 
 def standings(course: Course) -> list[Standing]:
-    """Per irAE the newest assessable answer: a later exam that does not show the organ does not end a suspicion."""
-    rows = []
-    for irae in Irae:
+    """Per irAE the newest assessable answer: a later exam that does not show the organ does not end a suspicion.
+
+    The five always; a further irAE where an exam suspected it.
+    """
+    rows: list[Standing] = []
+    judged = {f.irae for e in course.exams for f in e.findings if f.decision is Decision.SUSPECTED}
+    for irae in (*Irae, *(further for further in FurtherIrae if further in judged)):
         answers = [(e.acquired_on, f) for e in course.exams for f in e.findings if f.irae is irae]
         if not answers:
             continue

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from irae.core.anatomy import IRAE_ORGANS
+from irae.core.anatomy import Irae, organs_of
 from irae.core.assessment import Assessment, View
 from irae.core.finding import Decision, Evidence, OrganFinding
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
 from irae.core.result import ExamResult
 from irae.core.volume import Coverage
+from irae.findings.ctcae import CTCAE, VERSION
 from irae.report import palette, words
 from irae.report.pages import write_page
 from irae.report.pictures import ExamImages, exam_pictures, focus_name, importance
@@ -110,7 +111,8 @@ def write_exam_page(
         "result": result, "baseline": first, "course_link": "../course.html",
         "headline": headline(result, first_exam=not past),
         "responses": response_rows(result), "hinges": hinge_sentences(result),
-        "findings": [(f, [(e, own_baseline(f, e, first)) for e in f.evidence]) for f in result.findings],
+        "findings": [(f, [(e, own_baseline(f, e, first)) for e in f.evidence]) for f in answered(result)],
+        "ctcae": CTCAE, "ctcae_version": VERSION,
         "lesions": lesion_rows(result, past, targets), "past": past,
         "foci": sorted(result.foci, key=importance), "focus_name": focus_name,
         "pictures": exam_pictures(result, images, baseline=baseline),
@@ -132,7 +134,9 @@ def headline(result: ExamResult, *, first_exam: bool) -> list[str]:
         f"{f.irae.value} ({words.STATE[f.state]}, radiological severity {f.severity} of 3)"
         for f in result.findings if f.decision is Decision.SUSPECTED
     ]
-    unseen = [f.irae.value for f in result.findings if f.decision is Decision.NOT_ASSESSABLE]
+    unseen = [
+        f.irae.value for f in result.findings if f.decision is Decision.NOT_ASSESSABLE and isinstance(f.irae, Irae)
+    ]
     lines = ["Suspected: " + "; ".join(suspected) + "." if suspected else "No irAE is suspected."]
     if unseen:
         lines.append("Not assessable: " + ", ".join(unseen) + ".")
@@ -146,6 +150,13 @@ def headline(result: ExamResult, *, first_exam: bool) -> list[str]:
         which = "Foci on this first exam" if first_exam else "New foci"
         lines.append(f"{which}, physiologic uptake aside: {len(fresh)} (" + ", ".join(counts) + ").")
     return lines
+
+
+def answered(result: ExamResult) -> list[OrganFinding]:
+    """The five irAEs, and those of the others that could be judged; the rest stand under what cannot be seen."""
+    return [
+        f for f in result.findings if isinstance(f.irae, Irae) or f.decision is not Decision.NOT_ASSESSABLE
+    ]
 
 
 def response_rows(result: ExamResult) -> list[ResponseRow]:
@@ -187,7 +198,7 @@ def own_baseline(finding: OrganFinding, evidence: Evidence, baseline: ExamResult
             for same in other.evidence:
                 if same.name == evidence.name and same.unit == evidence.unit and same.value is not None:
                     return same.value
-    for name in (evidence.name, *(f"{organ}.{evidence.name}" for organ in IRAE_ORGANS[finding.irae])):
+    for name in (evidence.name, *(f"{organ}.{evidence.name}" for organ in organs_of(finding.irae))):
         value = baseline.quantities.get(name)
         if value is not None:
             return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from irae.core.anatomy import BY_NAME, Irae
+from irae.core.anatomy import BY_NAME, AnyIrae, FurtherIrae, Irae
 from irae.core.assessment import CRITERION_NAMES, View
 from irae.core.exam import Role
 from irae.core.finding import Decision, EpisodeState
@@ -30,9 +30,13 @@ CRITERION_NCIT: dict[str, str] = {
     "recist_1_1": "C124415", "irecist": "C136711", "percist_1_0": "C126039",
 }
 # SNOMED CT concepts of the irAEs (Global Patient Set 2020-09); hypophysitis has none there, its parent is used.
-IRAE_SNOMED: dict[Irae, str] = {
+IRAE_SNOMED: dict[AnyIrae, str] = {
     Irae.COLITIS: "64226004", Irae.PNEUMONITIS: "205237003", Irae.THYROIDITIS: "82119001",
     Irae.HEPATITIS: "128241005", Irae.HYPOPHYSITIS: "399244003 (disorder of pituitary gland)",
+    FurtherIrae.PANCREATITIS: "75694006", FurtherIrae.SARCOID_LIKE: "87500009 (hilar lymphadenopathy)",
+    FurtherIrae.ARTHRITIS: "3723001", FurtherIrae.ENTERITIS: "64613007", FurtherIrae.GASTRITIS: "4556007",
+    FurtherIrae.ADRENALITIS: "363732003 (Addison disease)", FurtherIrae.CHOLANGITIS: "82403002",
+    FurtherIrae.MYOSITIS: "26889001",
 }
 VIEW: dict[View, str] = {View.ATTRIBUTED: "inflammation set aside", View.AS_SEEN: "every focus counted as tumour"}
 DECISION: dict[Decision, str] = {
@@ -49,12 +53,20 @@ MODALITY: dict[str, str] = {"PT": "PET", "CT": "CT", "MR": "MR"}
 
 # What settles each suspicion; for the clinician, not a finding of the software. Follows the ASCO guideline on
 # irAE management (Schneider et al., J Clin Oncol 2021) and the next steps of report readers.
-NEXT_STEP: dict[Irae, str] = {
+NEXT_STEP: dict[AnyIrae, str] = {
     Irae.COLITIS: "stool tests for infection, calprotectin; endoscopy with biopsy",
     Irae.PNEUMONITIS: "oxygen saturation, infection work-up; bronchoscopy where in doubt",
     Irae.THYROIDITIS: "TSH, free T4; ultrasound for a focal lesion",
     Irae.HEPATITIS: "ALT, AST, bilirubin, viral serology",
     Irae.HYPOPHYSITIS: "morning cortisol, ACTH, TSH, free T4; dedicated MR of the sella",
+    FurtherIrae.PANCREATITIS: "lipase, amylase; dedicated CT or MR of the pancreas",
+    FurtherIrae.SARCOID_LIKE: "course over 4 to 8 weeks; biopsy before a treatment is changed",
+    FurtherIrae.ARTHRITIS: "CRP, examination of the joints, rheumatology",
+    FurtherIrae.ENTERITIS: "stool tests for infection; endoscopy, MR enterography",
+    FurtherIrae.GASTRITIS: "endoscopy with biopsy",
+    FurtherIrae.ADRENALITIS: "morning cortisol, ACTH, electrolytes",
+    FurtherIrae.CHOLANGITIS: "alkaline phosphatase, bilirubin; MRCP",
+    FurtherIrae.MYOSITIS: "creatine kinase, troponin",
 }
 
 # What no exam of this kind can show, whatever the software says, with where that is from.
@@ -67,7 +79,8 @@ LIMITS: tuple[str, ...] = (
     "A single bowel uptake value hardly separates colitis (AUROC 0.53 in 71 patients, Hribernik, Radiol Oncol 2024); "
     "metformin and bowel preparation change it.",
     "Infection and pneumonitis look alike; a picture does not tell them apart.",
-    "Nephritis, myocarditis, arthritis, adrenalitis and pancreatitis are not looked for.",
+    "Nephritis, myocarditis and encephalitis are not looked for: their images do not separate them from what looks "
+    "the same. Bile ducts and muscles have no mask, so that cholangitis and myositis are never judged.",
     "Radiological severity is not a CTCAE grade: grading needs symptoms and laboratory values.",
 )
 SYNTHETIC = "The packaged models were trained on synthetic patients only."

@@ -61,7 +61,7 @@ def triage_exam(
     first_exam = any(notice.code == "no_baseline" for notice in notices)
     items += _of_foci(foci, first_exam)
     items += _of_assessments(assessments)
-    unseen = [f.irae.value for f in findings if f.decision is Decision.NOT_ASSESSABLE]
+    unseen = [f.irae.value for f in findings if f.decision is Decision.NOT_ASSESSABLE and isinstance(f.irae, Irae)]
 
     actionable = sorted(items, key=lambda item: (item.category or 9, -item.strength))
     category = actionable[0].category if actionable else None
@@ -83,7 +83,7 @@ def triage_exam(
 def _of_finding(
     finding: OrganFinding, context: PatientContext, on: date, rules: TriageRules
 ) -> _Actionable | None:
-    name = f"{finding.irae.value} ({BY_NAME[finding.organ].site})"
+    name = f"{finding.irae.value} ({_site(finding.organ)})"
     if finding.decision is not Decision.SUSPECTED or finding.probability is None:
         return None
     worse = any(e.name == "severity_rise" and e.met for e in finding.evidence)
@@ -101,6 +101,10 @@ def _of_finding(
     if finding.irae is Irae.PNEUMONITIS and category > 2 and _chest_radiotherapy(context, on, rules):
         return _Actionable(2, finding.probability, f"{why}; radiotherapy of the chest makes it urgent at any severity.")
     return _Actionable(category, finding.probability, f"{why}.")
+
+
+def _site(organ: str) -> str:
+    return BY_NAME[organ].site if organ in BY_NAME else organ.replace("_", " ")
 
 
 def _met(finding: OrganFinding, name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae, FurtherIrae, Irae
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,19 +19,28 @@ class TriageRules:
         chest_words: Words of a radiotherapy site that mean the chest.
     """
 
-    category: dict[Irae, dict[int, int]] = field(
+    category: dict[AnyIrae, dict[int, int]] = field(
         default_factory=lambda: {
             Irae.COLITIS: {1: 3, 2: 2, 3: 2},
             Irae.PNEUMONITIS: {1: 3, 2: 2, 3: 1},
             Irae.THYROIDITIS: {1: 3, 2: 3, 3: 3},
             Irae.HEPATITIS: {1: 3, 2: 3, 3: 2},
             Irae.HYPOPHYSITIS: {1: 3, 2: 2, 3: 2},
+            FurtherIrae.PANCREATITIS: {1: 2, 2: 2, 3: 2},
+            FurtherIrae.SARCOID_LIKE: {1: 3, 2: 3, 3: 3},
+            FurtherIrae.ARTHRITIS: {1: 3, 2: 3, 3: 3},
+            FurtherIrae.ENTERITIS: {1: 3, 2: 2, 3: 2},
+            FurtherIrae.GASTRITIS: {1: 3, 2: 3, 3: 3},
+            FurtherIrae.ADRENALITIS: {1: 3, 2: 3, 3: 3},
+            FurtherIrae.CHOLANGITIS: {1: 3, 2: 3, 3: 3},
+            FurtherIrae.MYOSITIS: {1: 3, 2: 3, 3: 3},
         }
     )
     emergency_evidence: dict[str, str] = field(
         default_factory=lambda: {
             "toxic_dilatation": "the colon is wider than 6 cm: toxic dilatation must be excluded",
             "free_gas": "gas outside the bowel: perforation must be excluded",
+            "chiasm_contact": "the pituitary touches the chiasm: no dark cistern is left between them",
             "chiasm_reach": "the pituitary is tall enough to reach the chiasm",
         }
     )

@@ -10,8 +10,9 @@ from irae.findings.rules import Change, Cutoff, Relation
 from irae.findings.signs import log_odds
 from irae.findings.tables import RULE_SET
 
-SIGNS = [(irae.value, sign) for irae, rules in RULE_SET.iraes.items() for sign in rules.signs]
-STEPS = [(irae.value, step) for irae, rules in RULE_SET.iraes.items() for step in rules.severity]
+ALL_RULES = (*RULE_SET.iraes.values(), *RULE_SET.further.values())
+SIGNS = [(rules.irae.value, sign) for rules in ALL_RULES for sign in rules.signs]
+STEPS = [(rules.irae.value, step) for rules in ALL_RULES for step in rules.severity]
 IDS = [f"{irae}-{sign.name}" for irae, sign in SIGNS]
 EVERY_CUTOFF = [s.cutoff for _, s in (*SIGNS, *STEPS)] + [s.cutoff_men for _, s in SIGNS if s.cutoff_men]
 
