@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from irae.attribution.candidates import Candidate
 from irae.attribution.evidence import SIGNS, VETOES, is_focal
 from irae.attribution.features import Subject, in_words
 from irae.attribution.gates import Gate, may_be_normal_uptake
 from irae.attribution.learned import LearnedModel, Told
-from irae.attribution.rules import EVIDENCE_RULES, EvidenceRules
-from irae.attribution.situation import Situation, is_opacity
+from irae.attribution.revise import SHOWN
+from irae.attribution.rules import EVIDENCE_RULES, IRAE_SITE, EvidenceRules
+from irae.attribution.situation import Situation, is_opacity, same_look
+from irae.core.anatomy import site_of
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePart
 from irae.core.numbers import reaches
 
@@ -46,12 +49,24 @@ def decided(
     candidate: Candidate, now: Situation, rules: EvidenceRules = EVIDENCE_RULES, learned: LearnedModel | None = None
 ) -> AttributedFocus:
     """The nature of one focus; without a learned model by the evidence points alone."""
-    kept = _kept(candidate, now)
-    if kept is not None:
-        return kept
-    if learned is None or candidate.focus.status is FocusStatus.GONE:
-        return _by_evidence(candidate, now, rules)
-    return _by_model(candidate, now, learned.told(candidate.features), rules)
+    if candidate.focus.status is FocusStatus.GONE and candidate.focus.track in now.earlier:
+        return _gone(candidate, now)
+    if learned is None:
+        answer = _by_evidence(candidate, now, rules)
+    else:
+        answer = _by_model(candidate, now, learned.told(candidate.features), rules)
+    return _with_revision(answer, now)
+
+
+def _with_revision(answer: AttributedFocus, now: Situation) -> AttributedFocus:
+    """Says first where this exam shows a lesion to be something else than it was called."""
+    before = now.earlier.get(answer.focus.track)
+    if before is None or answer.nature not in SHOWN or answer.nature is before[0].nature:
+        return answer
+    if not same_look(before[0].focus, answer.focus):
+        return answer
+    text = f"On {before[1].isoformat()} it was called {before[0].nature.value}; this exam revises that."
+    return replace(answer, reasons=(text, *answer.reasons))
 
 
 def _by_evidence(candidate: Candidate, now: Situation, rules: EvidenceRules) -> AttributedFocus:
@@ -100,11 +115,14 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
 
 
 def _possible_nature(told: Told) -> tuple[Nature, str]:
-    if len(told.possible) == 1:
-        (nature,) = told.possible
-        return nature, _probabilities_in_words(told)
-    names = " nor ".join(sorted(n.value for n in told.possible))
-    text = f"Neither {names} can be ruled out." if names else "It resembles nothing that the model has learnt."
+    """The one nature that cannot be ruled out, if it is also the likeliest; else none can be said."""
+    likeliest = max(told.probabilities, key=lambda nature: told.probabilities[nature])
+    if told.possible == {likeliest}:
+        return likeliest, _probabilities_in_words(told)
+    open_ = sorted((told.possible | {likeliest}), key=lambda nature: -told.probabilities[nature])
+    text = f"{' or '.join(n.value for n in open_).capitalize()}: the others alone can be ruled out."
+    if not told.possible:
+        text = "It resembles nothing that the model has learnt."
     return Nature.INDETERMINATE, f"{text} {_probabilities_in_words(told)}"
 
 
@@ -174,20 +192,43 @@ def exceeds_liver(focus: Focus, rules: EvidenceRules) -> bool:
     return reaches(focus.features.get("liver_ratio", 0.0), rules.measurable_liver_ratio)
 
 
-def _kept(candidate: Candidate, now: Situation) -> AttributedFocus | None:
-    """A gone lesion keeps what it was called, unless it was undecided and its vanishing decides."""
+def _gone(candidate: Candidate, now: Situation) -> AttributedFocus:
+    """A gone lesion keeps what it was called, unless its vanishing shows that it was inflammation."""
     focus, parts = candidate.focus, candidate.parts
-    before = now.earlier.get(focus.track)
-    if focus.status is not FocusStatus.GONE or before is None:
-        return None
-    attributed, on, _ = before
-    if attributed.nature is Nature.INDETERMINATE and any(p.feature == "F10" and p.points > 0 for p in parts):
-        return None
+    attributed, on, _ = now.earlier[focus.track]
+    shown = _vanished_as_inflammation(focus, now)
+    if shown:
+        text = f"On {on.isoformat()} it was called {attributed.nature.value}; this exam revises that."
+        return AttributedFocus(
+            focus=focus, nature=Nature.INFLAMMATION, score=candidate.score, outcome="inflammation that has healed",
+            probabilities={"inflammation": 0.85, "metastasis": 0.12, "physiologic": 0.03}, parts=parts,
+            reasons=(text, shown),
+        )
     return AttributedFocus(
         focus=focus, nature=attributed.nature, probabilities=attributed.probabilities, score=attributed.score,
         outcome=attributed.outcome, parts=parts,
         reasons=(f"It is no longer seen; on {on.isoformat()} it was called {attributed.nature.value}.",),
     )
+
+
+def _vanished_as_inflammation(focus: Focus, now: Situation) -> str:
+    """Why a vanished lesion was inflammation; empty where it may have been a metastasis that the therapy destroyed.
+
+    It was first seen under therapy, no drug was added since, and no known metastasis shrank. What was called metastasis
+    is revised only where the irAE of its organ was suspected and has healed besides.
+    """
+    attributed, on, untreated = now.earlier[focus.track]
+    irae = IRAE_SITE.get(site_of(focus.organ))
+    if attributed.nature not in (Nature.INDETERMINATE, Nature.METASTASIS) or untreated or now.therapy_from is None:
+        return ""
+    if now.therapy_from > on or now.shrinking - {focus.track} or irae in now.suspected:
+        return ""
+    healed = irae in now.healed
+    if attributed.nature is Nature.METASTASIS and not healed:
+        return ""
+    also = f", and the {irae.value} suspected before has healed" if irae is not None and healed else ""
+    return ("It appeared under therapy and vanished without a new anticancer drug while no known lesion shrank"
+            f"{also}: inflammation.")
 
 
 def _soft(score: float, rules: EvidenceRules) -> dict[str, float]:

@@ -54,7 +54,8 @@ def shape(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | Non
     Nodes are judged by F6. A ball with opacity around it is a piece of that opacity, not a nodule.
     """
     length = focus.features.get("length_mm", focus.longest_mm)
-    if focus.organ in {"colon", "small_bowel"} and reaches(length, rules.segmental_mm):
+    long = bool(focus.features.get("picture")) or reaches(focus.features.get("elongation", 9.0), rules.focal_elongation)
+    if focus.organ in {"colon", "small_bowel"} and long and reaches(length, rules.segmental_mm):
         return ScorePart(feature="F2", value=f"{length:.0f} mm along the bowel", points=rules.segmental_points,
                          reason=f"It follows the bowel for {length:.0f} mm: segmental or diffuse, not focal.")
     sphericity = focus.features.get("sphericity", 0.0)

@@ -138,6 +138,17 @@ class EvidenceRules:
     renal_hilum_mm: float = 25.0  # the renal pelvis reaches this far from the middle of the kidney's medial surface
     urine_hu: float = 60.0  # with the enhancing kidney around it; enhanced nodes lie above
     excreted_contrast_hu: float = 150.0
+    # Coarse or missing masks (design values): share of a focus in or within 8-10 mm of an organ that is hot by nature;
+    # how far the renal pelvis may lie from the hilum of a mask that holds only a part of the kidney.
+    near_share: float = 0.8
+    coarse_hilum_mm: float = 40.0
+    field_end_mm: float = 10.0
+    bowel_spots: int = 2  # more single spots in one bowel are a pattern
+    muscle_elongation: float = 2.5
+    liver_lesion_ratio: float = 1.2  # SUVpeak of a liver lesion over the liver's mean, from which it is not cold
+    brown_fat_pattern: int = 2
+    brown_fat_mixed: float = 0.25
+    focal_elongation: float = 1.8  # a single focus must be this long for its width to follow the bowel
     gland_suv: float = 4.0
     gland_mm: float = 20.0
     faint_patch_liver_ratio: float = 1.5  # a patch of a thyroid below this many times the liver is no nodule

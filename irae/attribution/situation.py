@@ -39,6 +39,8 @@ class Situation:
         opacity_share: Share of both lungs that opacities (not nodules) take; lung_symmetry: of left and right.
         hilar_pair: Whether there are hilar nodes alike on both sides.
         unseen: Organs whose masks were not found or not believed.
+        healed: irAEs that an earlier exam suspected and that this one clears.
+        therapy_from: Start of the newest anticancer drug; None where no therapy is known.
     """
 
     on: date
@@ -64,6 +66,8 @@ class Situation:
     lung_symmetry: float | None
     hilar_pair: bool
     unseen: frozenset[str]
+    healed: frozenset[Irae]
+    therapy_from: date | None
 
 
 def situation(
@@ -95,6 +99,9 @@ def situation(
     tumour = (context.latest(ContextKind.TUMOUR, on) or "").lower()
     sites = [s for name, s in rules.metastatic_sites.items() if name in tumour]
     classes = {c.name for c in context.therapy_classes(on)}
+    cleared = frozenset(
+        f.irae for f in findings if f.decision is Decision.NOT_SUSPECTED and isinstance(f.irae, Irae)
+    )
     return Situation(
         on=on,
         foci=tuple(foci),
@@ -102,9 +109,7 @@ def situation(
             f.irae: f.probability or 0.0
             for f in findings if f.decision is Decision.SUSPECTED and isinstance(f.irae, Irae)
         },
-        cleared=frozenset(
-            f.irae for f in findings if f.decision is Decision.NOT_SUSPECTED and isinstance(f.irae, Irae)
-        ),
+        cleared=cleared,
         quantities=quantities,
         weeks=weeks,
         before_therapy=weeks is None and _therapy_ever(context),
@@ -126,6 +131,14 @@ def situation(
         lung_symmetry=1.0 - abs(sides[0] - sides[1]) / sum(sides) if sum(sides) > 0 else None,
         hilar_pair=any(is_hilar(f) and reaches(f.features.get("symmetry", 0.0), rules.symmetric) for f in foci),
         unseen=frozenset(unseen),
+        healed=frozenset(
+            f.irae for exam in past for f in exam.findings
+            if f.decision is Decision.SUSPECTED and isinstance(f.irae, Irae) and f.irae in cleared
+        ),
+        therapy_from=max(
+            (e.start for e in context.entries
+             if e.kind is ContextKind.THERAPY and e.start is not None and e.start <= on), default=None,
+        ),
     )
 
 

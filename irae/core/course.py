@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 
+from irae.core.focus import Nature
 from irae.core.result import ExamResult
 
 
@@ -40,11 +41,24 @@ class Due:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """What a lesion was called, and what a later exam shows it was. The earlier result stays as it was written."""
+
+    track: str
+    said: Nature
+    said_on: date
+    shown: Nature
+    shown_on: date
+    reason: str
+
+
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Course:
-    """All exams of one patient, oldest first, the patterns they show and what is due."""
+    """All exams of one patient, oldest first, the patterns they show, what is due, what later exams revised."""
 
     patient: str
     exams: tuple[ExamResult, ...]
     patterns: tuple[Pattern, ...]
     due: tuple[Due, ...]
+    revisions: tuple[Revision, ...] = ()

@@ -237,13 +237,17 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
     """From which exam on each track counts as tumour in a view; ``_NEVER`` where it does not. Skips physiology.
 
     Attributed: from the first exam that called it metastasis, unless a later exam withdrew that and called it
-    inflammation. An indeterminate look later on does not withdraw a call.
+    inflammation; a vanished lesion may be called so, too. An indeterminate look later on does not withdraw a call.
+    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts.
     """
     natures: dict[str, list[tuple[int, Nature]]] = {}
     for number, exam in enumerate(exams):
         for focus in exam.foci:
-            if focus.focus.status is not FocusStatus.GONE:
-                natures.setdefault(_track(focus), []).append((number, focus.nature))
+            track, gone = _track(focus), focus.focus.status is FocusStatus.GONE
+            if not gone:
+                natures.setdefault(track, []).append((number, focus.nature))
+            elif track in natures and focus.nature is Nature.INFLAMMATION:
+                natures[track].append((number, focus.nature))
     called: dict[str, int] = {}
     for track, seen in natures.items():
         sure = [nature for _, nature in seen if nature is not Nature.INDETERMINATE]
@@ -252,7 +256,9 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
         if view is View.AS_SEEN:
             called[track] = seen[0][0]
         elif sure and sure[-1] is Nature.METASTASIS:
-            called[track] = next(number for number, nature in seen if nature is Nature.METASTASIS)
+            calls = [number for number, nature in seen if nature is Nature.METASTASIS]
+            doubted = any(nature is Nature.PHYSIOLOGIC and number < calls[0] for number, nature in seen)
+            called[track] = calls[0] if not doubted else (calls[1] if len(calls) > 1 else _NEVER)
         else:
             called[track] = _NEVER
     return called
