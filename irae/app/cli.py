@@ -9,6 +9,7 @@ import typer
 
 from irae import __version__
 from irae.app.convert import convert
+from irae.app.deidentify import deidentify
 from irae.app.pacs import fetch, receive
 from irae.app.plan import plan
 from irae.app.score import score
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(plan)
 app.command()(convert)
+app.command()(deidentify)
 app.command()(fetch)
 app.command()(receive)
 app.command()(score)

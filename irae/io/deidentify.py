@@ -2,8 +2,7 @@
 
 DICOM PS3.15 Annex E, Basic Application Level Confidentiality Profile with the options Retain Longitudinal Temporal
 Information with Modified Dates, Retain Patient Characteristics (sex, height, weight: SUV and SUL need them), Clean
-Descriptors and Retain Safe Private. The profile lists what to remove; here a table lists what to keep, with the form
-each value must have. An attribute nobody thought of is therefore removed, not leaked.
+Descriptors and Retain Safe Private. What is kept is in ``deidentify_table``.
 
 Not done: faces. A head CT or MR can be recognised by its surface; deface it before it leaves.
 """
@@ -23,151 +22,36 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes as standard
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, UID_dictionary
+from pydicom.uid import UID, ExplicitVRLittleEndian, UID_dictionary
 
 from irae.core.errors import StudyError
 from irae.io.atomic import written_aside
+from irae.io.deidentify_pixels import put_pixels
+from irae.io.deidentify_table import (
+    DATES,
+    DATETIMES,
+    DESCRIPTIONS,
+    KERNEL,
+    NUMBERS,
+    PRIVATE,
+    SEQUENCES,
+    SOP_CLASSES,
+    TIMES,
+    UIDS,
+    VOCABULARY,
+    WORDS,
+)
 
 KEY_BYTES = 32
 # Dates move back by 1 to 10 years and some days, the same for everything of one patient.
 SHIFT_DAYS = (365, 3653)
 
-SOP_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2": "CT", "1.2.840.10008.5.1.4.1.1.2.1": "CT", "1.2.840.10008.5.1.4.1.1.2.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.128": "PT", "1.2.840.10008.5.1.4.1.1.130": "PT", "1.2.840.10008.5.1.4.1.1.128.1": "PT",
-    "1.2.840.10008.5.1.4.1.1.4": "MR", "1.2.840.10008.5.1.4.1.1.4.1": "MR", "1.2.840.10008.5.1.4.1.1.4.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
-}
-
-# --- what is kept, and the form it must have
-
-NUMBERS = frozenset("""
-    PatientSize PatientWeight SeriesNumber AcquisitionNumber InstanceNumber NumberOfFrames SliceThickness
-    SpacingBetweenSlices SliceLocation KVP RepetitionTime EchoTime InversionTime FlipAngle MagneticFieldStrength
-    EchoTrainLength NumberOfAverages ImagingFrequency GantryDetectorTilt TableHeight ReconstructionDiameter
-    DataCollectionDiameter Exposure ExposureTime XRayTubeCurrent ActualFrameDuration TriggerTime
-    ImagePositionPatient ImageOrientationPatient PixelSpacing ImagerPixelSpacing TemporalPositionIdentifier
-    NumberOfTemporalPositions ImagesInAcquisition Rows Columns SamplesPerPixel PlanarConfiguration PixelAspectRatio
-    BitsAllocated BitsStored HighBit PixelRepresentation SmallestImagePixelValue LargestImagePixelValue
-    PixelPaddingValue PixelPaddingRangeLimit RescaleIntercept RescaleSlope WindowCenter WindowWidth
-    LossyImageCompressionRatio NumberOfSlices NumberOfTimeSlices NumberOfRotations NumberOfRRIntervals ImageIndex
-    FrameReferenceTime DecayFactor DoseCalibrationFactor ScatterFractionFactor DeadTimeFactor
-    PrimaryPromptsCountsAccumulated SecondaryCountsAccumulated SliceSensitivityFactor AxialAcceptance AxialMash
-    TransverseMash CoincidenceWindowWidth
-    RadionuclideTotalDose RadionuclideHalfLife RadionuclidePositronFraction RadiopharmaceuticalVolume
-    RadiopharmaceuticalSpecificActivity EnergyWindowLowerLimit EnergyWindowUpperLimit TableSpeed SpiralPitchFactor
-    DimensionIndexValues InStackPositionNumber TemporalPositionIndex FrameAcquisitionNumber FrameAcquisitionDuration
-    StackID SegmentNumber ReferencedSegmentNumber ReferencedFrameNumber MaximumFractionalValue
-    RecommendedDisplayCIELabValue RealWorldValueSlope RealWorldValueIntercept RealWorldValueFirstValueMapped
-    RealWorldValueLastValueMapped DoubleFloatRealWorldValueFirstValueMapped DoubleFloatRealWorldValueLastValueMapped
-    DimensionIndexPointer FunctionalGroupPointer EffectiveEchoTime NumberOfPhaseEncodingSteps PercentSampling
-    PercentPhaseFieldOfView PixelBandwidth AcquisitionMatrix SAR
-""".split())  # noqa: SIM905
-
-WORDS: dict[str, frozenset[str]] = {
-    keyword: frozenset(words.split())
-    for keyword, words in {
-        "SpecificCharacterSet": "ISO_IR 100 192 ISO_IR_100",
-        "Modality": "CT PT MR SEG",
-        "PatientSex": "M F O",
-        "ImageType": "ORIGINAL DERIVED PRIMARY SECONDARY AXIAL LOCALIZER CT_SOM5 SPI REFORMATTED MPR MIP MINIP AVERAGE "
-        "PROJECTION OTHER M SE FFE NORM DIS2D DIS3D VOLUME NONE SUBTRACT DYNAMIC STATIC GATED AC NAC ADDITION HELICAL "
-        "RESAMPLED RECON WATER FAT IN_PHASE OUT_PHASE MAX_IP MIN_IP MAGNITUDE T1 T2 ND DFOV",
-        "FrameType": "ORIGINAL DERIVED PRIMARY SECONDARY AXIAL LOCALIZER VOLUME NONE MPR MAX_IP MIN_IP STATIC DYNAMIC "
-        "T1 OTHER",
-        "BodyPartExamined": "HEAD NECK CHEST ABDOMEN PELVIS WHOLEBODY BRAIN HEADNECK CHESTABDPELVIS ABDOMENPELVIS "
-        "CHESTABDOMEN PITUITARY SELLA THYROID SKULL TSPINE LSPINE EXTREMITY TRUNK COLON LIVER LUNG",
-        "ScanningSequence": "SE IR GR EP RM",
-        "SequenceVariant": "SK MTC SS TRSS SP MP OSP NONE",
-        "ScanOptions": "HELICAL AXIAL MODE FS PFF PFP SAT FC RG CG PPG SP PFS HELIX SPIRAL",
-        "MRAcquisitionType": "2D 3D",
-        "PatientPosition": "HFS HFP HFDR HFDL FFS FFP FFDR FFDL",
-        "PhotometricInterpretation": "MONOCHROME1 MONOCHROME2",
-        "LossyImageCompression": "00 01",
-        "LossyImageCompressionMethod": "ISO_10918_1 ISO_14495_1 ISO_15444_1",
-        "BurnedInAnnotation": "NO",
-        "RescaleType": "HU US SUV BQML CNTS",
-        "CorrectedImage": "DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM BASELINE BCK UNCOR RANSNG "
-        "SLSENS",
-        "SeriesType": "STATIC DYNAMIC GATED WHOLE BODY IMAGE REPROJECTION",
-        "Units": "CNTS NONE CM2 PCNT CPS BQML MGMINML UMOLMINML MLMING MLG 1CM UMOLML PROPCNTS PROPCPS MLMINML MLML "
-        "GML STDDEV",
-        "SUVType": "BSA BW LBM LBMJANMA LBMJAMES128 IBW",
-        "CountsSource": "EMISSION TRANSMISSION",
-        "DecayCorrection": "NONE START ADMIN",
-        "DecayCorrected": "YES NO",
-        "AttenuationCorrected": "YES NO",
-        "RandomsCorrectionMethod": "NONE DLYD SING",
-        "CollimatorType": "NONE RING",
-        "ReprojectionMethod": "SUM MAX",
-        "SegmentationType": "BINARY FRACTIONAL LABELMAP",
-        "SegmentationFractionalType": "PROBABILITY OCCUPANCY",
-        "SegmentAlgorithmType": "AUTOMATIC SEMIAUTOMATIC MANUAL",
-        "SegmentsOverlap": "YES NO UNDEFINED",
-        "SpatialLocationsPreserved": "YES NO REORIENTED_ONLY",
-        "DimensionOrganizationType": "3D 3D_TEMPORAL TILED_FULL TILED_SPARSE",
-        "VolumetricProperties": "VOLUME SAMPLED DISTORTED MIXED",
-        "PresentationLUTShape": "IDENTITY INVERSE",
-        "PixelPresentation": "MONOCHROME",
-        "AcquisitionContrast": "T1 T2 PROTON_DENSITY UNKNOWN FLUID_ATTENUATED",
-    }.items()
-}
-
-DATES = frozenset({"StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"})
-DATETIMES = frozenset({
-    "AcquisitionDateTime", "RadiopharmaceuticalStartDateTime", "RadiopharmaceuticalStopDateTime",
-    "DecayCorrectionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime",
-})
-TIMES = frozenset({
-    "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "RadiopharmaceuticalStartTime",
-    "RadiopharmaceuticalStopTime",
-})
-UIDS = frozenset({
-    "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "ReferencedSOPInstanceUID",
-    "SynchronizationFrameOfReferenceUID", "DimensionOrganizationUID", "TrackingUID", "ConcatenationUID",
-})
-SEQUENCES = frozenset({
-    "RadiopharmaceuticalInformationSequence", "RadionuclideCodeSequence", "RadiopharmaceuticalCodeSequence",
-    "PatientOrientationCodeSequence", "PatientOrientationModifierCodeSequence", "PatientGantryRelationshipCodeSequence",
-    "EnergyWindowRangeSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence", "FrameContentSequence",
-    "PixelValueTransformationSequence", "CTImageFrameTypeSequence", "MRImageFrameTypeSequence",
-    "PETFrameTypeSequence", "FrameVOILUTSequence", "DimensionOrganizationSequence", "DimensionIndexSequence",
-    "SegmentSequence", "SegmentIdentificationSequence", "SegmentedPropertyCategoryCodeSequence",
-    "SegmentedPropertyTypeCodeSequence", "DerivationImageSequence", "SourceImageSequence", "DerivationCodeSequence",
-    "PurposeOfReferenceCodeSequence",
-    "ReferencedSeriesSequence", "ReferencedInstanceSequence", "RealWorldValueMappingSequence",
-    "MeasurementUnitsCodeSequence", "MREchoSequence", "MRTimingAndRelatedParametersSequence", "CTPositionSequence",
-})
-# Descriptions keep those of their words that say what a series is (Clean Descriptors option).
-DESCRIPTIONS = frozenset({
-    "SeriesDescription", "ProtocolName", "SegmentLabel", "SequenceName", "ConvolutionKernel", "ContrastBolusAgent",
-    "Radiopharmaceutical", "Manufacturer",
-})
-_VOCABULARY = frozenset("""
-    ct pet pt mr mri ac nac wb whole body corrected uncorrected attenuation correction ctac low dose diagnostic ldct
-    axial ax sagittal sag coronal cor oblique tra transverse localizer localiser scout topogram surview survey mip minip
-    mpr recon reformatted projection subtraction sub fused fusion thin thick standard soft tissue lung bone brain edge
-    detail sharp smooth head neck chest thorax abdomen abd pelvis pel pituitary sella hypophysis thyroid t1 t2 t1w t2w
-    flair dwi adc swi pd tof perf se tse fse gre spgr mprage vibe space bravo tfe flash dixon fs fat sat post pre gd
-    gad contrast ce c ce_t1 iv oral native plain without with venous portal arterial delayed phase 2d 3d static dynamic
-    gated wbct wbpet suv raw emission fdg f18 18f fluorodeoxyglucose ga68 68ga dotatate psma siemens healthineers ge
-    medical systems philips toshiba canon uih cps cti hitachi liver spleen colon kidney heart aorta stomach bladder
-    pancreas spine vertebrae left right organ lesion segment inflammation metastasis physiologic indeterminate
-""".split())  # noqa: SIM905
-_KERNEL = re.compile(r"(?i)[a-z]{1,2}\d{2}[a-z]?|fc\d{2}|[a-e]|\d{1,2}mm")
-_PRIVATE = (  # what SUV needs of the vendors: (group, creator, offset, is a date-time)
-    (0x7053, "Philips PET Private Group", 0x00, False),  # SUV scale factor
-    (0x7053, "Philips PET Private Group", 0x09, False),  # activity concentration scale factor
-    (0x0009, "GEMS_PETD_01", 0x0D, True),  # start of the scan
-)
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 _DATETIME = re.compile(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)?([+-]\d{4})?")
@@ -261,8 +145,9 @@ class Deidentifier:
                 "deid_unsupported", f"{known} is not a CT, PET, MR or SEG image: what it may hold is not known",
                 where=where,
             )
-        if str(source.get("BurnedInAnnotation", "NO")).strip().upper() != "NO":
-            raise StudyError("deid_burned_in", "the header says that text is burned into the pixels", where=where)
+        risk = _burned_in(source)
+        if risk:
+            raise StudyError("deid_burned_in", risk, where=where)
         nameless = [w for w in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID") if not source.get(w)]
         if nameless:
             raise StudyError("deid_no_uid", f"there is no {', '.join(nameless)}", where=where)
@@ -273,7 +158,7 @@ class Deidentifier:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever pydicom thinks of a value: it is checked here
             clean = self._kept(source, days)
-            _put_pixels(source, clean, where)
+            put_pixels(source, clean, where)
             self._put_private(source, clean, days)
         clean.SOPClassUID = UID(kind)
         clean.Modality = SOP_CLASSES[kind]
@@ -315,11 +200,16 @@ class Deidentifier:
         return path
 
     def folder(self, source: Path, out: Path) -> tuple[DeidentifiedFile, ...]:
-        """Every regular file below a folder; what is refused is left out and says why. One row for each file."""
+        """Every file below a folder; what is refused is left out and says why. One row for each file.
+
+        Links are not followed, zips not opened, NIfTI files (their names may name a person) refused.
+        """
         rows = []
-        for path in sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink()):
+        for path in sorted(p for p in source.rglob("*") if p.is_symlink() or not p.is_dir()):
             name = path.relative_to(source).as_posix()
             try:
+                if path.is_symlink() or not path.is_file():
+                    raise StudyError("deid_not_a_file", "a link or a device is not followed")
                 written = self.file(path, out)
             except StudyError as refusal:
                 rows.append(DeidentifiedFile(source=name, written="", code=refusal.code, text=refusal.text))
@@ -387,7 +277,7 @@ class Deidentifier:
         yield TIMES, lambda text: text if _TIME.fullmatch(text) else None
 
     def _put_private(self, source: Dataset, clean: Dataset, days: int) -> None:
-        for group, creator, offset, is_time in _PRIVATE:
+        for group, creator, offset, is_time in PRIVATE:
             try:
                 value = source.private_block(group, creator)[offset].value
             except KeyError:
@@ -396,6 +286,28 @@ class Deidentifier:
             kept = _moved_time(text, days) if is_time else text if _NUMBER.fullmatch(text) else None
             if kept is not None:
                 clean.private_block(group, creator, create=True).add_new(offset, "DT" if is_time else "DS", kept)
+
+
+_CAPTURED = re.compile(
+    r"(?i)screen ?save|screen ?shot|capture|dose[ _]?(info|report|summary|page)|patient protocol|report|key ?image"
+)
+
+
+def _burned_in(source: Dataset) -> str:
+    """Why text may be burned into the pixels, in words without a value of the header; empty where nothing says so.
+
+    The attribute is optional and often missing: pages of text also come as CT images, and say so by their type, their
+    description or the conversion that made them.
+    """
+    if str(source.get("BurnedInAnnotation") or "NO").strip().upper() != "NO":
+        return "the header says that text is burned into the pixels"
+    if str(source.get("ConversionType") or "") in ("DV", "DF", "WSD", "SD", "SI", "DRW"):
+        return "it was made from a screen, a film or a video: text may be burned into the pixels"
+    if _CAPTURED.search(" ".join(map(str, _many(source.get("ImageType") or "")))):
+        return "by its type it is a page of text or a capture: text may be burned into the pixels"
+    if _CAPTURED.search(str(source.get("SeriesDescription") or "")):
+        return "by its description it is a page of text or a capture: text may be burned into the pixels"
+    return ""
 
 
 def _put_dummies(clean: Dataset) -> None:
@@ -427,8 +339,8 @@ def _many(value: Any) -> list[Any]:
 
 
 def _says_what(word: str, keyword: str) -> bool:
-    known = word.lower() in _VOCABULARY
-    return known or (keyword == "ConvolutionKernel" and _KERNEL.fullmatch(word) is not None)
+    known = word.lower() in VOCABULARY
+    return known or (keyword == "ConvolutionKernel" and KERNEL.fullmatch(word) is not None)
 
 
 def _moved(text: str, days: int) -> str | None:
@@ -473,42 +385,3 @@ def _known_code(source: Dataset) -> Dataset:
     if scheme in ("SRT", "SNM3", "99SDM") and _RT_CODE.fullmatch(value):
         return _coded(value, scheme, value)
     return Dataset()
-
-
-def _put_pixels(source: Dataset, clean: Dataset, where: str) -> None:
-    """Native little-endian pixels of exactly the declared size: no codec comments, no tail, no unused bits."""
-    if "PixelData" not in source:
-        raise StudyError("deid_pixels", "there are no pixels", where=where)
-    syntax = source.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated:
-        try:
-            source.decompress()
-        except Exception as error:  # whatever a codec raises
-            reason = f"pixels cannot be decoded ({type(error).__name__})"
-            raise StudyError("deid_pixels", reason, where=where) from error
-    bits = int(source.BitsAllocated)
-    count = int(source.Rows) * int(source.Columns) * int(source.get("SamplesPerPixel", 1))
-    count *= int(source.get("NumberOfFrames") or 1)
-    size = -(-count * bits // 8)
-    data = bytes(source.PixelData)
-    if len(data) < size or bits not in (1, 8, 16, 32):
-        raise StudyError("deid_pixels", f"{len(data)} bytes of {bits}-bit pixels, {size} are declared", where=where)
-    data = data[:size]
-    if syntax == ExplicitVRBigEndian and bits > 8:
-        data = np.frombuffer(data, dtype=f">u{bits // 8}").astype(f"<u{bits // 8}").tobytes()
-    data = _used_bits(data, bits, int(source.get("BitsStored", bits)), int(source.get("HighBit", bits - 1)),
-                      signed=int(source.get("PixelRepresentation", 0)) == 1)
-    clean.add(DataElement(0x7FE00010, "OW" if bits > 8 else "OB", data + b"\0" * (len(data) % 2)))
-    if int(source.get("SamplesPerPixel", 1)) != 1:
-        raise StudyError("deid_unsupported", "colour images may be screen captures", where=where)
-
-
-def _used_bits(data: bytes, bits: int, stored: int, high: int, *, signed: bool) -> bytes:
-    """Pixels without what may hide in the bits that are not used (old overlays do)."""
-    if bits not in (8, 16) or stored >= bits or high != stored - 1:
-        return data
-    spare = bits - stored
-    values = np.frombuffer(data, dtype=f"<u{bits // 8}") << spare
-    if signed:
-        return (values.view(f"<i{bits // 8}") >> spare).astype(f"<i{bits // 8}").tobytes()
-    return (values >> spare).astype(f"<u{bits // 8}").tobytes()
