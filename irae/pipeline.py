@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from irae.attribution import attribute
 from irae.attribution.learned import LearnedModel
+from irae.attribution.revise import revisions
 from irae.core.anatomy import ORGANS, Irae
 from irae.core.context import ContextKind, PatientContext
 from irae.core.course import Course
@@ -187,6 +188,7 @@ def assess_whole_course(exams: Sequence[ExamResult], *, context: PatientContext,
         exams=tuple(exams),
         patterns=patterns(lesions, baseline_index=baseline) if len(lesions) > 1 else (),
         due=due(lesions, on=on, baseline_index=baseline) if lesions else (),
+        revisions=revisions(exams),
     )
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
+from irae.attribution.learned import LearnedModel
 from irae.app.config import InferConfig, ModelSource, SegmenterName
 from irae.core.ports import Segmenter
 from irae.findings.fusion import FittedFusion
 from irae.io.fusion_card import find_fusion, load_fusion
+from irae.models.attribution_package import ATTRIBUTION_CARD, ATTRIBUTION_FOLDER, load_attribution
 from irae.models.classifiers import PackagedClassifier
 from irae.models.runtime import Device, torch_device, use_threads
 from irae.models.segmenters import (
@@ -49,12 +51,28 @@ def build(config: InferConfig) -> Built:
     classifier = None if config.models is ModelSource.rules else PackagedClassifier.from_folder(folder, device=device)
     models = {**segmenter.digests, **(classifier.digests if classifier is not None else {})}
     fusion = None if classifier is None else fitted_fusion(folder, segmenter.digests)
-    stages = Stages(segmenter=segmenter, classifier=classifier, fusion=fusion, criteria=criteria(config))
+    attribution = None if config.models is ModelSource.rules else learned_attribution(folder)
+    if attribution is not None:
+        models[ATTRIBUTION_FOLDER] = attribution.digest
+    stages = Stages(
+        segmenter=segmenter, classifier=classifier, fusion=fusion, attribution=attribution, criteria=criteria(config)
+    )
     return Built(
         stages=stages,
         models=models if fusion is None else {**models, "fusion": fusion.digest},
         device=str(torch_device(device)),
     )
+
+
+def learned_attribution(folder: Path) -> LearnedModel | None:
+    """The learned attribution model of a folder of packages; None where there is none: the evidence score decides.
+
+    Raises:
+        ValueError: If there is one and it was changed or is not what its card says.
+    """
+    package = next((p for p in (folder / ATTRIBUTION_FOLDER, folder / f"irae-{ATTRIBUTION_FOLDER}")
+                    if (p / ATTRIBUTION_CARD).is_file()), None)
+    return None if package is None else load_attribution(package)[0]
 
 
 def fitted_fusion(folder: Path, segmenters: Mapping[str, str]) -> FittedFusion | None:

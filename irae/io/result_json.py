@@ -298,6 +298,11 @@ def course_to_json(course: Course) -> dict[str, Any]:
              "reasons": list(p.reasons)}
             for p in course.patterns
         ],
+        "revisions": [
+            {"track": r.track, "said": r.said.value, "said_on": r.said_on.isoformat(), "shown": r.shown.value,
+             "shown_on": r.shown_on.isoformat(), "reason": r.reason}
+            for r in course.revisions
+        ],
         "due": [
             {"what": d.what, "between": [d.earliest.isoformat(), d.latest.isoformat()], "state": d.state.value,
              "reason": d.reason}
