@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from irae.attribution.learned import LearnedModel
 from irae.app.config import InferConfig, ModelSource, SegmenterName
+from irae.attribution.learned import LearnedModel
 from irae.core.ports import Segmenter
 from irae.findings.fusion import FittedFusion
 from irae.io.fusion_card import find_fusion, load_fusion
