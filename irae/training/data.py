@@ -17,6 +17,7 @@ from irae.models.crops import Crops, CropSpec
 from irae.models.neck import neck_box
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
 from irae.quant.resample import onto_grid
+from irae.training.provenance import Provenance
 from irae.training.segmentation import SegmentationCase
 from irae.training.settings import Target
 
@@ -49,7 +50,7 @@ class LabelledCrops:
 
 
 class Source(Protocol):
-    """Synthetic patients, or in time a site's own annotated cases."""
+    """Synthetic patients, or a site's own annotated ones. A number names a case: a seed, or its place in a table."""
 
     @property
     def name(self) -> str:
@@ -59,6 +60,11 @@ class Source(Protocol):
     @property
     def digest(self) -> str:
         """``sha256:...`` of what makes the samples."""
+        ...
+
+    @property
+    def provenance(self) -> Provenance:
+        """What a card says about these cases."""
         ...
 
     def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -18,17 +18,19 @@ from irae.models.package import Card, Channel, Metric, Package, load_package, sa
 from irae.models.plausibility import PLAUSIBILITY
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.segmenters.packaged import PackagedSegmenter
+from irae.training.cases_on_disk import CasesOnDisk
 from irae.training.data import Source, as_shown, segmentation_case
+from irae.training.distributed import leads
 from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import dice, mean_with_interval
-from irae.training.segmentation import SegmentationPlan, train_segmenter
+from irae.training.provenance import SYNTHETIC_LIMITS
+from irae.training.segmentation import SegmentationCase, SegmentationPlan, train_segmenter
 from irae.training.settings import FOLDERS, SegmentationSettings, Target, TaskSettings
 from irae.training.tracking import Run, Tracking, recorded_run
+from irae.training.validation import segmentation_validation, upkeep_of
 
-LIMITATIONS = (
-    "Trained on synthetic patients only: the numbers here prove the plumbing, not clinical accuracy. Not validated on "
-    "patients. Research use only."
-)
+LIMITATIONS = SYNTHETIC_LIMITS
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Workplace:
         device, precision: Of the computation.
         say: Gets a sentence at each step of a job.
         advance: Gets the share of the training that is done, 0..1, and the loss.
+        cases: Folder that keeps the prepared cases of a segmentation; None: memory does.
     """
 
     out: Path
@@ -54,10 +57,15 @@ class Workplace:
     precision: Precision = Precision.AUTO
     say: Callable[[str], None] = print
     advance: Callable[[float, float], None] = lambda share, loss: None
+    cases: Path | None = None
+
+    def checkpoint(self, name: str) -> Path:
+        """The file from which an interrupted training of a package goes on."""
+        return self.out / f".{name}.checkpoint.pt"
 
     def record(self, name: str, settings: TaskSettings) -> Any:
         """A recorded run as a context manager; gives None where nothing is recorded."""
-        if self.tracking is None:
+        if self.tracking is None or not leads():
             return nullcontext(None)
         return recorded_run(self.tracking, name=name, parameters=plain(settings) | {"seed": self.seed})
 
@@ -102,7 +110,7 @@ def seeds(first: int, count: int) -> range:
 def data_record(source: Source, **ranges: range) -> dict[str, Any]:
     """The card's record of where the cases came from."""
     spans = {f"{name}_seeds": [r.start, r.stop - 1] for name, r in ranges.items()}
-    return {"source": source.name, "generator": source.digest, **spans}
+    return {"source": source.name, "generator": source.digest, **spans, **source.provenance.record}
 
 
 def segmentation_job(settings: SegmentationSettings, source: Source, place: Workplace) -> Path:
@@ -126,25 +134,26 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
     patch = (settings.patch[0], settings.patch[1], settings.patch[2])
     with place.record(name, settings) as run:
         if run is not None:
-            run.dataset(source.name, source.digest, seeds=f"{train.start}..{train.stop - 1}")
+            run.dataset(source.name, source.digest, seeds=source.provenance.place or f"{train.start}..{train.stop - 1}")
         place.say(f"{name}: making {len(train)} training cases")
-        samples = source.segmentation(settings.target, train, spacing_mm=settings.image_spacing_mm)
-        cases = [
-            segmentation_case(shown, settings.labels, spacing_mm=settings.spacing_mm)
-            for sample in samples if (shown := as_shown(sample, settings.target)) is not None
-        ]
+        cases = segmentation_cases(source, train, settings, folder=place.cases)
+        validation = seeds(settings.validation_seed, settings.validation_cases)
+        watched = segmentation_cases(source, validation, settings, folder=place.cases)
         start = None if settings.start_from is None else _start(Path(settings.start_from), settings, arguments)
         plan = SegmentationPlan(
             network="dynunet", arguments=arguments, patch=patch, channels=channels,
             classes=len(settings.labels) + 1, seed=place.seed, batch=settings.batch,
             budget=Budget(steps=settings.steps, cpu_minutes=settings.cpu_minutes),
             optimiser=Optimiser(learning_rate=settings.learning_rate),
+            upkeep=upkeep_of(settings, place.checkpoint(name)),
         )
         place.say(f"{name}: training")
         network = train_segmenter(
             cases, plan, device=device, dtype=dtype, start=None if start is None else start.network(device),
-            report=place.reporter(run),
+            report=place.reporter(run), validate=segmentation_validation(watched, plan, dtype=dtype),
         )
+        if not leads():
+            return place.out / name
         card = Card(
             name=name, task=name, network="dynunet", arguments=arguments, parameters=parameter_count(network),
             spacing_mm=settings.spacing_mm, patch=patch, channels=channels, labels=tuple(settings.labels),
@@ -153,7 +162,8 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
                 f"Finds {', '.join(BY_NAME[label].display for label in settings.labels)} on "
                 f"{'contrast-enhanced T1 head MR' if settings.target is Target.pituitary else 'CT of adults'}."
             ),
-            limitations=LIMITATIONS, training=plain(settings) | {
+            limitations=source.provenance.limitations, licence=source.provenance.licence,
+            training=plain(settings) | {
                 "seed": place.seed, "cases": len(cases),
                 "started_from": None if start is None else {"digest": start.digest, **start.card.training},
             },
@@ -166,9 +176,27 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
         metrics = measure_segmenter(folder, settings, source, held_out, place)
         save_package(folder, replace(card, metrics=metrics), network.state_dict())
         place.publish(run, folder, name, metrics, settings.steps)
+        place.checkpoint(name).unlink(missing_ok=True)
     for key, metric in metrics.items():
         place.say(f"{name}: {key} {metric.value} ({metric.low} to {metric.high}, n {metric.n})")
     return folder
+
+
+def segmentation_cases(
+    source: Source, numbers: Sequence[int], settings: SegmentationSettings, *, folder: Path | None = None
+) -> Sequence[SegmentationCase]:
+    """Cases as a network of these settings is shown them; those without its organ's place are left out."""
+
+    def made(wanted: Sequence[int]) -> Iterator[SegmentationCase]:
+        for sample in source.segmentation(settings.target, wanted, spacing_mm=settings.image_spacing_mm):
+            shown = as_shown(sample, settings.target)
+            if shown is not None:
+                yield segmentation_case(shown, settings.labels, spacing_mm=settings.spacing_mm)
+
+    if folder is None:
+        return list(made(numbers)) if numbers else []
+    key = f"{source.digest} {settings.target} {settings.labels} {settings.spacing_mm} {settings.image_spacing_mm}"
+    return CasesOnDisk(numbers, lambda number: next(made([number]), None), folder, key=key)
 
 
 def _start(folder: Path, settings: SegmentationSettings, arguments: Mapping[str, Any]) -> Package:

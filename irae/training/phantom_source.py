@@ -25,6 +25,7 @@ from irae.phantom.render import head_geometry, render_exam
 from irae.phantom.sample import training_sample
 from irae.phantom.truth import PhantomExam
 from irae.training.data import LabelledCrops, Sample
+from irae.training.provenance import SYNTHETIC
 from irae.training.settings import Target
 
 Made = TypeVar("Made")
@@ -42,6 +43,7 @@ class PhantomSource:
     """Synthetic patients. workers: processes that make cases; they come back in the order of the seeds."""
 
     name = "phantom"
+    provenance = SYNTHETIC
 
     def __init__(self, workers: int = 1) -> None:
         if workers < 1:

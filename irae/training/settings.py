@@ -71,7 +71,52 @@ class TaskSettings:
 
 
 @dataclass(kw_only=True)
-class SegmentationSettings(TaskSettings):
+class NetworkSettings(TaskSettings):
+    """What every task that trains a network has beside.
+
+    Attributes:
+        validation_cases, validation_seed: Patients on which the network is measured while it learns, a range of its
+            own; the weights that do best on them are kept. 0: none, the last weights are kept.
+        validate_every: Epochs (a fiftieth of the budget) from one validation to the next.
+        patience: Validations without improvement that end the training; 0: it goes on to the end of its budget.
+        ema: Decay of an exponential moving average of the weights, which is then kept; 0: none.
+        accumulate: Batches whose gradients make one step, where memory does not hold a larger batch.
+        resume: Go on from the checkpoint that an interrupted run of the same settings left in out=.
+        start_from: Package to go on from, of the same network and labels; null: fresh weights.
+    """
+
+    validation_cases: int = 0
+    validation_seed: int = 3_000_000
+    validate_every: int = 5
+    patience: int = 0
+    ema: float = 0.0
+    accumulate: int = 1
+    resume: bool = False
+    start_from: str | None = None
+
+    def check(self) -> None:
+        """Refuses settings that cannot work; see ``TaskSettings.check``."""
+        super().check()
+        for name in ("validate_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"task.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("patience", "validation_cases"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"task.{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0.0 <= self.ema < 1.0:
+            raise ValueError(f"task.ema must be 0 (none) to under 1, got {self.ema}")
+        if self.patience and not self.validation_cases:
+            raise ValueError("task.patience needs task.validation_cases: stopping early is decided on them")
+        if self.start_from is not None and not (Path(self.start_from) / "card.json").is_file():
+            raise ValueError(f"task.start_from={self.start_from}: holds no card.json")
+        if self.validation_cases:
+            validation = ("validation", self.validation_seed, self.validation_cases)
+            refuse_overlap(validation, ("train", self.train_seed, self.train_cases))
+            refuse_overlap(validation, ("held_out", self.held_out_seed, self.held_out_cases))
+
+
+@dataclass(kw_only=True)
+class SegmentationSettings(NetworkSettings):
     """Training of a segmentation network.
 
     Attributes:
@@ -80,7 +125,6 @@ class SegmentationSettings(TaskSettings):
         spacing_mm: The network's isotropic grid. patch: Its window, voxels.
         windows: One input channel per (low, high): HU for CT, share of the bright end for MR.
         organs_package: Package of the task organs, with which a thyroid package is measured: it finds the neck.
-        start_from: Package to go on from, of the same network and labels; null: fresh weights.
         image_spacing_mm: Grid of the synthetic images, finer than the network's as real ones are.
     """
 
@@ -91,7 +135,6 @@ class SegmentationSettings(TaskSettings):
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
     image_spacing_mm: float = 4.0
     organs_package: str | None = None
-    start_from: str | None = None
 
     def check(self) -> None:
         """Refuses settings that cannot work; see ``TaskSettings.check``."""
@@ -119,7 +162,7 @@ class SegmentationSettings(TaskSettings):
 
 
 @dataclass(kw_only=True)
-class ClassificationSettings(TaskSettings):
+class ClassificationSettings(NetworkSettings):
     """Training of one classifier per irAE.
 
     Attributes:
@@ -129,6 +172,10 @@ class ClassificationSettings(TaskSettings):
         specificity: The operating point's least specificity on the calibration patients.
         organs_package: Package of the task organs; calibration and measuring then use the organs that it finds, as
             in use, and not the true ones. null: the true ones.
+        found_share: Share of the training patients whose organs are found by that package too.
+        baseline_share: Share of the training patients whose baseline is made; of the others', all are.
+        baseline_dropped: Share of training crops whose baseline is hidden.
+        label_smoothing, severity_weight: See ``classification.ClassificationPlan``.
     """
 
     iraes: list[IraeName] = field(default_factory=lambda: list(IraeName))
@@ -137,6 +184,11 @@ class ClassificationSettings(TaskSettings):
     pet_dropped: float = 0.4
     specificity: float = 0.95
     organs_package: str | None = None
+    found_share: float = 0.5
+    baseline_share: float = 0.7
+    baseline_dropped: float = 0.4
+    label_smoothing: float = 0.05
+    severity_weight: float = 0.3
 
     def check(self) -> None:
         """Refuses settings that cannot work; see ``TaskSettings.check``."""
@@ -145,8 +197,14 @@ class ClassificationSettings(TaskSettings):
             raise ValueError(f"task.filters needs four levels for a classifier, got {self.filters}")
         if not self.iraes or len(set(self.iraes)) != len(self.iraes):
             raise ValueError(f"task.iraes must name each irAE once; the choices are {[e.name for e in IraeName]}")
-        if not 0.0 <= self.pet_dropped < 1.0:
-            raise ValueError(f"task.pet_dropped must be 0 to under 1, got {self.pet_dropped}")
+        for name in ("pet_dropped", "baseline_dropped", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"task.{name} must be 0 to under 1, got {getattr(self, name)}")
+        for name in ("found_share", "baseline_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"task.{name} must be 0 to 1, got {getattr(self, name)}")
+        if self.severity_weight < 0:
+            raise ValueError(f"task.severity_weight must not be negative, got {self.severity_weight}")
         if not 0.5 <= self.specificity < 1.0:
             raise ValueError(f"task.specificity must be 0.5 to under 1, got {self.specificity}")
         if self.organs_package is not None and not (Path(self.organs_package) / "card.json").is_file():

@@ -64,10 +64,10 @@ class Run:
         self._client.log_batch(self.id, metrics=[Metric(_key(k), float(v), now, step) for k, v in values.items()])
 
     def dataset(self, name: str, digest: str, *, seeds: str) -> None:
-        """The data of the run: its name, the digest of what made it, its seeds."""
+        """The data of the run: its name, the digest of what made it, and its seeds or its manifest."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        entity = Dataset(name=name, digest=digest[:36], source_type="phantom", source=seeds)
+        entity = Dataset(name=name, digest=digest[:36], source_type=name, source=seeds)
         self._client.log_inputs(
             self.id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])]
         )

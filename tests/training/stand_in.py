@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from irae.core.anatomy import BY_NAME, Irae
+from irae.core.baseline import BaselineImages
 from irae.core.exam import Exam, Role
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.models.crops import CropSpec, organ_crops
 from irae.training.data import LabelledCrops, Sample
+from irae.training.provenance import SYNTHETIC
 from irae.training.settings import Target
 
 # centre and semi-axes (mm) in a body of 300 x 220 x 400 mm, and HU
@@ -62,6 +64,12 @@ def body(seed: int, spacing_mm: float = 8.0, *, hot: bool = False) -> tuple[Exam
     )
 
 
+def baseline(seed: int) -> BaselineImages:
+    """An earlier exam of the same kind of body, with nothing hot."""
+    exam, truth = body(seed + 500_000)
+    return BaselineImages(ct=exam.ct, pet=exam.pet, organs=truth)
+
+
 def head(seed: int, spacing_mm: float = 2.0) -> Sample:
     """A T1c head whose bright pituitary lies near the middle."""
     rng = np.random.default_rng(seed)
@@ -85,6 +93,7 @@ class StandIn:
 
     name = "stand_in"
     digest = "sha256:" + "0" * 64
+    provenance = SYNTHETIC
 
     def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:
         for seed in seeds:
@@ -95,13 +104,17 @@ class StandIn:
                 yield Sample(exam.ct, truth)
 
     def classification(
-        self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None
+        self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None,
+        found_share: float = 1.0, baseline_share: float = 1.0,
     ) -> Iterator[Mapping[Irae, LabelledCrops]]:
         for seed in seeds:
             exam, truth = body(seed, hot=seed % 2 == 1)
             found = {}
             for irae, spec in specs.items():
-                crops = organ_crops(exam, truth, None, irae=irae, patch=spec.patch, spacing_mm=spec.spacing_mm)
-                if crops is not None:
-                    found[irae] = LabelledCrops(crops, positive=seed % 2 == 1)
+                seen = organ_crops(
+                    exam, truth, None, irae=irae, patch=spec.patch, spacing_mm=spec.spacing_mm,
+                    baseline=baseline(seed) if baseline_share else None,
+                )
+                if seen is not None:
+                    found[irae] = LabelledCrops(seen.crops, positive=seed % 2 == 1, severity=2 * (seed % 2))
             yield found
