@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from irae.attribution import attribute
+from irae.attribution.candidates import candidates
+from irae.attribution.features import FEATURE_TABLE, SUBJECT, Subject, in_words
+from irae.attribution.learned import CLASSES, LearnedModel, Linear, Trees, softmax
+from irae.core.context import PatientContext
+from irae.core.finding import Quantities
+from irae.core.focus import FocusStatus, Nature
+from tests.attribution.made import START, WEEK_10, finding, picture, spot, therapy, told
+
+INFLAMMATION, METASTASIS, PHYSIOLOGIC = Nature.INFLAMMATION, Nature.METASTASIS, Nature.PHYSIOLOGIC
+
+
+def always(inflammation, metastasis, physiologic, least=(0.2, 0.2, 0.2)):
+    """A model that says the same of every focus."""
+    margins = Linear(
+        start=np.log([inflammation, metastasis, physiologic]), centre=np.zeros(1), scale=np.ones(1),
+        weight=np.zeros((1, 3)), missing=np.zeros((1, 3)),
+    )
+    return LearnedModel(features=("suv_max",), margins=margins, temperature=1.0, least=least)
+
+
+def decide(*foci, learned, context=None, findings=(), earlier=(), on=WEEK_10):
+    return attribute(
+        foci, findings=findings, quantities=Quantities(), context=context or therapy(), on=on, reference=None,
+        earlier=earlier, learned=learned,
+    )
+
+
+def stump(threshold=5.0, feature=0, missing_left=1):
+    """One tree for metastasis: left -1, right +2."""
+    return Trees(
+        start=np.zeros(3), roots=np.array([0], np.int32), outputs=np.array([1], np.int32),
+        feature=np.array([feature, -1, -1], np.int32), threshold=np.array([threshold, 0.0, 0.0]),
+        missing_left=np.array([missing_left, 0, 0], np.uint8), left=np.array([1, 0, 0], np.int32),
+        right=np.array([2, 0, 0], np.int32), value=np.array([0.5, -1.0, 2.0]),
+    )
+
+
+@pytest.mark.parametrize(("value", "expected"), [(4.9, -1.0), (5.0, -1.0), (5.1, 2.0), (np.nan, -1.0)])
+def test_a_tree_goes_left_up_to_its_threshold_and_where_it_learnt_to_send_the_unknown(value, expected):
+    start, given = stump().explained(np.array([value]))
+    assert (start + given.sum(axis=0))[1] == expected
+    assert start[1] == 0.5, "the start is the mean over the training cases"
+    assert given[0, 1] == expected - 0.5, "the one feature asked gets all of the rest"
+
+
+def test_linear_terms_add_up_and_the_unknown_has_a_term_of_its_own():
+    model = Linear(start=np.array([0.0, 1.0, 0.0]), centre=np.array([2.0]), scale=np.array([2.0]),
+                   weight=np.array([[0.0, 3.0, 0.0]]), missing=np.array([[0.0, -5.0, 0.0]]))
+    for value, margin in ((4.0, 4.0), (2.0, 1.0), (np.nan, -4.0)):
+        start, given = model.explained(np.array([value]))
+        assert (start + given.sum(axis=0))[1] == margin
+
+
+@pytest.mark.parametrize("broken", [
+    {"left": np.array([0, 0, 0], np.int32)},  # a loop
+    {"right": np.array([9, 0, 0], np.int32)},  # out of the arrays
+    {"outputs": np.array([3], np.int32)},
+    {"roots": np.array([-1], np.int32)},
+    {"value": np.array([0.5, np.nan, 2.0])},
+    {"threshold": np.array([1.0])},
+])
+def test_trees_that_would_not_end_or_point_outside_are_refused(broken):
+    with pytest.raises(ValueError, match="trees"):
+        replace(stump(), **broken)
+
+
+def test_a_model_refuses_features_that_nobody_measures():
+    with pytest.raises(ValueError, match="unknown or repeated"):
+        LearnedModel(features=("shoe_size",), margins=stump(), temperature=1.0, least=(0, 0, 0))
+
+
+def test_contributions_by_subject_and_start_give_the_probabilities():
+    model = LearnedModel(features=("suv_max",), margins=stump(), temperature=2.0, least=(0.1, 0.1, 0.1))
+    answer = model.told({"suv_max": 9.0})
+    assert answer.probabilities[METASTASIS] == pytest.approx(softmax(np.array([0.0, 1.0, 0.0]))[1])
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0)
+    assert max(answer.subjects[Subject.UPTAKE], key=answer.subjects[Subject.UPTAKE].get) is METASTASIS
+
+
+def test_every_feature_has_a_name_of_its_own_a_unit_and_a_subject_with_words():
+    assert len(SUBJECT) == len(FEATURE_TABLE)
+    assert all(feature.unit for feature in FEATURE_TABLE)
+    focus = spot(organ="liver", liver_ratio=3.0, ct_hu_mean=40.0)
+    _, (candidate,) = candidates(
+        [focus], findings=(), quantities=Quantities(), context=therapy(), on=WEEK_10, earlier=()
+    )
+    words = {s: in_words(s, focus, candidate.features, candidate.parts) for s in Subject}
+    assert words[Subject.UPTAKE] == "SUVmax 8.0 g/mL, 3.0 times the liver"
+    assert words[Subject.PLACE] == "liver"
+
+
+def test_without_context_therapy_is_unknown_and_not_absent():
+    for context, known in ((therapy(), True), (PatientContext(), False)):
+        _, (candidate,) = candidates(
+            [spot()], findings=(), quantities=Quantities(), context=context, on=WEEK_10, earlier=()
+        )
+        assert ("gcsf" in candidate.features) is known
+
+
+@pytest.mark.parametrize(("p", "least", "nature"), [
+    ((0.90, 0.05, 0.05), (0.2, 0.2, 0.2), INFLAMMATION),
+    ((0.05, 0.90, 0.05), (0.2, 0.2, 0.2), METASTASIS),
+    ((0.60, 0.30, 0.10), (0.2, 0.2, 0.2), Nature.INDETERMINATE),  # metastasis cannot be ruled out
+    ((0.10, 0.25, 0.65), (0.2, 0.2, 0.9), Nature.INDETERMINATE),  # possible alone, but not the likeliest
+    ((0.40, 0.30, 0.30), (0.9, 0.9, 0.9), Nature.INDETERMINATE),  # like nothing learnt
+])
+def test_a_nature_is_named_only_where_the_others_are_ruled_out(p, least, nature):
+    focus = spot(organ="lymph_node", symmetry=0.9, height_in_lungs=0.5, off_midline_mm=30.0, size_from_ct=1.0,
+                 longest=20.0, short=8.0)
+    (answer,) = decide(focus, learned=always(*p, least=least))
+    assert answer.nature is nature
+    assert answer.probabilities == pytest.approx({c.value: x for c, x in zip(CLASSES, p, strict=True)})
+
+
+def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
+    focus = spot(organ="lung_left", size_from_ct=1.0, ct_nodule_mm=15.0)
+    (answer,) = decide(focus, learned=always(0.98, 0.01, 0.01))
+    assert answer.nature is Nature.INDETERMINATE
+    assert "nodule" in answer.reasons[0]
+
+
+def test_a_hot_focal_lesion_is_not_called_physiologic_by_statistics_alone():
+    (hot,) = decide(spot(liver_ratio=4.0), learned=always(0.01, 0.01, 0.98))
+    (faint,) = decide(spot(liver_ratio=1.1), learned=always(0.01, 0.01, 0.98))
+    assert (hot.nature, faint.nature) == (Nature.INDETERMINATE, PHYSIOLOGIC)
+
+
+def test_what_a_gate_holds_for_harmless_is_left_open_where_the_model_sees_a_metastasis():
+    bladder = spot(organ="urinary_bladder")
+    (sure,) = decide(bladder, learned=always(0.01, 0.98, 0.01))
+    (unsure,) = decide(bladder, learned=always(0.2, 0.4, 0.4))
+    assert (sure.nature, unsure.nature) == (Nature.INDETERMINATE, PHYSIOLOGIC)
+
+
+def test_a_whole_organ_is_never_called_metastasis():
+    (answer,) = decide(picture("liver"), learned=always(0.01, 0.98, 0.01))
+    assert answer.nature is Nature.INDETERMINATE
+
+
+def test_nothing_is_dropped_and_the_evidence_stays():
+    foci = [spot(id=i + 1, organ=o) for i, o in enumerate(("liver", "lung_left", None, "urinary_bladder"))]
+    answers = decide(*foci, learned=always(0.3, 0.4, 0.3))
+    assert [a.focus.id for a in answers] == [1, 2, 3, 4]
+    assert all(a.parts and a.reasons for a in answers if a.focus.organ == "liver")
+
+
+def test_a_gone_lesion_keeps_what_it_was_called_whatever_the_model_says():
+    before = told(decide(spot(track="L01"), learned=always(0.01, 0.98, 0.01)), START)
+    gone = replace(spot(track="L01", status=FocusStatus.GONE), longest_mm=0.0, short_mm=0.0, volume_ml=0.0)
+    (answer,) = decide(gone, learned=always(0.98, 0.01, 0.01), earlier=[before])
+    assert answer.nature is METASTASIS
+
+
+def test_findings_reach_the_model():
+    from irae.core.anatomy import Irae
+
+    _, (candidate,) = candidates(
+        [picture("colon")], findings=[finding(Irae.COLITIS)], quantities=Quantities(), context=therapy(), on=WEEK_10,
+        earlier=(),
+    )
+    assert candidate.features["own_irae"] == pytest.approx(0.8)
