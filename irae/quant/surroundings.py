@@ -102,9 +102,10 @@ def free_gas_ml(
     if missing:
         return None, f"needs masks that were not found: {', '.join(missing)}"
     boxes = organ_boxes(organs)
-    box = grown(joined([boxes[o] for o in (*HOLLOW, "liver")]), ct.geometry, 40.0)
+    levels = grown(joined([boxes[o] for o in (*HOLLOW, "liver")]), ct.geometry, 40.0)[ct.geometry.axis_of(2)]
+    box = _all_of(ct.geometry, levels)  # out to the skin, which tells gas inside from air outside
     hu, labels, grid = _blocks(ct, organs, box, rules.gas_grid_mm)
-    body = _body(hu)
+    body = _body(hu, ct.geometry.axis_of(2))
     inside = ndimage.distance_transform_edt(body, sampling=grid.spacing_mm) >= rules.gas_from_skin_mm
     holders = np.isin(labels, [organs.labels[o] for o in (*HOLLOW, *LUNGS)])
     near = ndimage.distance_transform_edt(~holders, sampling=grid.spacing_mm) < rules.gas_from_bowel_mm
@@ -153,23 +154,28 @@ def _blocks(
     return block_mean(ct.array[box], factors), block_pick(organs.array[box], factors), block_geometry(fine, factors)
 
 
-def _body(hu: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The body with the gas inside it, slice by slice along the last axis: what the air outside does not reach."""
+def _all_of(geometry: Geometry, levels: slice) -> Box:
+    """Whole axial slices between two levels."""
+    ends = [slice(0, n) for n in geometry.shape]
+    ends[geometry.axis_of(2)] = levels
+    return ends[0], ends[1], ends[2]
+
+
+def _body(hu: NDArray[np.float32], axis: int) -> NDArray[np.bool_]:
+    """The body with the gas inside it, slice by slice across an axis: what the air outside does not reach."""
     solid = ndimage.binary_opening(hu > -300.0, iterations=1)
     pieces, count = ndimage.label(solid)
     if not count:
         return np.zeros_like(solid)
     trunk = pieces == 1 + int(np.argmax(np.bincount(pieces.reshape(-1))[1:]))
-    return np.stack([ndimage.binary_fill_holes(trunk[..., k]) for k in range(trunk.shape[2])], axis=-1)
+    slices = np.moveaxis(trunk, axis, 0)
+    return np.moveaxis(np.stack([ndimage.binary_fill_holes(part) for part in slices]), 0, axis)
 
 
 def _within_chest(lungs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Beside or behind the lungs: between their sides in every slice, and above their lowest point."""
+    """The smallest box around the lungs: an effusion takes the place of the lung that it has pushed away."""
     chest = np.zeros_like(lungs)
-    columns = np.flatnonzero(lungs.any(axis=(1, 2)))
-    levels = np.flatnonzero(lungs.any(axis=(0, 1)))
-    rows = np.flatnonzero(lungs.any(axis=(0, 2)))
-    chest[columns[0] : columns[-1] + 1, rows[0] : rows[-1] + 1, levels[0] : levels[-1] + 1] = True
+    chest[ndimage.find_objects(lungs.astype(np.uint8), max_label=1)[0]] = True
     return chest
 
 

@@ -82,7 +82,7 @@ def fusion_job(settings: FusionSettings, place: Workplace, *, workers: int = 1) 
                 "source": "phantom", "generator": generator, "masks": settings.masks, "table": key,
                 "views": _views(rows), **{f"{use}_seeds": [r.start, r.stop - 1] for use, r in spans.items()},
             },
-            "training": plain(settings),
+            "training": plain(settings) | {"weights": weights.name, "cache": Path(settings.cache).name},
             "metrics": {k: {"value": m.value, "low": m.low, "high": m.high, "n": m.n} for k, m in metrics.items()},
             "licence": "Apache-2.0",
             "intended_use": (

@@ -39,7 +39,9 @@ def test_more_of_an_arm_never_lowers_the_answer():
 
 
 @pytest.mark.parametrize(("score", "never", "word"), [
-    (None, (), ""), (learned(0.9, "sha256:2"), (), "another classifier"), (learned(0.9), ("pet_missing",), "pet_missing"),
+    (None, (), ""),
+    (learned(0.9, "sha256:2"), (), "another classifier"),
+    (learned(0.9), ("pet_missing",), "pet_missing"),
 ])
 def test_it_is_left_alone_where_it_does_not_hold(score, never, word):
     fused, why = fitted_fuse({**NOTHING, "pet_missing": 1.0}, score, fitted(never_seen=never))

@@ -108,9 +108,8 @@ def test_arthritis_needs_both_girdles_beside_bone_not_in_it():
     assert answer(FurtherIrae.ARTHRITIS, both).decision is Decision.SUSPECTED
     assert answer(FurtherIrae.ARTHRITIS, counted(hips)).decision is Decision.NOT_SUSPECTED
     in_bone = [joint(n, x, float(bladder), bone_fraction=0.6) for n, x in ((3, 100.0), (4, -100.0))]
-    brown_fat = [
-        joint(n, x, 0.0, height_in_lungs=1.0, beyond_lung_mm=40.0, fat_fraction=0.8) for n, x in ((1, 160.0), (2, -160.0))
-    ]
+    place = {"height_in_lungs": 1.0, "beyond_lung_mm": 40.0}
+    brown_fat = [joint(n, x, 0.0, fat_fraction=0.8, **place) for n, x in ((1, 160.0), (2, -160.0))]
     none = counted([*in_bone, *brown_fat])
     assert (none.get("joints.shoulder_pairs"), none.get("joints.hip_pairs")) == (0.0, 0.0)
 
