@@ -89,6 +89,8 @@ def _not_a_scan(first: Header, description: str) -> tuple[str, str] | None:
         return "localizer", f"a localizer ({'image type' if 'LOCALIZER' in kinds else 'by its description'})"
     if first.text("SOPClassUID").startswith("1.2.840.10008.5.1.4.1.1.7"):
         return "derived_image", "a secondary capture"
+    if first.text("BurnedInAnnotation").upper() == "YES":
+        return "derived_image", "writing is burned into its pixels"
     if kinds & _DERIVED_TYPES:
         return "derived_image", f"image type says {', '.join(sorted(kinds & _DERIVED_TYPES)).lower()}"
     if _DERIVED.search(description):

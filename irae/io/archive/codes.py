@@ -215,6 +215,13 @@ REASONS: dict[str, Reason] = {
     "missing_slice": Reason(
         "Images are missing inside the scan.", "A gap is a multiple of the slice distance.", _RESEND
     ),
+    "blank_slice": Reason(
+        "An image inside the scan is empty.", "All pixels of a slice between others are the same.", _RESEND
+    ),
+    "modality_contradicts": Reason(
+        "The images contradict themselves about what kind of scan they are.",
+        "Modality is not that of the SOP class.", "Ask who sent or converted them.",
+    ),
     "uneven_spacing": Reason(
         "The distances between images differ.", "Slice distances not constant within tolerance.", _RESEND
     ),

@@ -27,6 +27,11 @@ ENHANCED = frozenset({
     "1.2.840.10008.5.1.4.1.1.130",  # PET
     "1.2.840.10008.5.1.4.1.1.128.1",  # legacy converted PET
 })
+MODALITY_OF_CLASS = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT", "1.2.840.10008.5.1.4.1.1.2.1": "CT", "1.2.840.10008.5.1.4.1.1.2.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR", "1.2.840.10008.5.1.4.1.1.4.1": "MR", "1.2.840.10008.5.1.4.1.1.4.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PT", "1.2.840.10008.5.1.4.1.1.130": "PT", "1.2.840.10008.5.1.4.1.1.128.1": "PT",
+}
 ROLE_MODALITIES = frozenset({"CT", "PT", "MR"})
 
 # What may tell apart stacks that share a series UID and positions (phases, echoes, repetitions).
@@ -49,6 +54,8 @@ class Group:
     decisions: tuple[str, ...] = ()
     left_aside: int = 0
     contradiction: str = ""
+    phases: int = 1  # stacks of the series that lie at the same places
+    torn: bool = False  # together with another stack of the series it would be one: their headers contradict
 
 
 def is_enhanced(header: Header) -> bool:
@@ -60,12 +67,7 @@ def is_enhanced(header: Header) -> bool:
 
 def modality_of(header: Header) -> str:
     """The modality, from the SOP class where the attribute is missing."""
-    by_class = {
-        "1.2.840.10008.5.1.4.1.1.2": "CT", "1.2.840.10008.5.1.4.1.1.2.1": "CT", "1.2.840.10008.5.1.4.1.1.4": "MR",
-        "1.2.840.10008.5.1.4.1.1.4.1": "MR", "1.2.840.10008.5.1.4.1.1.128": "PT",
-        "1.2.840.10008.5.1.4.1.1.130": "PT",
-    }
-    return header.text("Modality").upper() or by_class.get(header.text("SOPClassUID"), "")
+    return header.text("Modality").upper() or MODALITY_OF_CLASS.get(header.text("SOPClassUID"), "")
 
 
 def series_of(header: Header) -> tuple[str, str, str]:
@@ -86,8 +88,9 @@ def groups_of(
         parts: Number of files of each patient and study that use this series UID.
         known: How many stacks of this series UID there are already.
     """
-    stacks = [stack for kind in _by(members, _kind) for facing in _orientations(kind) for stack in _phases(facing)]
-    stacks.sort(key=len, reverse=True)
+    phases = [_phases(facing) for kind in _by(members, _kind) for facing in _orientations(kind)]
+    together = {id(stack): len(several) for several in phases for stack in several}
+    stacks = sorted((stack for several in phases for stack in several), key=len, reverse=True)
     groups = []
     for number, stack in enumerate(stacks, known + 1):
         decisions = []
@@ -103,9 +106,31 @@ def groups_of(
         groups.append(Group(
             key=uid if number == 1 else f"{uid}#{number}", series_uid=uid, patient=patient,
             modality=modality_of(stack[0]), headers=tuple(stack), notices=notices, decisions=tuple(decisions),
-            left_aside=aside, contradiction=_contradiction(stack, parts),
+            left_aside=aside, contradiction=_contradiction(stack, parts), phases=together[id(stack)],
+            torn=any(_continues(stack, other) for other in stacks if other is not stack),
         ))
     return groups
+
+
+def _continues(one: Sequence[Header], other: Sequence[Header]) -> bool:
+    """Whether two stacks of a series interleave or follow each other at one distance: one scan, torn by its headers."""
+    if min(len(one), len(other)) < 2 or _is_leftover(one, other) or _is_leftover(other, one):
+        return False
+    first, second = one[0], other[0]
+    if is_enhanced(first) or is_enhanced(second) or any("LOCALIZER" in h.get("ImageType", ()) for h in (first, second)):
+        return False
+    try:
+        row, column, _, _ = plane(first)
+        other_row, other_column, _, _ = plane(second)
+        normal = np.cross(row, column)
+        if abs(float(normal @ np.cross(other_row, other_column))) < 0.999:
+            return False
+        depth = np.sort(np.concatenate([places(one), places(other)]) @ normal)
+    except StudyError:
+        return False
+    gaps = np.diff(depth)
+    middle = float(np.median(gaps))
+    return middle > GEOMETRY_RULES.same_position_mm and bool((np.abs(gaps - middle) < 0.25 * middle).all())
 
 
 def _is_leftover(piece: Sequence[Header], stack: Sequence[Header]) -> bool:
@@ -121,6 +146,8 @@ def _contradiction(stack: Sequence[Header], parts: Sequence[int]) -> str:
     days = {header.get("StudyDate") for header in stack}
     if len(days) > 1:
         return "files of this series name different study dates"
+    if len({header.get("PatientBirthDate") for header in stack}) > 1:
+        return "files of this series name different dates of birth"
     return ""
 
 

@@ -54,6 +54,7 @@ _WANTED: dict[int, tuple[str, str, int]] = {
     0x0009100D: ("GEScanDateTime", "DT", _TEXT),
     0x00100020: ("PatientID", "LO", _TEXT),
     0x00100021: ("IssuerOfPatientID", "LO", _TEXT),
+    0x00100030: ("PatientBirthDate", "DA", _TEXT),
     0x00100040: ("PatientSex", "CS", _TEXT),
     0x00101020: ("PatientSize", "DS", _NUMBER),
     0x00101030: ("PatientWeight", "DS", _NUMBER),

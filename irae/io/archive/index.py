@@ -35,6 +35,7 @@ from irae.io.archive.zips import present
 
 _MAYBE_SLICES = frozenset({
     "empty_file", "not_dicom", "header_broken", "unreadable", "too_large", "zip_broken", "truncated", "no_pixels",
+    "pixels_broken",
 })
 
 

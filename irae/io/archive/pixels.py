@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.errors import StudyError
+from irae.io.archive.codec import decode_apart
 from irae.io.archive.headers import EXPLICIT_BE, UNCOMPRESSED, Header, read_dataset
 
 # Lossy by definition of the transfer syntax (DICOM PS3.5 section 10 and A.4).
@@ -41,7 +42,7 @@ def check_format(header: Header) -> None:
     """Refuses what is not a greyscale slice of whole numbers.
 
     Raises:
-        StudyError: ``pixel_format_unsupported``, ``no_pixels``, ``truncated``.
+        StudyError: ``pixel_format_unsupported``, ``no_pixels``, ``truncated``, ``pixels_broken`` (a row too many).
     """
     name = header.file.name
     rows, columns, bits = header.get("Rows"), header.get("Columns"), header.get("BitsAllocated")
@@ -50,6 +51,9 @@ def check_format(header: Header) -> None:
         raise StudyError(
             "pixel_format_unsupported", f"{name}: {rows} x {columns} pixels, {stored} of {bits} bits are not a slice"
         )
+    high = header.get("HighBit", stored - 1)
+    if not stored - 1 <= high < bits:
+        raise StudyError("pixel_format_unsupported", f"{name}: {stored} of {bits} bits do not end at bit {high}")
     photometric = header.text("PhotometricInterpretation") or "MONOCHROME2"
     if header.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise StudyError("pixel_format_unsupported", f"{name}: {photometric} is not greyscale")
@@ -63,6 +67,10 @@ def check_format(header: Header) -> None:
         there = min(length, header.file.size - offset)
         if there < needed:
             raise StudyError("truncated", f"{name}: {there} of {needed} bytes of pixel data")
+        if there >= needed + columns * bits // 8:
+            raise StudyError(
+                "pixels_broken", f"{name}: {there} bytes of pixel data, but {rows} x {columns} pixels need {needed}"
+            )
 
 
 def is_lossy(header: Header) -> bool:
@@ -106,8 +114,10 @@ def _used_bits(values: NDArray[Any], header: Header) -> NDArray[Any]:
 
 
 def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Stored values by pydicom's decoders, for anything compressed or odd."""
+    """Stored values by pydicom's decoders: compressed ones in a process apart, odd but uncompressed ones here."""
     check_codec(header)
+    if header.syntax not in UNCOMPRESSED:
+        return decode_apart(header, shape)
     dataset = read_dataset(header.file, pixels=True)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
         dataset.ensure_file_meta()

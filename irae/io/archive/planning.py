@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from irae.io.archive.choice import judged
 from irae.io.archive.codes import Outcome
 from irae.io.archive.enhanced import frames_of
 from irae.io.archive.geometry import Stack, stack
-from irae.io.archive.grouping import ROLE_MODALITIES, Group, is_enhanced
+from irae.io.archive.grouping import MODALITY_OF_CLASS, ROLE_MODALITIES, Group, is_enhanced
 from irae.io.archive.headers import Header
 from irae.io.archive.identity import exam_date
 from irae.io.archive.pixels import check_codec, check_format, is_lossy
@@ -48,6 +50,17 @@ def planned(group: Group, losses: Losses) -> SeriesPlan:
     try:
         if group.contradiction and plan.modality in ROLE_MODALITIES:
             raise StudyError("identity_contradicts", f"series {plan.key}: {group.contradiction}")
+        if plan.modality in ROLE_MODALITIES and MODALITY_OF_CLASS.get(
+            first.text("SOPClassUID"), plan.modality
+        ) != plan.modality:
+            text = f"series {plan.key}: modality {plan.modality}, but its SOP class is another's"
+            raise StudyError("modality_contradicts", text)
+        if group.torn and plan.modality in ROLE_MODALITIES:
+            text = "slices that follow each other differ in spacing, size, orientation, kind or frame of reference"
+            raise StudyError("mixed_series", f"series {plan.key}: {text}")
+        if group.phases > 1 and plan.modality == "PT":
+            text = f"the series holds {group.phases} PET at the same places: dynamic, gated or repeated"
+            return plan.decided(Outcome.IGNORED, "pet_dynamic_or_gated", text)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values, which may hold a patient's name
             return _judged_stack(plan, first, losses)
@@ -71,7 +84,8 @@ def _judged_stack(plan: SeriesPlan, first: Header, losses: Losses) -> SeriesPlan
         return early
     if plan.acquired_on is None:
         raise StudyError("date_missing", f"series {plan.key} has no usable date")
-    check_format(first)
+    for header in plan.headers:
+        check_format(header)
     check_codec(first)
     if plan.kind == "enhanced":
         plan = plan.decided(plan.outcome, plan.code, "", headers=frames_of(first))
@@ -116,6 +130,10 @@ def _with_repairs(plan: SeriesPlan, arranged: Stack, losses: Losses) -> SeriesPl
     if declared is not None and slices > 1 and declared > slices:
         text = f"the header declares {declared} slices, {slices} are here without a gap"
         repairs.append(("fewer_slices_than_declared", text, shortened))
+    skipped = _skips(plan.headers)
+    if skipped > 1:
+        text = f"instance numbers go in steps of {skipped}: the slices between may be missing"
+        repairs.append(("fewer_slices_than_declared", text, shortened))
     if any(is_lossy(header) for header in plan.headers):
         repairs.append(("lossy_compression", "the pixels went through lossy compression",
                         Notice("lossy_compression", f"The {role} was compressed with loss.")))
@@ -126,6 +144,18 @@ def _with_repairs(plan: SeriesPlan, arranged: Stack, losses: Losses) -> SeriesPl
         Outcome.REPAIRED, repairs[0][0], "; ".join(text for _, text, _ in repairs),
         notices=tuple(dict.fromkeys((*plan.notices, *notices))),
     )
+
+
+def _skips(headers: Sequence[Header]) -> int:
+    """The step between instance numbers where it is the same everywhere and slices are further apart than thick."""
+    numbers = sorted(number for header in headers if (number := header.get("InstanceNumber")) is not None)
+    steps = {after - before for before, after in pairwise(numbers)}
+    if len(numbers) < max(3, len(headers)) or len(steps) != 1:
+        return 1
+    depth = [header.get("ImagePositionPatient") for header in headers[:2]]
+    thickness = headers[0].get("SliceThickness")
+    apart = float(np.linalg.norm(np.subtract(*depth))) if all(depth) else 0.0
+    return steps.pop() if thickness and apart > 1.5 * thickness else 1
 
 
 def _declared(first: Header) -> int | None:

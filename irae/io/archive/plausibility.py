@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,8 @@ class Plausible:
     least_tissue: float = 0.01
     least_dark: float = 0.002  # air, lung or fat somewhere in or around a body
     highest_hu: float = 35000.0
-    hu_jump: float = 400.0  # between the means of neighbouring slices, where their rescale differs
-    suv_jump: float = 30.0  # times the means of the neighbouring slices
+    hu_jump: float = 90.0  # between the means of neighbouring slices, where their rescale differs
+    suv_jump: float = 5.0  # times the means of the neighbouring slices, or a part of them
     suv_jump_from: float = 0.5
     suv_top: tuple[float, float] = (0.2, 2000.0)  # the highest voxel
     suv_bulk: tuple[float, float] = (0.02, 30.0)  # mean of the voxels above a tenth of the 99th percentile
@@ -95,10 +96,48 @@ def check_slice_scales(
             raise StudyError(
                 "rescale_invalid", f"{name}: slice {k + 1} has its own rescale and lies {mean - middle:.0f} HU off"
             )
-        if quantity is Quantity.SUV_BW and mean > limits.suv_jump_from and mean > limits.suv_jump * max(beside):
+        high, low = max(beside), min(beside)
+        if quantity is Quantity.SUV_BW and (
+            mean > max(limits.suv_jump_from, limits.suv_jump * high)
+            or (low > limits.suv_jump_from and mean < low / limits.suv_jump)
+        ):
             raise StudyError(
-                "suv_implausible", f"{name}: slice {k + 1} has {mean / max(max(beside), 1e-9):.0f} times its neighbours"
+                "suv_implausible", f"{name}: slice {k + 1} has {mean / max(high, 1e-9):.2g} times its neighbours"
             )
+
+
+def check_slices(blank: Sequence[int], count: int, name: str) -> None:
+    """Refuses a stack with an empty slice between others: the image was lost, the header was not.
+
+    Args:
+        blank: Numbers of the slices whose pixels are all the same, in order.
+        count: How many slices there are.
+        name: For the message.
+
+    Raises:
+        StudyError: ``blank_slice``.
+    """
+    full = [k for k in range(count) if k not in set(blank)]
+    inside = [k for k in blank if full and full[0] < k < full[-1]]
+    if inside:
+        text = f"{name}: {len(inside)} slices inside it are empty, the first is slice {inside[0] + 1}"
+        raise StudyError("blank_slice", text)
+
+
+def check_rows(stored: NDArray[Any], name: str) -> None:
+    """Refuses a slice that makes a picture only with its rows and columns exchanged.
+
+    Raises:
+        StudyError: ``pixels_broken``.
+    """
+    rows, columns = stored.shape
+    if rows == columns or min(rows, columns) < 4:
+        return
+    values = stored.astype(np.float32)
+    as_said = float(np.abs(np.diff(values, axis=0)).mean())
+    exchanged = float(np.abs(np.diff(values.reshape(columns, rows), axis=0)).mean())
+    if as_said > 2.0 * exchanged:
+        raise StudyError("pixels_broken", f"{name}: {rows} rows and {columns} columns seem to be exchanged")
 
 
 def _sample(array: NDArray[np.float32]) -> NDArray[np.float32]:

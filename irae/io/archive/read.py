@@ -25,7 +25,7 @@ from irae.io.archive.headers import EXPLICIT_BE, UNCOMPRESSED, Header
 from irae.io.archive.index import rows_of
 from irae.io.archive.pet import height_cm
 from irae.io.archive.pixels import read_slice, rescale
-from irae.io.archive.plausibility import check_hu, check_slice_scales, check_suv
+from irae.io.archive.plausibility import check_hu, check_rows, check_slice_scales, check_slices, check_suv
 from irae.io.archive.values import ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
 from irae.io.archive.volumes import assemble, canonical
 from irae.io.archive.zips import present
@@ -166,9 +166,15 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     _agreeing_duplicates(headers, arranged, plan)
 
     means: list[float] = []
+    blank: list[int] = []
+    middle = len(ordered) // 2
+    check_rows(reader(middle) if plan.kind == "enhanced" else read_slice(ordered[middle]), plan.key)
 
     def place(number: int) -> tuple[NDArray[Any], float, float]:
         stored, (slope, intercept) = reader(number), scales[number]
+        sample = stored[::16, ::16]
+        if (sample == sample[0, 0]).all() and (stored == sample[0, 0]).all():
+            blank.append(number)
         if varied:
             means.append(float(stored.mean()) * slope + intercept)
         return stored, slope, intercept
@@ -176,6 +182,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     frame = ordered[0].text("FrameOfReferenceUID") or None
     outside = AIR_HU if plan.role is Role.CT else 0.0
     array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
+    check_slices(blank, len(ordered), plan.description or plan.key)
     if varied:
         check_slice_scales(means, quantity, plan.description or plan.key)
     plan = _checked(array, plan)

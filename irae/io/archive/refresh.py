@@ -254,7 +254,7 @@ def _unusable(header: Header) -> StudyError | None:
     try:
         check_format(header)
     except StudyError as error:
-        return error if error.code in ("truncated", "no_pixels") else None
+        return error if error.code in ("truncated", "no_pixels", "pixels_broken") else None
     return None
 
 
