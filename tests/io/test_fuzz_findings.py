@@ -55,6 +55,14 @@ def test_multi_frame_rescale_with_two_values(tmp_path):
     assert [row.code for row in index.files] == ["multiframe_inconsistent"]
 
 
+def test_a_slice_scaled_to_nothing(tmp_path):
+    """A slope of 1e-308 in one slice made it all -1024, and it was used without a word."""
+    write(tmp_path / "in", series("CT", slices=6, RescaleSlope=lambda k: "1e-308" if k == 2 else "1"))
+    index = index_archive(tmp_path / "in", scratch=tmp_path / "scratch")
+    with pytest.raises(ExamUnusableError, match="rescale_invalid"):
+        read_exam(index.exams[0])
+
+
 @pytest.mark.parametrize(("affine", "why"), [
     ([[-1.25, 0, 2.6e33], [0, -1.5, 0], [0, 0, 3]], "voxels of"),
     ([[1, 0, 9], [0, 1, 9], [0, 0, 1]], "sheared"),

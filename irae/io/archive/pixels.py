@@ -17,7 +17,7 @@ LOSSY = frozenset({
     "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91",
     "1.2.840.10008.1.2.4.203",
 })
-_SLOPE_LIMIT = 1e12
+_SLOPE_LEAST, _SLOPE_LIMIT = 1e-12, 1e12
 _INTERCEPT_LIMIT = 1e6
 
 
@@ -33,7 +33,7 @@ def rescale(header: Header, *, needed: bool) -> tuple[float, float] | None:
         raise StudyError("rescale_invalid", f"{header.file.name}: {' and '.join(sorted(broken))} is not a number")
     if slope is None and intercept is None and not needed:
         return None
-    if slope is None or (slope <= 0 or slope > _SLOPE_LIMIT) or abs(intercept or 0.0) > _INTERCEPT_LIMIT:
+    if slope is None or not _SLOPE_LEAST <= slope <= _SLOPE_LIMIT or abs(intercept or 0.0) > _INTERCEPT_LIMIT:
         raise StudyError("rescale_invalid", f"{header.file.name}: rescale slope {slope}, intercept {intercept}")
     return float(slope), float(intercept or 0.0)
 

@@ -1,4 +1,4 @@
-"""``masks``: organs that were segmented before, by people or programs, as NIfTI label maps."""
+"""``masks``: organs that were segmented before, by people or programs: NIfTI label maps, DICOM SEG, RTSTRUCT."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from irae.core.anatomy import BY_NAME, ORGANS
 from irae.core.errors import StudyError
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Volume
+from irae.io.annotations import Annotation, AnnotationRules, organs_of, read_annotations
+from irae.io.annotations.kind import annotation_frame
 from irae.io.nifti import read_array
 from irae.models.plausibility import believed
 from irae.models.segmenters.names import translated
@@ -27,14 +29,16 @@ _OWN_LABEL = re.compile(r"^\s*(\d+)\s+(\S+)\s*$", re.MULTILINE)
 
 
 class MaskSegmenter:
-    """Label maps from a folder, ``<patient>/<date>/*.nii.gz``.
+    """Masks from a folder, ``<patient>/<date>/``: ``*.nii.gz``, DICOM SEG or RTSTRUCT under any name.
 
-    A label map belongs to an image if it lies on the very same grid. Its class names are read from a table beside it
-    (``<file>.json``: name to value), or from the file's own header (as this project and TotalSegmentator write them).
+    A NIfTI label map belongs to an image if it lies on the very same grid. Its class names are read from a table
+    beside it (``<file>.json``: name to value), or from its header (as this project and TotalSegmentator write them).
+    A SEG or structure set belongs to an image of its frame of reference and is put onto its grid; where the image has
+    none (NIfTI), only if it fits the grid. Several of them complete each other, but none may draw an organ again.
     The masks are kept as they were drawn, but the plausibility gates apply to them as to any other.
 
     Raises:
-        ValueError: If the folder is not there or holds no label map.
+        ValueError: If the folder is not there or holds no mask.
     """
 
     name = "masks"
@@ -42,9 +46,12 @@ class MaskSegmenter:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ValueError(f"masks: {folder} is not a folder")
-        self._files = tuple(sorted(p for p in folder.rglob("*") if p.name.endswith(SUFFIXES)))
-        if not self._files:
-            raise ValueError(f"masks: no .nii or .nii.gz in {folder}")
+        files = sorted(p for p in folder.rglob("*") if p.is_file() and not _is_table(p))
+        self._files = tuple(p for p in files if p.name.endswith(SUFFIXES))
+        frames = {p: annotation_frame(p) for p in files if p not in self._files}
+        self._dicom = {path: frame for path, frame in frames.items() if frame is not None}
+        if not self._files and not self._dicom:
+            raise ValueError(f"masks: no .nii, .nii.gz, DICOM SEG or RTSTRUCT in {folder}")
         self._folder = folder
         self._grids: dict[Path, Geometry] = {}
 
@@ -52,7 +59,7 @@ class MaskSegmenter:
         """The same, for one exam's own sub-folder; where there is none, any file on the image's grid may answer.
 
         Raises:
-            ValueError: If the exam's folder holds no label map.
+            ValueError: If the exam's folder holds no mask.
         """
         own = self._folder / patient / acquired_on.isoformat()
         return MaskSegmenter(own) if own.is_dir() else self
@@ -61,24 +68,24 @@ class MaskSegmenter:
     def digests(self) -> Mapping[str, str]:
         """The digest of all files and their tables of names."""
         digest = hashlib.sha256()
-        for path in self._files:
+        for path in sorted((*self._files, *self._dicom)):
             for part in (path, _names_table(path)):
                 if part.is_file():
                     digest.update(hashlib.sha256(part.read_bytes()).digest())
         return {"masks": f"sha256:{digest.hexdigest()}"}
 
     def segment_ct(self, ct: Volume) -> LabelMap:
-        """The organs of the label map on this CT's grid; none where there is no such label map."""
+        """The organs of the masks that belong to this CT; none where there are none."""
         return self._answer(ct, CT_ORGANS)
 
     def segment_mr(self, mr: Volume) -> LabelMap:
-        """The pituitary of the label map on this MR's grid; none where there is no such label map."""
+        """The pituitary of the masks that belong to this MR; none where there are none."""
         return self._answer(mr, ("pituitary",))
 
     def _answer(self, image: Volume, organs: tuple[str, ...]) -> LabelMap:
         fitting = [path for path in self._files if self._grid(path).same_grid(image.geometry)]
         if not fitting:
-            return believed(np.zeros(image.geometry.shape, np.uint8), image, organs, clean=False)
+            return self._from_dicom(image, organs)
         if len(fitting) > 1:
             # Two exams can share a grid; taking either could put one patient's organs on another.
             listed = ", ".join(str(path.relative_to(self._folder)) for path in fitting)
@@ -91,6 +98,31 @@ class MaskSegmenter:
             raise StudyError("masks_unreadable", str(error), where=path.name) from error
         wanted = tuple(organ for organ in organs if organ in present)
         return believed(labels.reshape(geometry.shape), image, wanted or organs, clean=False)
+
+    def _from_dicom(self, image: Volume, organs: tuple[str, ...]) -> LabelMap:
+        drawn: dict[str, tuple[Path, list[Annotation]]] = {}
+        reasons: list[str] = []
+        for path, frame in self._dicom.items():
+            # Another grid of the same frame of reference is the same patient on the same table.
+            same_frame = bool(frame) and frame == image.geometry.frame_of_reference_uid
+            try:
+                found = read_annotations(path, image.geometry, rules=AnnotationRules(resample=same_frame))
+            except StudyError as refusal:
+                if refusal.code != "annotation_frame_of_reference":
+                    reasons.append(refusal.text)
+                continue
+            for item in found.annotations:
+                if item.organ not in organs:
+                    continue
+                first, items = drawn.setdefault(str(item.organ), (path, []))
+                if first != path:
+                    names = " and ".join(str(p.relative_to(self._folder)) for p in (first, path))
+                    return _refused(image, organs, f"{names} both draw the {item.organ}: which is meant?")
+                items.append(item)
+        if not drawn and reasons:
+            return _refused(image, organs, "; ".join(reasons))
+        labels = organs_of([item for _, items in drawn.values() for item in items], image.geometry)
+        return believed(np.array(labels.array), image, tuple(sorted(drawn)) or organs, clean=False)
 
     def _grid(self, path: Path) -> Geometry:
         if path not in self._grids:
@@ -125,6 +157,10 @@ def class_names(path: Path) -> dict[int, str]:
         f"{path.name} does not say what its labels mean: put {table.name} beside it, "
         'e.g. {"liver": 5}'
     )
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix == ".json"
 
 
 def _names_table(path: Path) -> Path:

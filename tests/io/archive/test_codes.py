@@ -22,7 +22,7 @@ def test_the_document_is_the_table():
 
 def test_every_code_in_the_sources_is_in_the_table_and_back():
     sources = [*(PROJECT / "irae" / "io" / "archive").glob("*.py"), PROJECT / "irae" / "io" / "nifti.py",
-               PROJECT / "irae" / "quant" / "suv.py", PROJECT / "irae" / "app" / "source.py"]
+               *(PROJECT / "irae" / "quant").glob("suv*.py"), PROJECT / "irae" / "app" / "source.py"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources if path.name != "codes.py")
     raised = set(re.findall(r"StudyError\(\s*\"([a-z_0-9]+)\"", text))
     assert raised <= set(REASONS)
