@@ -34,6 +34,7 @@ class ColonProfile:
         fluid: Share of fluid instead of stool, 0..1.
         inflamed: Weight 0..1 of the colitis.
         hot: Weight 0..1 of physiologic uptake.
+        focal: Weight 0..1 of a diverticulitis.
     """
 
     lumen_mm: NDArray[np.float64]
@@ -46,6 +47,7 @@ class ColonProfile:
     fluid: NDArray[np.float64]
     inflamed: NDArray[np.float64]
     hot: NDArray[np.float64]
+    focal: NDArray[np.float64]
 
 
 def _window(arc: NDArray[np.float64], start: float, length: float, *, soft: float = 15.0) -> NDArray[np.float64]:
@@ -72,7 +74,7 @@ def colon_profile(patient: Patient, visit: int, *, wall_suv: float) -> ColonProf
     lumen_suv = np.full(len(arc), 0.7)
     gas, fluid = today.colon_gas.copy(), np.zeros(len(arc))
     mucosa, stranding = np.zeros(len(arc)), np.zeros(len(arc))
-    inflamed, hot = np.zeros(len(arc)), np.zeros(len(arc))
+    inflamed, hot, focal = np.zeros(len(arc)), np.zeros(len(arc)), np.zeros(len(arc))
 
     if (bowel := patient.confounder("physiologic_bowel", visit)) is not None:
         length = 110.0 * bowel.drawn["size"]
@@ -85,6 +87,13 @@ def colon_profile(patient: Patient, visit: int, *, wall_suv: float) -> ColonProf
         rise = np.interp(arc / total, [0, 0.3, 0.6, 0.9, 1.0], [0.7, 0.75, 1.0, 1.1, 0.6]) * 4.0 * drug.drawn["suv"]
         suv, lumen_suv = wall_suv * rise, wall_suv * rise * 0.8
         hot = np.maximum(hot, 1.0)
+
+    if (pouch := patient.confounder("diverticulitis", visit)) is not None:
+        # A short thick stretch of the sigmoid with much stranding: focal, asymmetric, not an irAE.
+        here = _window(arc, (0.72 + 0.12 * pouch.drawn["start"]) * total, 45.0 + 25.0 * pouch.drawn["size"])
+        wall = wall + here * 5.0 * pouch.drawn["size"]
+        suv = suv + here * 3.0 * pouch.drawn["suv"]
+        mucosa, stranding, focal = here * 30.0, here * 14.0, here
 
     episode = patient.episode(Irae.COLITIS)
     if episode is not None and episode.visible and episode.severity[visit] > 0:
@@ -101,8 +110,8 @@ def colon_profile(patient: Patient, visit: int, *, wall_suv: float) -> ColonProf
         wall = wall + inflamed * np.maximum(target - wall, 0.0)
         hotness = TRUE_SUV[grade] * drawn["suv"] * calm
         suv = suv + inflamed * np.maximum(hotness - suv, 0.0)
-        mucosa = inflamed * MUCOSA_HU[grade] * drawn["hu"]
-        stranding = inflamed * STRANDING_MM[grade] * drawn["stranding"]
+        mucosa = np.maximum(mucosa, inflamed * MUCOSA_HU[grade] * drawn["hu"])
+        stranding = np.maximum(stranding, inflamed * STRANDING_MM[grade] * drawn["stranding"])
         lumen = lumen * (1 - inflamed * 0.15 * grade)
         fluid = inflamed * 0.9
         gas = gas * (1 - 0.75 * inflamed)
@@ -117,4 +126,5 @@ def colon_profile(patient: Patient, visit: int, *, wall_suv: float) -> ColonProf
         fluid=fluid,
         inflamed=inflamed,
         hot=hot,
+        focal=focal,
     )

@@ -12,7 +12,8 @@ from irae.core.anatomy import Irae
 from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.phantom.body import draw_anatomy
 from irae.phantom.canvas import Pose
-from irae.phantom.disease import DiseasePlan, draw_confounders, draw_episode, draw_metastases, draw_severities
+from irae.phantom.disease import DiseasePlan, draw_confounders, draw_episode, draw_severities
+from irae.phantom.metastases import draw_metastases
 from irae.phantom.patient import Anatomy, Breath, Confounder, Patient, Scanner, Visit
 from irae.phantom.tissue import Phase
 
@@ -237,6 +238,11 @@ def draw_patient(
             episodes.append(draw_episode(rng, irae, drawn, invisible=disease.invisible))
     lesions, _ = draw_metastases(rng, anatomy, visits, disease)
     confounders = draw_confounders(rng, visits, disease)
+    onsets = [next(v for v, s in enumerate(e.severity) if s) for e in episodes if any(e.severity)]
+    if onsets and rng.random() < disease.confounder.get("steroid", 0.0):  # given once the irAE was seen
+        active = tuple(visits == 1 or v > min(onsets) for v in range(visits))
+        if any(active):
+            confounders = (*confounders, Confounder(kind="steroid", active=active))
 
     first = EPOCH + timedelta(days=int(rng.integers(0, 330)))
     weeks = plan.weeks or tuple(int(rng.choice([8, 9, 12])) for _ in range(visits - 1))

@@ -12,7 +12,7 @@ from irae.core.anatomy import BY_NAME, Irae
 from irae.phantom.canvas import Canvas, Material
 from irae.phantom.patient import Anatomy, Patient, Visit
 from irae.phantom.shapes import Ellipsoid, Loft, Slab, Tube
-from irae.phantom.tissue import TISSUES, materials
+from irae.phantom.tissue import TISSUES, Phase, materials
 
 LABEL = {name: organ.label for name, organ in BY_NAME.items()}
 
@@ -40,6 +40,16 @@ class Stage:
         """Severity of an irAE that shows on images at this visit; 0 if it does not."""
         episode = self.patient.episode(irae)
         return episode.severity[self.visit] if episode is not None and episode.visible else 0
+
+    @property
+    def enhanced(self) -> bool:
+        """Whether the CT has intravenous contrast."""
+        return self.today.phase is not Phase.NATIVE
+
+    def grade(self, kind: str) -> int:
+        """Grade 1..3 of a further irAE at this visit, 0 without it."""
+        found = self.patient.confounder(kind, self.visit)
+        return 0 if found is None else int(found.drawn["grade"])
 
     @property
     def hepatitis_grade(self) -> int:
@@ -89,18 +99,31 @@ class Stage:
         size: float = 0.0,
         clip: tuple[Loft, float] | None = None,
     ) -> Ellipsoid:
-        """An ellipsoid at a standard place, scaled with the body and the organ's size; returns it."""
+        """Paints an ellipsoid at a standard place, scaled with the body and the organ's size; returns it."""
+        shape = self.ellipsoid(organ, at, semi, turn=turn, rough_mm=rough_mm, size=size)
+        self.paint(shape, material, label=label, clip=clip)
+        return shape
+
+    def ellipsoid(
+        self,
+        organ: str,
+        at: tuple[float, float, float],
+        semi: tuple[float, float, float],
+        *,
+        turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        rough_mm: float = 0.0,
+        size: float = 0.0,
+    ) -> Ellipsoid:
+        """An ellipsoid at a standard place, scaled with the body and the organ's size."""
         factor = size or self.anatomy.size.get(organ, 1.0)
         f, s = self.anatomy.frame, self.anatomy.length
         own = self.anatomy.turn_deg.get(organ, (0.0, 0.0, 0.0))
-        shape = Ellipsoid(
+        return Ellipsoid(
             centre=self.place(organ, *at),
             semi=(semi[0] * f * factor, semi[1] * f * factor, semi[2] * s * factor),
             turn_deg=(turn[0] + own[0], turn[1] + own[1], turn[2] + own[2]),
             rough_mm=rough_mm,
         )
-        self.paint(shape, material, label=label, clip=clip)
-        return shape
 
     def tube(
         self,
@@ -145,6 +168,10 @@ def visit_materials(patient: Patient, visit: int) -> dict[str, Material]:
     if (stimulated := patient.confounder("gcsf", visit)) is not None:
         change["marrow"] = (0.0, 1 + 0.6 * stimulated.drawn["suv"])
         change["spleen"] = (0.0, 1 + 0.55 * stimulated.drawn["suv"])
+    if (worked := patient.confounder("muscle_uptake", visit)) is not None:
+        change["muscle"] = (0.0, 1 + 1.2 * worked.drawn["suv"])
+    if (sore := patient.confounder("myositis", visit)) is not None:
+        change["muscle"] = (-4.0, 1.5 + 0.8 * sore.drawn["grade"])
     suv = {name: today.suv_factor.get(name, 1.0) * uptake_factor(today, name) for name in TISSUES}
     return materials(
         patient.anatomy.tissue,

@@ -10,9 +10,20 @@ from irae.core.anatomy import Irae
 from irae.phantom.anatomy import WALL_MM, outline, spine_at
 from irae.phantom.bowel import colon_profile
 from irae.phantom.scene import LABEL, Stage
-from irae.phantom.shapes import Tube
+from irae.phantom.scene_further import (
+    ADRENAL_DIAMETER,
+    ADRENAL_SUV,
+    BOWEL_EXTRA_MM,
+    BOWEL_SUV,
+    STOMACH_SUV,
+    STOMACH_WALL_MM,
+    paint_bile_ducts,
+    paint_pancreas,
+    strand,
+)
+from irae.phantom.shapes import Tube, smooth_curve
 
-LIVER_VOLUME = (1.0, 1.0, 1.12, 1.25)  # by severity of hepatitis 0..3
+LIVER_VOLUME = (1.0, 1.0, 1.2, 1.34)  # by severity of hepatitis 0..3: from 2 on mostly past the 15 % of the rule
 PERIPORTAL_MM = (0.0, 0.0, 2.5, 4.5)
 GALLBLADDER_WALL_MM = (1.5, 1.5, 4.0, 6.0)
 
@@ -69,30 +80,33 @@ def _retroperitoneum(stage: Stage) -> None:
         stage.blob(name, at, (28, 29, 57), "kidney_cortex", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 2, at[1] + 1, at[2]), (18, 18, 45), "kidney_medulla", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 10, at[1] + 5, at[2]), (9, 8, 17), "urine", turn=turn)
-        stage.tube(
-            [
-                (side * 46, -34, 655),
-                (side * 34, -16, 700),
-                (side * 36, -14, 770),
-                (side * 40, -32, 830),
-                (side * 16, -8, 872),
-            ],
-            2.0,
-            "urine",
-        )
+        _ureter(stage, side)
         _adrenal(stage, side)
+
+
+def _ureter(stage: Stage, side: int) -> None:
+    """Urine passes in boluses: some stretches are full, the others collapsed."""
+    knots = [(46, -34, 655), (34, -16, 700), (36, -14, 770), (40, -32, 830), (16, -8, 872)]
+    course = smooth_curve(np.array([(side * x, y, d) for x, y, d in knots], dtype=float), step_mm=20.0)
+    rng = np.random.default_rng((stage.anatomy.noise_seed, stage.visit, 6, side + 1))
+    full = rng.random(len(course) - 1) < 0.35
+    for n in np.flatnonzero(full):
+        stage.tube(course[n : n + 2].tolist(), 1.8, "urine")
 
 
 def _adrenal(stage: Stage, side: int) -> None:
     """A body with two limbs behind it, above the kidney."""
     label = "adrenal_gland_right" if side > 0 else "adrenal_gland_left"
     label = label if label in LABEL else ""
+    grade = stage.grade("adrenalitis")
+    gland = stage.material["adrenal"]
+    gland = replace(gland, suv=gland.suv * ADRENAL_SUV[grade])
     for knots, radius in (
         (((side * 26, -28, 602), (side * 32, -34, 582)), 3.6),
         (((side * 32, -34, 582), (side * 42, -46, 604)), 3.4),
         (((side * 32, -34, 582), (side * 27, -50, 604)), 3.2),
     ):
-        stage.tube(knots, radius, "adrenal", label=label)
+        stage.tube(knots, radius * ADRENAL_DIAMETER[grade], gland, label=label)
 
 
 def paint_upper(stage: Stage) -> None:
@@ -139,20 +153,8 @@ def paint_upper(stage: Stage) -> None:
         canvas.paint_layers(
             block, [distance - wall, distance], [coat, {"hu": material["bile"].hu, "suv": material["bile"].suv}]
         )
-    size = anatomy.size["pancreas"]
-    stage.paint(
-        Tube(
-            np.array(
-                [
-                    stage.place("pancreas", *p)
-                    for p in ((38, 18, 650), (26, 20, 632), (4, 28, 622), (-32, 16, 612), (-70, -10, 602))
-                ]
-            ),
-            np.array([17, 16, 11.5, 12, 10]) * size,
-        ),
-        "pancreas",
-        label="pancreas",
-    )
+    paint_pancreas(stage)
+    paint_bile_ducts(stage)
 
 
 def _stomach(stage: Stage) -> None:
@@ -161,7 +163,7 @@ def _stomach(stage: Stage) -> None:
     knots = ((-8, 2, 566), (-52, -4, 560), (-66, 6, 590), (-56, 30, 625), (-22, 50, 648), (14, 42, 645), (30, 34, 640))
     points = np.array([stage.place("stomach", *k) for k in knots])
     radii = np.array([8, 24, 30, 27, 21, 15, 9.0]) * size
-    found = Tube(points, radii).field(canvas, margin_mm=8.0)
+    found = Tube(points, radii).field(canvas, margin_mm=STOMACH_WALL_MM[-1] + 4.0)
     if found is None:
         return
     block, distance, _ = found
@@ -169,10 +171,12 @@ def _stomach(stage: Stage) -> None:
     top = points[2][1] + radii[2] * 0.35
     gas = np.clip((canvas.y[block] - np.float32(top)) / canvas.edge_mm + 0.5, 0, 1)
     hu = (1 - gas) * max(content.hu, stage.today.oral_contrast_hu) + gas * -900.0
-    outer = {"hu": wall.hu, "suv": wall.suv, "t1c": wall.t1c}
+    grade = stage.grade("gastritis")
+    outer = {"hu": wall.hu + (12.0 * grade if stage.enhanced else 0.0), "suv": wall.suv * STOMACH_SUV[grade],
+        "t1c": wall.t1c}  # fmt: skip
     canvas.paint_layers(
         block,
-        [distance - 4.0, distance],
+        [distance - np.float32(STOMACH_WALL_MM[grade]), distance],
         [outer, {"hu": hu, "suv": (1 - gas) * content.suv, "t1c": content.t1c}],
         label=LABEL["stomach"],
     )
@@ -195,7 +199,7 @@ def _small_bowel(stage: Stage) -> None:
     n = len(points)
     along = np.arange(n)
     radius = (8.6 + 1.6 * np.sin(along * 0.9) + 2.0 * np.sin(along * 0.23)) * size
-    found = Tube(points, radius).field(canvas, margin_mm=5.0, along=True)
+    found = Tube(points, radius).field(canvas, margin_mm=8.0, along=True)
     if found is None:
         return
     block, distance, position = found
@@ -211,6 +215,8 @@ def _small_bowel(stage: Stage) -> None:
     ):  # small bowel too in a quarter (Cancer 2021)
         extra = np.where(along > 0.6 * n, 0.7 * enteritis, 0.0)
         hot = hot * np.where(along > 0.6 * n, 1.0 + 0.5 * enteritis, 1.0)
+    if grade := stage.grade("enteritis"):
+        extra, hot = extra + BOWEL_EXTRA_MM[grade], hot * BOWEL_SUV[grade]
     thickness = (thick + extra).astype(np.float32)[row]
     hotness = (wall.suv * hot).astype(np.float32)[row]
     # Some loops hold gas, most are collapsed around a little fluid.
@@ -245,16 +251,8 @@ def _colon(stage: Stage) -> None:
 
     wall = along(profile.wall_mm)
     # Stranded fat around an inflamed wall, below the labels: it is not bowel.
-    if profile.stranding_mm.any() and "hu" in canvas.channels:
-        width = along(profile.stranding_mm)
-        near = np.clip(1 - (distance - wall) / np.maximum(width, 1e-3), 0, 1) * (width > 0.1)
-        streaks = np.clip(0.45 + 0.5 * canvas.noise(block, scale_mm=5.0, seed=7), 0, 1)
-        hu = canvas.channels["hu"][block]
-        fat = (hu > -140) & (hu < -50) & (canvas.labels[block] == 0)
-        hu += np.where(fat, near * streaks * 75.0, 0.0).astype(np.float32)
-        if "suv" in canvas.channels:
-            suv = canvas.channels["suv"][block]
-            suv += np.where(fat, near * 0.5, 0.0).astype(np.float32)
+    if profile.stranding_mm.any():
+        strand(canvas, block, distance - wall, along(profile.stranding_mm))
     native = material["bowel_wall"]
     mucosa_mm = np.minimum(wall * 0.35, 2.0)
     enhanced = stage.today.phase.value != "native"

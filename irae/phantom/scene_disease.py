@@ -12,9 +12,9 @@ from irae.core.focus import Nature
 from irae.core.geometry import Geometry
 from irae.phantom.anatomy import lung
 from irae.phantom.canvas import Canvas, Field, Material, Slices
-from irae.phantom.patient import Patient
+from irae.phantom.patient import Confounder, Patient
 from irae.phantom.scene import Stage, visit_materials
-from irae.phantom.spots import spots
+from irae.phantom.spots import Spot, spots
 
 # Pneumonitis by severity 1..3 (design values): share of the lungs, ground glass HU, consolidated share, true SUV.
 EXTENT = (0.11, 0.36, 0.65)
@@ -22,7 +22,15 @@ GROUND_GLASS_HU = (-560.0, -560.0, -440.0)
 SOLID_SHARE = (0.05, 0.20, 0.40)
 TARGET_SUV = (2.6, 2.9, 3.4)
 # How much of an opacity is consolidated, against the table, by pattern.
-_SOLID_BY_PATTERN = {"op": 2.2, "nsip": 0.15, "hp": 0.0, "aip": 1.0, "pneumonia": 3.5, "radiation": 1.6}
+_SOLID_BY_PATTERN = {
+    "op": 2.2,
+    "nsip": 0.15,
+    "hp": 0.0,
+    "aip": 1.0,
+    "pneumonia": 3.5,
+    "radiation": 1.6,
+    "lung_oedema": 0.2,
+}
 NECROSIS_FROM_MM = 32.0  # larger metastases have a core without blood supply
 LUNGS = ((1, 2, "lung_right"), (-1, 1, "lung_left"))
 
@@ -32,7 +40,7 @@ class Opacity:
     """A lung disease as it is painted.
 
     Attributes:
-        pattern: op, nsip, hp, aip, pneumonia or radiation.
+        pattern: op, nsip, hp, aip, pneumonia, radiation or lung_oedema.
         extent: Share of both lungs that it covers.
         ground_glass_hu: CT number of its ground glass.
         solid_share: Share of it that is consolidated.
@@ -70,13 +78,13 @@ def opacities(patient: Patient, visit: int) -> tuple[Opacity, ...]:
                 start=drawn["start"],
             )
         )
-    for kind, extent, suv in (("pneumonia", 0.07, 4.6), ("radiation", 0.08, 3.6)):
+    for kind, extent, suv in (("pneumonia", 0.07, 4.6), ("radiation", 0.08, 3.6), ("lung_oedema", 0.3, 1.0)):
         if (c := patient.confounder(kind, visit)) is not None:
             out.append(
                 Opacity(
                     pattern=kind,
                     extent=extent * c.drawn["size"],
-                    ground_glass_hu=-480.0,
+                    ground_glass_hu=-600.0 if kind == "lung_oedema" else -480.0,
                     solid_share=0.2 * _SOLID_BY_PATTERN[kind],
                     suv=suv * c.drawn["suv"],
                     seed=int(c.drawn["seed"]),
@@ -122,6 +130,9 @@ def _score(stage: Stage, opacity: Opacity, side: int, block: Slices, depth: Fiel
         score = -0.6 * low + 0.8 * fine + 0.15 * noise
     elif opacity.pattern == "aip":
         score = -y / np.float32(80 * f) + 0.35 * low + 0.4 * noise + 0.1 * fine
+    elif opacity.pattern == "lung_oedema":  # both sides, around the hila and towards the back
+        away = np.sqrt((np.abs(x) - 45 * f) ** 2 + (0.6 * y) ** 2 + (0.5 * (z + 450 * s)) ** 2)
+        score = -away / np.float32(60.0) - y / np.float32(200 * f) + 0.15 * noise + 0.05 * fine
     elif opacity.pattern == "pneumonia":
         if side != (1 if opacity.side > 0 else -1):
             return np.full(x.shape, -9.0, dtype=np.float32), noise
@@ -257,8 +268,7 @@ def paint_lung_disease(stage: Stage) -> None:
             band = np.clip(1 - np.abs(canvas.z[block] - low + 0.3 * canvas.y[block]) / (4.0 * c.drawn["size"]), 0, 1)
             weight = np.minimum(band * 2, 1) * (canvas.y[block] < -10) * (canvas.labels[block] == label)
             _blend(canvas, block, weight, {"hu": 35.0, "suv": 1.8})
-    if (c := stage.patient.confounder("pleural_effusion", stage.visit)) is not None:
-        side = 1 if c.drawn["side"] > 0 else -1
+    for side, c in _effusions(stage):
         found = lung(stage.anatomy, side).field(canvas)
         if found is not None:
             block, _ = found
@@ -268,6 +278,18 @@ def paint_lung_disease(stage: Stage) -> None:
             fluid = stage.material["fluid"]
             _blend(canvas, block, weight, {"hu": fluid.hu, "suv": fluid.suv})
             canvas.labels[block][weight > 0.5] = 0
+
+
+def _effusions(stage: Stage) -> list[tuple[int, Confounder]]:
+    """Side (1 right, -1 left) and origin of each effusion: on its own, with a pneumonia (30 %), with oedema (both)."""
+    out = []
+    for kind in ("pleural_effusion", "pneumonia", "lung_oedema"):
+        c = stage.patient.confounder(kind, stage.visit)
+        if c is None or (kind == "pneumonia" and c.drawn["start"] >= 0.3):
+            continue
+        side = 1 if c.drawn["side"] > 0 else -1
+        out += [(side, c), (-side, c)] if kind == "lung_oedema" else [(side, c)]
+    return out
 
 
 def _blend(canvas: Canvas, block: Slices, weight: NDArray[np.floating], target: dict[str, object]) -> None:
@@ -281,8 +303,19 @@ def paint_confounders(stage: Stage) -> None:
     """Focal confounders (reactive and sarcoid-like nodes, adenoma, brown fat)."""
     for spot in spots(stage.patient, stage.visit):
         if spot.nature is not Nature.METASTASIS:
-            tissue = Material(hu=spot.hu if spot.hu is not None else 40.0, suv=spot.suv, t1c=1.5)
-            stage.paint(spot.shape, tissue, within=True)
+            _paint_spot(stage, spot)
+
+
+def _paint_spot(stage: Stage, spot: Spot) -> None:
+    """A focus; where CT shows nothing of it, the tissue there keeps its CT number."""
+    found = spot.shape.field(stage.canvas)
+    if found is None:
+        return
+    block, distance = found
+    values: dict[str, object] = {"suv": spot.suv, "t1c": 1.5}
+    if spot.hu is not None:
+        values["hu"] = spot.hu
+    _blend(stage.canvas, block, stage.canvas.share(distance), values)
 
 
 def paint_lesions(stage: Stage) -> None:

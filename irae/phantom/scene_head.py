@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -165,13 +166,16 @@ def pituitary_state(stage: Stage) -> tuple[float, float, float, float]:
     anatomy = stage.anatomy
     blood = stage.material["blood"].suv
     height, stalk = anatomy.pituitary_height_mm, anatomy.stalk_mm
+    if stage.patient.confounder("empty_sella", stage.visit) is not None:
+        height *= 0.5
     recovery = float(np.interp(height, [5, 6, 8, 10, 12], [0.47, 0.54, 0.66, 0.73, 0.78]))
     suv, signal = stage.material["pituitary"].suv, stage.material["pituitary"].t1c
     episode = stage.patient.episode(Irae.HYPOPHYSITIS)
     grade = stage.severity(Irae.HYPOPHYSITIS)
     if episode is not None and grade:
-        height = min(height + HEIGHT_GAIN_MM[grade - 1] * episode.drawn["size"], 13.5)
-        stalk = max(stalk, STALK_MM[grade - 1] * float(np.clip(episode.drawn["wall"], 0.85, 1.25)))
+        gain, thick = (0.4, 1.3) if episode.pattern == "stalk" else (1.0, 1.0)
+        height = min(height + gain * HEIGHT_GAIN_MM[grade - 1] * episode.drawn["size"], 13.5)
+        stalk = max(stalk, thick * STALK_MM[grade - 1] * float(np.clip(episode.drawn["wall"], 0.85, 1.25)))
         recovery = float(np.interp(height, [5, 6, 8, 10, 12], [0.47, 0.54, 0.66, 0.73, 0.78]))
         suv = max(suv, TBR[grade - 1] * episode.drawn["suv"] * blood / recovery)
         signal *= 1.08
@@ -211,12 +215,32 @@ def paint_sella(stage: Stage, at: object) -> None:
     stage.paint(Tube([spot(lean, 3, height + 10), spot(0, 0.5, height - 1.0)], [stalk * 0.62, stalk * 0.5]), "stalk")
     gland = replace(material["pituitary"], suv=suv, t1c=signal)
     _paint_gland(stage, spot(0, 0, height / 2), (6.6 * width, 4.9 * depth), height, gland)
+    _paint_tumours(stage, spot, height, gland)
+
+
+def _paint_tumours(
+    stage: Stage, spot: Callable[[float, float, float], tuple[float, float, float]], height: float, gland: Material
+) -> None:
+    """Micro- and macroadenoma, Rathke cyst: one-sided or round, unlike a hypophysitis; all belong to the gland."""
+    if (cyst := stage.patient.confounder("rathke_cyst", stage.visit)) is not None:
+        radius = min(1.8 * cyst.drawn["size"], 0.42 * height)
+        stage.paint(
+            Ellipsoid(centre=spot(0, -1.5, height * 0.5), semi=(radius * 1.3, radius, radius)),
+            replace(gland, suv=0.5, t1c=0.7), inside="pituitary",
+        )  # fmt: skip
+    if (large := stage.patient.confounder("pituitary_macroadenoma", stage.visit)) is not None:
+        radius = 7.5 * float(np.clip(large.drawn["size"], 0.8, 1.5))
+        tumour = Ellipsoid(
+            centre=spot(large.drawn["side"] * 3.0, 0, 0.75 * radius + 1.0), semi=(radius * 1.1, radius, radius * 1.15)
+        )
+        stage.paint(tumour, replace(gland, suv=12.0 * large.drawn["suv"], t1c=0.95 * gland.t1c, texture=1.5),
+            label="pituitary")  # fmt: skip
     adenoma = stage.patient.confounder("pituitary_microadenoma", stage.visit)
     if adenoma is not None:
         radius = 2.2 * adenoma.drawn["size"]
         stage.paint(
             Ellipsoid(centre=spot(adenoma.drawn["side"] * 3.2, 0, height * 0.45), semi=(radius,) * 3),
-            replace(gland, suv=suv * 2.0, t1c=0.83 * gland.t1c),
+            replace(gland, suv=gland.suv * 2.0, t1c=0.83 * gland.t1c),
             inside="pituitary",
         )
 

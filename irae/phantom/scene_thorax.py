@@ -8,6 +8,7 @@ import numpy as np
 
 from irae.phantom.anatomy import WALL_MM, lung, outline, spine_at
 from irae.phantom.scene import Stage
+from irae.phantom.scene_further import paint_pericardial_effusion
 from irae.phantom.shapes import Ellipsoid, Loft, Tube, smooth_curve
 
 
@@ -79,6 +80,7 @@ def paint_mediastinum(stage: Stage) -> None:
     stage.tube([(-16, -14, 478), (-46, -18, 486)], (9, 6), "blood")
     heart = (-18.0, 26.0, 492.0)
     turn = (0.0, 38.0, -34.0)
+    paint_pericardial_effusion(stage, stage.ellipsoid("heart", heart, (70, 56, 60), turn=turn))
     shape = stage.blob("heart", heart, (70, 56, 60), "mediastinal_fat", turn=turn)
     inner = Ellipsoid(centre=shape.centre, semi=tuple(v - 3.0 for v in shape.semi), turn_deg=shape.turn_deg)  # type: ignore[arg-type]
     stage.paint(inner, "blood", label="heart")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irae.core.anatomy import Irae
 from irae.core.focus import Nature
 from irae.phantom.patient import Patient
 from irae.phantom.scene import uptake_factor
@@ -130,6 +131,82 @@ def spots(patient: Patient, visit: int) -> tuple[Spot, ...]:
                     shape=Ellipsoid(centre=patient.anatomy.point(*at), semi=semi),
                     suv=heat * (1.0 if n < 6 else 0.75),
                     hu=-85.0,
+                )
+            )
+    return (*out, *_single_spots(patient, visit, native=native))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Single:
+    """A focal thing at fixed places of the standard body; ``hu`` native, None where CT shows nothing."""
+
+    kind: str
+    track: str
+    places: tuple[tuple[float, float, float], ...]
+    semi: tuple[float, float, float]
+    suv: float
+    hu: float | None
+    nature: Nature = Nature.INFLAMMATION
+
+
+_JOINTS = tuple((s * x, y, d) for x, y, d in ((152, -26, 345), (152, 18, 350), (124, 0, 866)) for s in (1, -1))
+_SINGLES = (
+    _Single(kind="oesophagitis", track="E", places=((-4, -26, 545),), semi=(6.5, 6.5, 42), suv=4.5, hu=38),
+    _Single(kind="dental_focus", track="Z", places=((-30, 58, 122),), semi=(5, 5, 6), suv=6.0, hu=None),
+    _Single(kind="arthritis", track="J", places=_JOINTS, semi=(13, 7, 17), suv=2.4, hu=None),
+    _Single(kind="thymus", track="Y", places=((-2, 52, 400),), semi=(20, 9, 28), suv=2.6, hu=22,
+        nature=Nature.PHYSIOLOGIC),
+)  # fmt: skip
+
+
+def _single_spots(patient: Patient, visit: int, *, native: bool) -> tuple[Spot, ...]:
+    out = []
+    for single in _SINGLES:
+        found = patient.confounder(single.kind, visit)
+        if found is None:
+            continue
+        grade = found.drawn["grade"] if single.kind == "arthritis" else 1.5
+        for n, at in enumerate(single.places):
+            out.append(
+                Spot(
+                    track=f"{single.track}{n + 1:02d}",
+                    kind=single.kind.replace("_", " "),
+                    nature=single.nature,
+                    organ="soft_tissue",
+                    shape=Ellipsoid(centre=patient.anatomy.point(*at), semi=single.semi),
+                    suv=single.suv * found.drawn["suv"] * (0.7 + 0.2 * grade),
+                    hu=None if single.hu is None else single.hu + (0.0 if native else 30.0),
+                )
+            )
+    if (found := patient.confounder("colon_polyp", visit)) is not None:
+        line, calibre = patient.anatomy.colon, patient.anatomy.colon_calibre_mm
+        at_point = int(found.drawn["start"] * (len(line) - 6)) + 3
+        x, y, z = line[at_point]
+        radius = 4.0 + 2.5 * found.drawn["size"]
+        shift = found.drawn["side"] * max(calibre[at_point] - 0.5 * radius, 0.0)
+        out.append(
+            Spot(
+                track="K01",
+                kind="colon polyp",
+                nature=Nature.PHYSIOLOGIC,
+                organ="colon",
+                shape=Ellipsoid(centre=(float(x + shift), float(y), float(z)), semi=(radius, radius, radius)),
+                suv=9.0 * found.drawn["suv"],
+                hu=40.0 if native else 95.0,
+            )
+        )
+    hepatitis = patient.episode(Irae.HEPATITIS)
+    if hepatitis is not None and hepatitis.visible and hepatitis.severity[visit] == 3:
+        for n, at in enumerate(((30, 22, 636), (18, 30, 628))):  # beside the portal vein
+            out.append(
+                Spot(
+                    track=f"N{n + 1:02d}",
+                    kind="periportal node with hepatitis",
+                    nature=Nature.INFLAMMATION,
+                    organ="lymph_node",
+                    shape=_node(patient, at, 11.0, 0.6),
+                    suv=2.6 * hepatitis.drawn["suv"],
+                    hu=38.0 if native else 80.0,
                 )
             )
     return tuple(out)

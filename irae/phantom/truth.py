@@ -12,9 +12,12 @@ from irae.core.exam import Exam
 from irae.core.focus import Nature
 from irae.core.volume import LabelMap
 from irae.phantom.bowel import colon_profile
+from irae.phantom.disease import FURTHER_IRAES
 from irae.phantom.patient import Patient
+from irae.phantom.response_truth import LesionTruth, ResponseTruth, lesion_truths, response_truths
 from irae.phantom.scene import Stage, visit_materials
 from irae.phantom.scene_disease import opacity_places
+from irae.phantom.scene_further import ADRENAL_SUV, BOWEL_SUV, PANCREAS_SUV, STOMACH_SUV
 from irae.phantom.scene_head import pituitary_state, thyroid_state
 from irae.phantom.shapes import Tube
 from irae.phantom.spots import spots
@@ -70,6 +73,9 @@ class VisitTruth:
         pituitary_height_mm, stalk_mm: Of the gland today.
         phase: Contrast phase of the CT.
         pet_fwhm_mm: Resolution of the PET.
+        metastases: Every metastasis with its role and true diameters, for scoring the response.
+        response: The true response of the metastases at this visit.
+        further: Further irAEs that show, with their grade 1..3 (pancreatitis, adrenalitis, arthritis ...).
         traps: What spoils a comparison with other visits (``draw.TRAPS``).
         uptake_minutes: Injection to PET.
         pet_offset_mm: Diaphragm on the PET against the CT, towards the feet.
@@ -89,6 +95,9 @@ class VisitTruth:
     stalk_mm: float
     phase: str
     pet_fwhm_mm: float
+    metastases: tuple[LesionTruth, ...]
+    response: ResponseTruth
+    further: dict[str, int]
     traps: tuple[str, ...]
     uptake_minutes: float
     pet_offset_mm: float
@@ -130,6 +139,7 @@ def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTrut
     for weight, nature, track, kind in (
         (profile.inflamed, Nature.INFLAMMATION, "C", "inflamed colon"),
         (profile.hot, Nature.PHYSIOLOGIC, "H", "physiologic colon"),
+        (profile.focal, Nature.INFLAMMATION, "D", "diverticulitis"),
     ):
         inside = weight > 0.5
         edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
@@ -164,6 +174,7 @@ def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTrut
                 suv=round(place.opacity.suv, 2),
             )
         )
+    out += _inflamed_glands(patient, visit)
     thyroid = patient.episode(Irae.THYROIDITIS)
     if thyroid is not None and thyroid.visible and thyroid.phase[visit] == "inflamed" and thyroid.severity[visit]:
         stage = Stage(None, patient, visit, visit_materials(patient, visit))  # type: ignore[arg-type]
@@ -179,6 +190,31 @@ def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTrut
             )
         )
     return tuple(out)
+
+
+def _inflamed_glands(patient: Patient, visit: int) -> list[FocusTruth]:
+    """Whole organs that a further irAE heats: pancreas, adrenals, stomach, small bowel."""
+    stage = Stage(None, patient, visit, visit_materials(patient, visit))  # type: ignore[arg-type]
+    rows = (
+        ("pancreatitis", "G01", "pancreas", (-10, 16, 622), (110.0, 30.0, 25.0), "pancreas", PANCREAS_SUV),
+        ("adrenalitis", "L01", "adrenal_gland_right", (32, -38, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
+        ("adrenalitis", "L02", "adrenal_gland_left", (-32, -38, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
+        ("gastritis", "W01", "stomach", (-50, 20, 605), (120.0, 60.0, 50.0), "stomach_wall", STOMACH_SUV),
+        ("enteritis", "B01", "small_bowel", (0, 30, 750), (150.0, 130.0, 70.0), "small_bowel_wall", BOWEL_SUV),
+    )
+    return [
+        FocusTruth(
+            track=track,
+            kind=kind,
+            nature=Nature.INFLAMMATION,
+            organ=organ,
+            centre_ras_mm=_world(patient, visit, stage.place(organ, *at)),
+            diameters_mm=extent,
+            suv=round(stage.material[tissue].suv * gains[stage.grade(kind)], 2),
+        )
+        for kind, track, organ, at, extent, tissue, gains in rows
+        if stage.grade(kind)
+    ]
 
 
 def visit_truth(patient: Patient, visit: int) -> VisitTruth:
@@ -235,6 +271,11 @@ def visit_truth(patient: Patient, visit: int) -> VisitTruth:
         stalk_mm=round(stalk, 2),
         phase=today.phase.value,
         pet_fwhm_mm=round(today.scanner.pet_fwhm_mm, 2),
+        metastases=lesion_truths(patient, visit),
+        response=response_truths(patient)[visit],
+        further={
+            c.kind: int(c.drawn["grade"]) for c in patient.confounders if c.active[visit] and c.kind in FURTHER_IRAES
+        },
         traps=today.traps,
         uptake_minutes=round(today.scanner.uptake_minutes, 1),
         pet_offset_mm=round(today.breath.pet_offset_mm, 1),

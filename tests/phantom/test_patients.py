@@ -174,7 +174,7 @@ def test_metastases_never_lie_outside_the_skin(seed):
 
 def test_about_fifteen_in_a_hundred_true_iraes_leave_no_sign():
     rng = np.random.default_rng(0)
-    hidden = np.mean([not draw_episode(rng, Irae.COLITIS, (0, 2)).visible for _ in range(2000)])
+    hidden = np.mean([not draw_episode(rng, Irae.PNEUMONITIS, (0, 2)).visible for _ in range(2000)])
     assert hidden == pytest.approx(0.15, abs=0.03)
     assert not draw_episode(rng, Irae.HEPATITIS, (0, 1)).visible
 
