@@ -6,7 +6,7 @@ Stages that can be exchanged (segmenter, classifier) come in as arguments; nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -16,15 +16,16 @@ from irae.attribution import attribute
 from irae.attribution.learned import LearnedModel
 from irae.attribution.revise import revisions
 from irae.core.anatomy import ORGANS, Irae
+from irae.core.baseline import BaselineImages
 from irae.core.context import ContextKind, PatientContext
 from irae.core.course import Course
 from irae.core.exam import DICOM_MODALITY, Exam, Role
-from irae.core.finding import Measured, Quantities
+from irae.core.finding import Decision, Measured, Quantities
 from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.ports import Classifier, Segmenter
 from irae.core.result import ExamResult, OrganSeen, Versions
-from irae.core.volume import Coverage, LabelMap
+from irae.core.volume import Coverage, LabelMap, Volume
 from irae.findings import (
     activation_notices,
     assess_findings,
@@ -70,6 +71,7 @@ class AssessedExam:
         pituitary: The pituitary on the MR grid; None without an MR.
         foci_labels: (i, j, k) uint16, values are focus ids; None where nothing could be searched.
         foci_geometry: The grid of foci_labels.
+        evidence_maps: Where the learned arm looked, for the irAEs that it suspects.
     """
 
     result: ExamResult
@@ -77,6 +79,7 @@ class AssessedExam:
     pituitary: LabelMap | None
     foci_labels: NDArray[np.uint16] | None
     foci_geometry: Geometry | None
+    evidence_maps: Mapping[Irae, Volume] = field(default_factory=dict)
 
 
 def assess_exam(
@@ -87,7 +90,7 @@ def assess_exam(
     Args:
         exam: The exam.
         history: Results of all the patient's earlier exams, oldest first.
-        images: Those earlier exams whose images are at hand (the baseline and the one before, as a rule).
+        images: Those earlier exams whose images are at hand (the baseline, the one before, the first head MR).
         stages: Who does what.
         versions: What produces the result, for the record.
 
@@ -105,7 +108,8 @@ def assess_exam(
 
     measured = measure(exam, organs, pituitary, reference)
     quantities = Quantities({**measured.values, **acquisition_quantities(exam, reference)})
-    learned = stages.classifier.score(exam, organs, pituitary) if stages.classifier is not None else {}
+    classifier = stages.classifier
+    learned = {} if classifier is None else classifier.score(exam, organs, pituitary, baseline_images(images))
     findings = assess_findings(
         exam, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history,
         fusion=stages.fusion,
@@ -113,7 +117,8 @@ def assess_exam(
 
     searched = exam.ct is not None or exam.pet is not None
     found = find_foci(exam, organs=organs, reference=reference) if searched else None
-    matched = match_with_notices(found, exam, organs=organs, earlier=images) if found is not None else ((), ())
+    body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
+    matched = match_with_notices(found, exam, organs=organs, earlier=body) if found is not None else ((), ())
     foci, match_notices = matched
     quantities = Quantities({**quantities.values, **measure_foci(foci, exam, organs)})
     findings += assess_further(exam, organs=organs, quantities=quantities, earlier=history)
@@ -149,6 +154,28 @@ def assess_exam(
     return AssessedExam(
         result=result, organs=organs, pituitary=pituitary,
         foci_labels=found.labels if found else None, foci_geometry=found.geometry if found else None,
+        evidence_maps={irae: s.evidence_map for irae, s in learned.items() if s.evidence_map is not None},
+    )
+
+
+def baseline_images(images: Sequence[EarlierExam]) -> BaselineImages | None:
+    """What the learned arm compares with: the oldest body CT (and its PET) and the oldest head MR at hand."""
+    by_age = sorted(images, key=lambda past: past.exam.acquired_on)
+    body = next((past for past in by_age if past.exam.ct is not None), None)
+    head = next((past for past in by_age if past.exam.mr is not None), None)
+    if body is None and head is None:
+        return None
+    suspected = {
+        finding.irae
+        for past, on_mr in ((body, False), (head, True)) if past is not None
+        for finding in past.result.findings
+        if isinstance(finding.irae, Irae) and finding.decision is Decision.SUSPECTED
+        and (finding.irae is Irae.HYPOPHYSITIS) is on_mr
+    }
+    return BaselineImages(
+        ct=body.exam.ct if body else None, pet=body.exam.pet if body else None, organs=body.organs if body else None,
+        mr=head.exam.mr if head else None, pituitary=head.pituitary if head else None,
+        suspected=frozenset(suspected),
     )
 
 

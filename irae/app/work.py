@@ -25,7 +25,7 @@ from irae.batch.ledger import FileRow, Ledger, WorkKey
 from irae.batch.local import Ended
 from irae.core.context import PatientContext
 from irae.core.errors import StudyError
-from irae.core.exam import Exam
+from irae.core.exam import Exam, Role
 from irae.core.result import ExamResult, Versions
 from irae.io.archive import ArchiveIndex, ExamPlan, ExamUnusableError, ReadExam, read_exam
 from irae.io.result_json import read_result, result_from_json, result_to_json
@@ -96,7 +96,7 @@ def list_work(
     """What is to do, patient by patient, oldest exam first.
 
     A changed exam makes the patient's later exams change too. Done exams are read again only where a later exam of
-    the patient needs their images: the baseline and the exam before.
+    the patient needs their images: the first and the last of the body, and the first of the head alone.
     """
     work: list[ExamWork] = []
     by_patient = sorted(index.exams, key=lambda plan: (plan.patient, plan.acquired_on))
@@ -109,7 +109,11 @@ def list_work(
             key = key_of(chain)
             listed.append(ExamWork(plan=plan, context=context, key=key, assess=not is_done(plan, key)))
         first = next((i for i, item in enumerate(listed) if item.assess), len(listed))
-        work += [item for i, item in enumerate(listed) if item.assess or (first < len(listed) and i in (0, first - 1))]
+        done = listed[:first] if first < len(listed) else []
+        body = [item for item in done if {Role.CT, Role.PET} & set(item.plan.chosen)]
+        head = [item for item in done if item not in body]
+        needed = [*body[:1], *body[-1:], *head[:1]]
+        work += [item for item in listed if item.assess or item in needed]
     return work
 
 
@@ -139,7 +143,7 @@ class Looked:
         a = self.assessed
         return ExamImages(
             exam=self.exam, organs=a.organs, pituitary=a.pituitary, foci_labels=a.foci_labels,
-            foci_geometry=a.foci_geometry,
+            foci_geometry=a.foci_geometry, evidence_maps=a.evidence_maps,
         )
 
 
@@ -208,8 +212,11 @@ class CourseDesk:
             irae=__version__, models=self.models, settings=self.settings, input=item.key.input_hash
         )
         images = [
-            EarlierExam(result=looked.assessed.result, exam=looked.exam, organs=looked.assessed.organs)
-            for looked in dict.fromkeys((self._baseline, self._previous)) if looked is not None
+            EarlierExam(
+                result=looked.assessed.result, exam=looked.exam, organs=looked.assessed.organs,
+                pituitary=looked.assessed.pituitary,
+            )
+            for looked in dict.fromkeys((self._baseline, self._previous, self._first_head_mr)) if looked is not None
         ]
         history = [self._history[day] for day in sorted(self._history) if day < item.plan.acquired_on]
         assessed = assess_exam(read.exam, history=history, images=images, stages=self.stages, versions=versions)

@@ -8,6 +8,7 @@ from enum import Enum
 
 from irae.core.anatomy import AnyIrae, Irae
 from irae.core.mapping import FrozenMapping
+from irae.core.volume import Quantity, Volume
 
 
 class Decision(Enum):
@@ -74,13 +75,33 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedScore:
-    """The learned arm's answer for one irAE: probability in 0..1, calibrated if ``calibrated``; model digest."""
+    """The learned arm's answer for one irAE.
+
+    Attributes:
+        irae: Which.
+        probability, threshold: 0..1; at or above the threshold the arm suspects the irAE.
+        calibrated: Whether the probability is one.
+        model: Digest of its package.
+        severity: Radiological severity 0-3; None where the network gives none.
+        compared: Whether the patient's baseline was seen beside the exam.
+        evidence_map: Where the network looked, 0..1 on its crop's grid; None under the threshold, or where it cannot be
+            told.
+    """
 
     irae: Irae
     probability: float
     threshold: float
     calibrated: bool
     model: str
+    severity: int | None = None
+    compared: bool = False
+    evidence_map: Volume | None = None
+
+    def __post_init__(self) -> None:
+        if self.severity is not None and not 0 <= self.severity <= 3:
+            raise ValueError(f"{self.irae.value}: learned severity must be 0..3, got {self.severity}")
+        if self.evidence_map is not None and self.evidence_map.quantity is not Quantity.RELEVANCE:
+            raise ValueError(f"{self.irae.value}: an evidence map holds {Quantity.RELEVANCE.value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

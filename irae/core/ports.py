@@ -7,6 +7,7 @@ from datetime import date
 from typing import Protocol
 
 from irae.core.anatomy import Irae
+from irae.core.baseline import BaselineImages
 from irae.core.exam import Exam
 from irae.core.finding import LearnedScore
 from irae.core.volume import LabelMap, Volume
@@ -46,6 +47,15 @@ class Classifier(Protocol):
         """Model name to ``sha256:...``."""
         ...
 
-    def score(self, exam: Exam, organs: LabelMap | None, pituitary: LabelMap | None) -> dict[Irae, LearnedScore]:
-        """Scores for the irAEs whose organ was seen; an irAE that cannot be scored is absent from the answer."""
+    def score(
+        self, exam: Exam, organs: LabelMap | None, pituitary: LabelMap | None, baseline: BaselineImages | None = None
+    ) -> dict[Irae, LearnedScore]:
+        """Scores for the irAEs whose organ was seen; an irAE that cannot be scored is absent from the answer.
+
+        Args:
+            exam: The images.
+            organs: Organs on the CT; None without a CT.
+            pituitary: The pituitary on the MR; None without an MR.
+            baseline: The patient's earlier images, where they are at hand.
+        """
         ...

@@ -20,6 +20,7 @@ class Quantity(Enum):
     HU = "HU"
     SUV_BW = "SUVbw"  # g/mL, body weight
     MR_SIGNAL = "MR signal"  # arbitrary units
+    RELEVANCE = "relevance"  # 0..1: how much a place moved a network's answer
 
 
 class Coverage(Enum):

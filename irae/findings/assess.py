@@ -15,6 +15,7 @@ from irae.findings.confounders import confounders
 from irae.findings.episodes import episode_state, past_findings
 from irae.findings.fusion import FittedFusion, FittedIrae, fitted_fuse, fuse, sigmoid
 from irae.findings.inputs import fusion_inputs
+from irae.findings.learned import learned_severity, severity_evidence
 from irae.findings.rules import IraeRules, RuleSet
 from irae.findings.sentences import Told, not_judged, reasons
 from irae.findings.signs import Judged, judge_signs, remains_of, rule_log_odds, severity_of, unmet_requirements
@@ -119,9 +120,11 @@ def _assess(
     suspected = reaches(fused.probability, fused.threshold) and not lacking
     if not suspected and known and (open_question := unsettled(rules, judged)):
         return _not_assessable(rules, (open_question, *not_judged(judged)), past, evidence)
-    severity = (
-        severity_of(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set) if suspected else 0
-    )
+    evidence += severity_evidence(learned)
+    severity = 0
+    if suspected:
+        by_rules = severity_of(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set)
+        severity = by_rules if rule is not None else learned_severity(learned)
     decision = Decision.SUSPECTED if suspected else Decision.NOT_SUSPECTED
     state = episode_state(
         decision, severity, past, improving_by=common.improving_severity,

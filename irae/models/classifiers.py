@@ -8,10 +8,14 @@ from pathlib import Path
 import torch
 
 from irae.core.anatomy import Irae
+from irae.core.baseline import BaselineImages
 from irae.core.exam import Exam
 from irae.core.finding import LearnedScore
-from irae.core.volume import LabelMap
-from irae.models.crops import organ_crops, stacked
+from irae.core.geometry import Geometry
+from irae.core.numbers import reaches
+from irae.core.volume import LabelMap, Quantity, Volume
+from irae.models.crops import has_baseline, organ_crops, stacked
+from irae.models.evidence import STAGES, evidence_map
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.runtime import Device, torch_device
 
@@ -47,30 +51,54 @@ class PackagedClassifier:
         """Model name to package digest."""
         return {package.card.name: package.digest for package in self._packages.values()}
 
-    def score(self, exam: Exam, organs: LabelMap | None, pituitary: LabelMap | None) -> dict[Irae, LearnedScore]:
+    def score(
+        self, exam: Exam, organs: LabelMap | None, pituitary: LabelMap | None, baseline: BaselineImages | None = None
+    ) -> dict[Irae, LearnedScore]:
         """Calibrated probabilities of the irAEs whose organ was seen on its image."""
-        scores: dict[Irae, LearnedScore] = {}
-        for irae, package in self._packages.items():
-            logit = self.logit(irae, exam, organs, pituitary)
-            card = package.card
-            without_pet = exam.pet is None and card.scoring_without_pet is not None
-            scoring = card.scoring_without_pet if without_pet else card.scoring
-            if logit is None or scoring is None:
-                continue
-            scores[irae] = LearnedScore(
-                irae=irae, probability=scoring.calibration.probability(logit),
-                threshold=scoring.operating_point.threshold, calibrated=True, model=package.digest,
-            )
-        return scores
+        found = {irae: self._one(irae, exam, organs, pituitary, baseline) for irae in self._packages}
+        return {irae: score for irae, score in found.items() if score is not None}
 
-    def logit(self, irae: Irae, exam: Exam, organs: LabelMap | None, pituitary: LabelMap | None) -> float | None:
-        """The network's uncalibrated answer; None where the irAE cannot be scored."""
-        card = self._packages[irae].card
-        crops = organ_crops(exam, organs, pituitary, irae=irae, patch=card.patch, spacing_mm=card.spacing_mm)
-        if crops is None:
+    def _one(
+        self, irae: Irae, exam: Exam, organs: LabelMap | None, pituitary: LabelMap | None,
+        baseline: BaselineImages | None,
+    ) -> LearnedScore | None:
+        package, network = self._packages[irae], self._networks[irae]
+        card = package.card
+        seen = organ_crops(
+            exam, organs, pituitary, irae=irae, patch=card.patch, spacing_mm=card.spacing_mm,
+            baseline=baseline if card.reads("baseline_present") else None,
+        )
+        if seen is None:
             return None
-        tensors = {source: torch.from_numpy(array) for source, array in crops.items()}
+        compared = has_baseline(seen.crops)
+        scoring = card.scoring_for(pet=exam.pet is not None, baseline=compared)
+        if scoring is None:
+            return None
+        tensors = {source: torch.from_numpy(array) for source, array in seen.crops.items()}
         image = stacked(tensors, card.channels)[None].to(self._device)
         with torch.inference_mode():
-            answer: float = float(self._networks[irae](image).flatten()[0])
-        return answer
+            answers = network(image)[0]
+        probability = scoring.calibration.probability(float(answers[0]))
+        suspected = reaches(probability, scoring.operating_point.threshold)
+        return LearnedScore(
+            irae=irae, probability=probability, threshold=scoring.operating_point.threshold, calibrated=True,
+            model=package.digest, severity=severity_of(answers[1:].tolist()) if card.gives_severity else None,
+            compared=compared, evidence_map=self._map(irae, image, seen.grid) if suspected else None,
+        )
+
+    def _map(self, irae: Irae, image: torch.Tensor, grid: Geometry) -> Volume | None:
+        stage = STAGES.get(self._packages[irae].card.network)
+        array = None if stage is None else evidence_map(self._networks[irae], image, stage=stage)
+        return None if array is None else Volume(array=array, geometry=grid, quantity=Quantity.RELEVANCE)
+
+
+def severity_of(logits: Sequence[float]) -> int:
+    """Severity 0-3 of the logits of "at least 1", "at least 2" and "3": how many in a row are more likely than not.
+
+    >>> severity_of([2.0, 0.3, -1.0])
+    2
+    """
+    severity = 0
+    while severity < len(logits) and logits[severity] >= 0.0:
+        severity += 1
+    return severity

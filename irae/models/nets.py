@@ -112,15 +112,15 @@ def dynunet_arguments(*, in_channels: int, out_channels: int, filters: Sequence[
     }
 
 
-def resnet_arguments(*, in_channels: int, filters: Sequence[int]) -> dict[str, Any]:
-    """Arguments of a small 3D residual classifier with one output, the logit.
+def resnet_arguments(*, in_channels: int, filters: Sequence[int], outputs: int = 1) -> dict[str, Any]:
+    """Arguments of a small 3D residual classifier whose outputs are logits.
 
     Batch normalisation keeps absolute intensities, which HU and SUV need; instance normalisation would remove them.
     """
     return {
         "block": "basic", "layers": [1] * len(filters), "block_inplanes": list(filters), "spatial_dims": 3,
         "n_input_channels": in_channels, "conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": True,
-        "num_classes": 1, "norm": "batch",
+        "num_classes": outputs, "norm": "batch",
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from irae.core.volume import LabelMap, Quantity, Volume
 from irae.quant.resample import OUTSIDE
 from irae.report import palette, words
 from irae.report.canvas import Mark, Outline, Panel, Ruler, draw_rows
+from irae.report.evidence import CAPTION, ELSEWHERE, evidence_outlines, relevance_at
 from irae.report.levels import corresponding_point, organ_centres
 from irae.report.planes import (
     AXIAL,
@@ -43,6 +44,7 @@ class ExamImages:
         pituitary: The pituitary on the MR grid; None without an MR.
         foci_labels: (i, j, k) uint16 on ``foci_geometry``; values are focus ids of the result.
         foci_geometry: The grid of ``foci_labels``.
+        evidence_maps: Where the learned arm looked (0..1), for the irAEs that it suspects.
 
     Raises:
         ValueError: If only one of labels and their geometry is given, or they do not fit.
@@ -53,6 +55,7 @@ class ExamImages:
     pituitary: LabelMap | None
     foci_labels: NDArray[np.uint16] | None
     foci_geometry: Geometry | None
+    evidence_maps: Mapping[Irae, Volume] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         labels, grid = self.foci_labels, self.foci_geometry
@@ -262,9 +265,12 @@ def _focus_outlines(side: Side, plane: Plane) -> tuple[list[Outline], list[Mark]
 
 def _triptych(
     now: Side, before: Side | None, plane: Plane, earlier_plane: Plane | None, ct_window: Window,
-    marks: Sequence[Mark], earlier_marks: Sequence[Mark] = (),
+    marks: Sequence[Mark], earlier_marks: Sequence[Mark] = (), looked_at: Sequence[Outline] = (),
 ) -> bytes:
-    """Baseline raw, now raw, now with outlines; a row for CT and a row for PET, as far as they exist."""
+    """Baseline raw, now raw, now with outlines; a row for CT and a row for PET, as far as they exist.
+
+    looked_at: Outlines of the evidence map.
+    """
     rows = []
     focus_outlines, focus_marks = _focus_outlines(now, plane)
     organ_outlines = _organ_outlines(now, plane)
@@ -281,7 +287,7 @@ def _triptych(
                        marks=earlier_marks)
             )
         row.append(_panel(now.name, volume, plane, window, missing=""))
-        outlines = [*organ_outlines, *focus_outlines] if image == "ct" else focus_outlines
+        outlines = [*(organ_outlines if image == "ct" else ()), *focus_outlines, *looked_at]
         row.append(_panel("Now, outlined", volume, plane, window, missing="", outlines=outlines, marks=boxed))
         rows.append(row)
     return draw_rows(*rows)
@@ -426,9 +432,11 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
     places = _places(organs, names)
     if not len(places):
         return None
-    levels, counts = np.unique(_levels(places[:, through]), return_counts=True)
+    relevance = now.images.evidence_maps.get(irae)
+    weights = np.ones(len(places)) if relevance is None else relevance_at(relevance, places)
+    levels, level = np.unique(_levels(places[:, through]), return_inverse=True)
     centre = places.mean(axis=0)
-    centre[through] = (levels[np.argmax(counts)] + 0.5) * LEVEL_MM
+    centre[through] = (levels[np.argmax(np.bincount(level, weights))] + 0.5) * LEVEL_MM
     low, high = (corner.copy() for corner in now.body[Role.CT])
     if kind is CORONAL:
         low[2] = max(low[2], places[:, 2].min() - 30)
@@ -440,13 +448,19 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
         earlier = plane.moved(shift)
     window = LUNG if irae is Irae.PNEUMONITIS else SOFT_TISSUE
     axis = "xyz"[through]
+    looked_at = [] if relevance is None else evidence_outlines(relevance, plane)
+    chosen = "where most of the organ lies" if relevance is None else "where the learned arm looked most"
     return Picture(
         f"Suspected {irae.value}: {site_of(names[0])}, {kind}",
         f"{kind.capitalize()} plane at {axis} {words.number(centre[through], 'mm', digits=0)}, "
-        f"where most of the organ lies. {note}",
-        _triptych(now, before, plane, earlier, window, ()),
+        f"{chosen}. {note}{_evidence_note(relevance, looked_at)}",
+        _triptych(now, before, plane, earlier, window, (), looked_at=looked_at),
         f"{kind} slices through the organ of the suspected {irae.value}: baseline, now, now outlined", wide=True,
     )
+
+
+def _evidence_note(relevance: Volume | None, looked_at: Sequence[Outline]) -> str:
+    return "" if relevance is None else CAPTION if looked_at else ELSEWHERE
 
 
 def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Picture:
@@ -487,6 +501,7 @@ def _focus_picture(focus: AttributedFocus, now: Side, before: Side | None) -> Pi
 def _sella(now: Side, before: Side | None) -> Picture:
     """Sagittal MR through the pituitary, with its outline and its height."""
     panels = []
+    looked: str = ""
     for side in (before, now):
         if side is None:
             continue
@@ -507,15 +522,19 @@ def _sella(now: Side, before: Side | None) -> Picture:
         if found and pituitary is not None:
             flat = cut(mask.astype(np.uint8), pituitary.geometry, plane, order=0)
             outline = flat > 0 if flat is not None else np.zeros((0, 0), bool)
+            relevance = side.images.evidence_maps.get(Irae.HYPOPHYSITIS) if side is now else None
+            looked_at = [] if relevance is None else evidence_outlines(relevance, plane)
+            looked = _evidence_note(relevance, looked_at)
             if outline.any():
                 panels.append(
                     _panel(f"{side.name}, outlined", mr, plane, window, missing="", scale_bar_mm=bar,
-                           outlines=[Outline(outline, palette.ORGAN["pituitary"], width=1.6)],
+                           outlines=[Outline(outline, palette.ORGAN["pituitary"], width=1.6), *looked_at],
                            ruler=_height(outline, plane))
                 )
     return Picture(
         "Sella, sagittal T1 after contrast",
-        "Sagittal plane through the middle of the gland; the ruler is the height of the outline in this plane.",
+        "Sagittal plane through the middle of the gland; the ruler is the height of the outline in this plane."
+        f"{looked}",
         draw_rows(panels),
         "Sagittal MR through the pituitary with its outline and height", wide=True,
     )

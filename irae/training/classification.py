@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
 from irae.core.anatomy import Irae
 from irae.core.volume import Quantity
-from irae.models.crops import CropSpec, stacked
+from irae.models.crops import BASELINE, CropSpec, stacked
 from irae.models.nets import build_network
 from irae.models.package import Channel
 from irae.quant.resample import OUTSIDE
@@ -23,36 +24,53 @@ from irae.training.loop import Batch, Budget, Optimiser, Report, Upkeep, Validat
 
 _MASK = Channel("organ", 0.0, 1.0)
 _PET = Channel("pet_present", 0.0, 1.0)
+_BASELINE = Channel("baseline_present", 0.0, 1.0)
 
 
 # The box holds the organ of a large adult; spacing is what its disease needs and a small network can take in.
-# CT is seen twice, widely and in a soft-tissue window; PET saturates where every reader would say "very hot".
+# CT is seen twice, widely and in a soft-tissue window; PET saturates where every reader would say "very hot". The
+# baseline is seen in the narrower window alone.
 CROPS: dict[Irae, CropSpec] = {
     Irae.COLITIS: CropSpec(
         (56, 40, 64), 6.0,
-        (Channel("ct", -1000.0, 400.0), Channel("ct", -120.0, 160.0), Channel("pet", 0.0, 8.0), _PET, _MASK),
+        (Channel("ct", -1000.0, 400.0), Channel("ct", -120.0, 160.0), Channel("pet", 0.0, 8.0), _PET, _MASK,
+         Channel("baseline_ct", -120.0, 160.0), Channel("baseline_pet", 0.0, 8.0), _BASELINE),
     ),
     Irae.PNEUMONITIS: CropSpec(
         (56, 40, 56), 6.0,
-        (Channel("ct", -1000.0, 200.0), Channel("ct", -950.0, -450.0), Channel("pet", 0.0, 5.0), _PET, _MASK),
+        (Channel("ct", -1000.0, 200.0), Channel("ct", -950.0, -450.0), Channel("pet", 0.0, 5.0), _PET, _MASK,
+         Channel("baseline_ct", -950.0, -450.0), Channel("baseline_pet", 0.0, 5.0), _BASELINE),
     ),
     Irae.THYROIDITIS: CropSpec(
         (40, 32, 40), 2.5,
-        (Channel("ct", -200.0, 300.0), Channel("ct", 0.0, 200.0), Channel("pet", 0.0, 7.0), _PET, _MASK),
+        (Channel("ct", -200.0, 300.0), Channel("ct", 0.0, 200.0), Channel("pet", 0.0, 7.0), _PET, _MASK,
+         Channel("baseline_ct", 0.0, 200.0), Channel("baseline_pet", 0.0, 7.0), _BASELINE),
     ),
     Irae.HEPATITIS: CropSpec(
         (56, 48, 48), 5.0,
-        (Channel("ct", -200.0, 250.0), Channel("ct", 0.0, 160.0), Channel("pet", 0.0, 5.0), _PET, _MASK),
+        (Channel("ct", -200.0, 250.0), Channel("ct", 0.0, 160.0), Channel("pet", 0.0, 5.0), _PET, _MASK,
+         Channel("baseline_ct", 0.0, 160.0), Channel("baseline_pet", 0.0, 5.0), _BASELINE),
     ),
     Irae.HYPOPHYSITIS: CropSpec(
-        (40, 40, 40), 1.0, (Channel("mr", 0.0, 1.2), Channel("mr", 0.2, 0.8), _MASK),
+        (40, 40, 40), 1.0,
+        (Channel("mr", 0.0, 1.2), Channel("mr", 0.2, 0.8), _MASK, Channel("baseline_mr", 0.0, 1.2), _BASELINE),
     ),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationPlan:
-    """One training run. ``network`` and ``arguments``: a row of ``nets.NETWORKS`` and its arguments."""
+    """One training run.
+
+    Attributes:
+        network, arguments: A row of ``nets.NETWORKS`` and its arguments.
+        channels, budget, seed, batch, optimiser, upkeep, deform, hu, mr: As they say.
+        pet_dropped, baseline_dropped: Share of the crops whose PET, or baseline, is hidden.
+        label_smoothing: The truth 0 or 1 is learnt as half of this away from it.
+        severity_weight: Weight of the severity's loss beside the irAE's.
+        shift_voxels, pet_gain: Of the augmentation.
+        misplaced_voxels: How far a baseline may lie off beyond the shift of its organ.
+    """
 
     network: str
     arguments: dict[str, Any]
@@ -61,6 +79,10 @@ class ClassificationPlan:
     seed: int = 0
     batch: int = 8
     pet_dropped: float = 0.4
+    baseline_dropped: float = 0.4
+    label_smoothing: float = 0.05
+    severity_weight: float = 0.3
+    misplaced_voxels: int = 2
     shift_voxels: float = 3.0
     pet_gain: float = 0.15
     optimiser: Optimiser = field(default_factory=Optimiser)
@@ -80,10 +102,10 @@ def train_classifier(
     report: Report | None = None,
     validate: Validate | None = None,
 ) -> nn.Module:
-    """A trained network with one output, the logit (on the device, in eval mode).
+    """A trained network (on the device, in eval mode): the irAE's logit, and those of its severity if it has outputs.
 
-    It goes on from ``start`` where that is given. Every batch is half positive, half negative; irAEs without any sign
-    are left out.
+    It goes on from ``start`` where that is given. Every batch is half positive, half negative, with PET and baseline
+    hidden alike in both halves; irAEs without any sign are left out.
 
     Raises:
         ValueError: If one class is absent from the cases.
@@ -97,37 +119,88 @@ def train_classifier(
     network = (start if start is not None else build_network(plan.network, plan.arguments)).to(device)
 
     def draw(rng: np.random.Generator) -> Batch:
-        chosen = [groups[n % 2][int(rng.integers(len(groups[n % 2])))] for n in range(plan.batch)]
-        truth = torch.tensor([float(case.positive) for case in chosen])
-        return torch.stack([augmented(rng, case, plan) for case in chosen]), truth
+        images, truth = [], []
+        shown = Shown()
+        for n in range(plan.batch):
+            case = groups[n % 2][int(rng.integers(len(groups[n % 2])))]
+            # A pair of a positive and a negative case: what is not shown must not tell them apart.
+            shown = Shown.drawn(rng, plan) if n % 2 == 0 else shown
+            images.append(augmented(rng, case, plan, shown))
+            truth.append(targets(case))
+        return torch.stack(images), torch.tensor(truth)
 
     def loss_of(called: nn.Module, batch: Batch) -> torch.Tensor:
         images, truth = (part.to(device) for part in batch)
         with torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             logits = called(images)
-        return functional.binary_cross_entropy_with_logits(logits.float().flatten(), truth)
+        return loss_on(logits.float(), truth, plan)
 
     return fit(network, draw, loss_of, plan=plan, seed=plan.seed, cases=len(cases), report=report, validate=validate)
 
 
-def augmented(rng: np.random.Generator, case: LabelledCrops, plan: ClassificationPlan) -> torch.Tensor:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What of a case a network is shown."""
+
+    pet: bool = True
+    baseline: bool = True
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, plan: ClassificationPlan) -> Shown:
+        """At random, as a plan has it."""
+        return cls(rng.random() >= plan.pet_dropped, rng.random() >= plan.baseline_dropped)
+
+    def sources(self, crops: Iterable[str]) -> list[str]:
+        """Those of the crops that are shown."""
+        return [
+            source for source in crops
+            if (self.pet or not source.endswith("pet")) and (self.baseline or not source.startswith(BASELINE))
+        ]
+
+
+def targets(case: LabelledCrops) -> list[float]:
+    """The truth of a case: irAE, severity at least 1, at least 2, 3; each 0 or 1, not a number where unknown."""
+    steps = [float("nan")] * 3 if case.severity is None else [float(case.severity >= step) for step in (1, 2, 3)]
+    return [float(case.positive), *steps]
+
+
+def loss_on(logits: torch.Tensor, truth: torch.Tensor, plan: ClassificationPlan) -> torch.Tensor:
+    """Binary cross-entropy of (n, 1) or (n, 4) logits against (n, 4) targets; severity counts where it is known."""
+    smooth = truth[:, 0] * (1.0 - plan.label_smoothing) + 0.5 * plan.label_smoothing
+    loss = functional.binary_cross_entropy_with_logits(logits[:, 0], smooth)
+    known = ~torch.isnan(truth[:, 1:])
+    if logits.shape[1] > 1 and bool(known.any()):
+        severity = functional.binary_cross_entropy_with_logits(logits[:, 1:][known], truth[:, 1:][known])
+        loss = loss + plan.severity_weight * severity
+    return loss
+
+
+def augmented(
+    rng: np.random.Generator, case: LabelledCrops, plan: ClassificationPlan, shown: Shown
+) -> torch.Tensor:
     """One case as another day, scanner and segmentation might show it: (C, *patch) in 0..1."""
     shape = case.crops["organ"].shape
     centre = (np.array(shape) - 1) / 2.0 + rng.uniform(-plan.shift_voxels, plan.shift_voxels, 3)
     crop = crop_field(rng, centre.tolist(), shape, shape, plan.deform)
-    sources = [source for source in case.crops if source != "pet" or rng.random() >= plan.pet_dropped]
+    off = rng.integers(-plan.misplaced_voxels, plan.misplaced_voxels + 1, 3).tolist()
     moved: dict[str, torch.Tensor] = {}
-    for source in sources:
-        outside = OUTSIDE[Quantity.HU] if source == "ct" else 0.0
-        image = torch.from_numpy(np.array(case.crops[source], dtype=np.float32))[None]
-        moved[source] = sample(image, crop, outside=outside)
-    if "ct" in moved:
-        moved["ct"] = changed_hu(rng, moved["ct"], plan.hu)
-    if "mr" in moved:
-        moved["mr"] = changed_mr(rng, moved["mr"], plan.mr)
-    if "pet" in moved:
-        moved["pet"] = moved["pet"] * float(1.0 + rng.uniform(-plan.pet_gain, plan.pet_gain))
-    moved["organ"] = _resegmented(rng, moved["organ"])
+    for source in shown.sources(case.crops):
+        outside = OUTSIDE[Quantity.HU] if source.endswith("ct") else 0.0
+        image = sample(
+            torch.from_numpy(np.array(case.crops[source], dtype=np.float32))[None], crop, outside=outside
+        )
+        if source.startswith(BASELINE):
+            image = torch.roll(image, off, dims=(1, 2, 3))
+        match source.removeprefix(BASELINE):
+            case "ct":
+                image = changed_hu(rng, image, plan.hu)
+            case "mr":
+                image = changed_mr(rng, image, plan.mr)
+            case "pet":
+                image = image * float(1.0 + rng.uniform(-plan.pet_gain, plan.pet_gain))
+            case "organ":
+                image = _resegmented(rng, image)
+        moved[source] = image
     return stacked({source: image[0] for source, image in moved.items()}, plan.channels)
 
 
@@ -144,16 +217,16 @@ def _resegmented(rng: np.random.Generator, organ: torch.Tensor) -> torch.Tensor:
 
 
 def logits_of(
-    network: nn.Module, cases: Sequence[LabelledCrops], channels: Sequence[Channel], *, with_pet: bool = True
-) -> np.ndarray:
-    """A network's answers on cases as they are, in float32."""
+    network: nn.Module, cases: Sequence[LabelledCrops], channels: Sequence[Channel], *, shown: Shown = Shown()
+) -> NDArray[np.float64]:
+    """A network's answers on cases as they are, in float32: (cases, outputs)."""
     device = next(network.parameters()).device
     answers = []
     with torch.inference_mode():
         for case in cases:
             crops = {
                 source: torch.from_numpy(np.array(array, dtype=np.float32))
-                for source, array in case.crops.items() if with_pet or source != "pet"
+                for source, array in case.crops.items() if source in shown.sources(case.crops)
             }
-            answers.append(float(network(stacked(crops, channels)[None].to(device)).flatten()[0]))
+            answers.append(network(stacked(crops, channels)[None].to(device))[0].cpu().numpy().astype(np.float64))
     return np.array(answers)

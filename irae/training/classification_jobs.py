@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.anatomy import IRAE_ORGANS, Irae
+from irae.models.card import SEVERITIES, Calibration, Card, Metric, Scoring, scoring_name
+from irae.models.classifiers import severity_of
+from irae.models.crops import has_baseline
 from irae.models.nets import parameter_count, resnet_arguments
-from irae.models.package import Calibration, Card, Metric, Scoring, load_package, save_package
+from irae.models.package import load_package, save_package
 from irae.models.runtime import autocast_dtype, torch_device
-from irae.training.classification import CROPS, ClassificationPlan, logits_of, train_classifier
+from irae.training.classification import CROPS, ClassificationPlan, Shown, logits_of, train_classifier
 from irae.training.data import LabelledCrops, Source
 from irae.training.jobs import LIMITATIONS, Workplace, data_record, plain, seeds
-from irae.training.loop import Budget, Optimiser
+from irae.training.loop import Budget, Optimiser, Upkeep
 from irae.training.metrics import (
     auroc,
     expected_calibration_error,
+    mean_with_interval,
     operating_point,
     platt,
     statistic_with_interval,
@@ -48,7 +51,11 @@ def classification_job(settings: ClassificationSettings, source: Source, place: 
     for use, span in spans.items():
         place.say(f"classifiers: making {len(span)} {use} patients")
         cases[use] = {irae: [] for irae in iraes}
-        made = source.classification(specs, span, organs_package=None if use == "train" else package)
+        learning = use == "train"
+        made = source.classification(
+            specs, span, organs_package=package, found_share=settings.found_share if learning else 1.0,
+            baseline_share=settings.baseline_share if learning else 1.0,
+        )
         for patient in made:
             for irae, crops in patient.items():
                 cases[use][irae].append(crops)
@@ -65,14 +72,18 @@ def _one(
     name, spec = irae.value, CROPS[irae]
     train = spans["train"]
     device = torch_device(place.device)
-    arguments = resnet_arguments(in_channels=len(spec.channels), filters=settings.filters)
+    arguments = resnet_arguments(
+        in_channels=len(spec.channels), filters=settings.filters, outputs=1 + len(SEVERITIES)
+    )
     with place.record(name, settings) as run:
         if run is not None:
             run.dataset(source.name, source.digest, seeds=f"{train.start}..{train.stop - 1}")
         plan = ClassificationPlan(
             network="resnet", arguments=arguments, channels=spec.channels, seed=place.seed, batch=settings.batch,
             budget=Budget(steps=settings.steps, cpu_minutes=settings.cpu_minutes), pet_dropped=settings.pet_dropped,
-            optimiser=Optimiser(learning_rate=settings.learning_rate),
+            baseline_dropped=settings.baseline_dropped, label_smoothing=settings.label_smoothing,
+            severity_weight=settings.severity_weight, optimiser=Optimiser(learning_rate=settings.learning_rate),
+            upkeep=Upkeep(ema=settings.ema),
         )
         place.say(f"{name}: training on {len(cases['train'])} cases")
         dtype = autocast_dtype(device, place.precision)
@@ -84,19 +95,22 @@ def _one(
             for key, value in network.state_dict().items()
         })
         calibration_cases, held_out_cases = _shown(cases["calibration"]), _shown(cases["held_out"])
-        scorings: dict[bool, Scoring] = {}
+        scorings: dict[str, Scoring] = {}
         metrics: dict[str, Metric] = {}
-        for with_pet in _views(irae):
-            logits = partial(logits_of, network, channels=spec.channels, with_pet=with_pet)
-            scoring = fitted(logits(calibration_cases), _truth(calibration_cases), specificity=settings.specificity)
-            scorings[with_pet] = scoring
+        for shown, suffix in views(irae).items():
+            fit_on, measure_on = having(calibration_cases, shown), having(held_out_cases, shown)
+            logits = logits_of(network, fit_on, spec.channels, shown=shown)
+            scoring = fitted(logits[:, 0], _truth(fit_on), specificity=settings.specificity)
+            scorings[scoring_name(pet=shown.pet, baseline=shown.baseline)] = scoring
+            logits = logits_of(network, measure_on, spec.channels, shown=shown)
             metrics |= measure_scores(
-                _probabilities(scoring.calibration, logits(held_out_cases)), _truth(held_out_cases),
-                threshold=scoring.operating_point.threshold, suffix="" if with_pet else "/ct_alone",
+                _probabilities(scoring.calibration, logits[:, 0]), _truth(measure_on),
+                threshold=scoring.operating_point.threshold, suffix=suffix,
             )
+            metrics |= measure_severity(logits[:, 1:], measure_on, cases["train"], suffix=suffix)
         card = Card(
             name=name, task=name, network="resnet", arguments=arguments, parameters=parameter_count(network),
-            spacing_mm=spec.spacing_mm, patch=spec.patch, channels=spec.channels, labels=(name,),
+            spacing_mm=spec.spacing_mm, patch=spec.patch, channels=spec.channels, labels=(name, *SEVERITIES),
             created_on=date.today().isoformat(),
             intended_use=(
                 f"Scores {name} on crops of {', '.join(IRAE_ORGANS[irae])}; one of two arms, the other being cited "
@@ -109,10 +123,13 @@ def _one(
                 use: {
                     "cases": len(found), "positive": sum(c.positive for c in found),
                     "without_sign": sum(c.hidden for c in found),
+                    "with_baseline": sum(has_baseline(c.crops) for c in found),
                 }
                 for use, found in cases.items()
             },
-            scoring=scorings[True], scoring_without_pet=scorings.get(False),
+            scoring=scorings["scoring"], scoring_without_pet=scorings.get("scoring_without_pet"),
+            scoring_with_baseline=scorings["scoring_with_baseline"],
+            scoring_with_baseline_without_pet=scorings.get("scoring_with_baseline_without_pet"),
         )
         folder = save_package(place.out / name, card, network.state_dict())
         place.publish(run, folder, name, metrics, settings.steps)
@@ -142,9 +159,49 @@ def measure_scores(
     }
 
 
-def _views(irae: Irae) -> tuple[bool, ...]:
-    """With PET and with CT alone, where PET is a channel."""
-    return (True, False) if any(channel.source == "pet" for channel in CROPS[irae].channels) else (True,)
+def measure_severity(
+    logits: NDArray[np.float64], cases: Sequence[LabelledCrops], learnt_from: Sequence[LabelledCrops], *, suffix: str
+) -> dict[str, Metric]:
+    """Mean distance of the severity from the truth, in steps, over cases that have the irAE; and, to hold it against,
+    that of always saying the median severity of the training cases.
+
+    Args:
+        logits: (cases, 3) of "at least 1", "at least 2" and "3".
+        cases: What they were given for.
+        learnt_from: The training cases.
+        suffix: Of the metrics' names.
+    """
+    usual = [case.severity for case in learnt_from if case.positive and case.severity is not None]
+    told = [
+        (severity_of(row.tolist()), case.severity)
+        for row, case in zip(logits, cases, strict=True) if case.positive and case.severity is not None
+    ]
+    if not usual or not told:
+        return {}
+    middle = float(np.median(usual))
+    return {
+        f"severity_error{suffix}": mean_with_interval([float(abs(said - true)) for said, true in told]),
+        f"severity_error_of_median{suffix}": mean_with_interval([abs(middle - true) for _, true in told]),
+    }
+
+
+def views(irae: Irae) -> dict[Shown, str]:
+    """What an exam may have, PET and baseline, and the suffix of what is measured on it."""
+    pets = (True, False) if any(channel.source == "pet" for channel in CROPS[irae].channels) else (True,)
+    return {
+        Shown(pet, baseline): ("" if pet else "/ct_alone") + ("/with_baseline" if baseline else "")
+        for pet in pets for baseline in (False, True)
+    }
+
+
+def having(cases: Sequence[LabelledCrops], shown: Shown) -> list[LabelledCrops]:
+    """The cases that have what is shown of them; all, where those are not of both classes."""
+    able = [
+        case for case in cases
+        if (not shown.baseline or has_baseline(case.crops))
+        and (not shown.pet or not {"mr", "pet"}.isdisjoint(case.crops))
+    ]
+    return able if len({case.positive for case in able}) == 2 else list(cases)
 
 
 def _shown(cases: Sequence[LabelledCrops]) -> list[LabelledCrops]:

@@ -42,11 +42,13 @@ class LabelledCrops:
         crops: As ``models.crops.organ_crops`` gives them.
         positive: Whether the irAE is there and leaves a sign on the images.
         hidden: Whether the irAE is there without any sign; such a case is neither learnt from nor counted.
+        severity: Radiological severity 0-3 as the images show it; None where it is not known.
     """
 
     crops: Crops
     positive: bool
     hidden: bool = False
+    severity: int | None = None
 
 
 class Source(Protocol):
@@ -72,12 +74,18 @@ class Source(Protocol):
         ...
 
     def classification(
-        self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None
+        self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None,
+        found_share: float = 1.0, baseline_share: float = 1.0,
     ) -> Iterator[Mapping[Irae, LabelledCrops]]:
         """Crops around the organ of each irAE that is in the picture, one mapping per seed, in order.
 
-        With a package of the task organs the crops lie around what it finds, as they will in use; without one, around
-        the truth.
+        Args:
+            specs: What each irAE's network takes.
+            seeds: Of the patients.
+            organs_package: Package of the task organs. Crops then lie around what it finds, as they will in use;
+                without one, around the truth.
+            found_share: Share of the patients whose organs are found; the others' are true.
+            baseline_share: Share of the patients whose baseline is shown too.
         """
         ...
 

@@ -10,6 +10,7 @@ import torch
 
 from irae.core.geometry import Geometry
 from irae.core.volume import Quantity, Volume
+from irae.models.card import SEVERITIES
 from irae.models.nets import build_network, dynunet_arguments, parameter_count, resnet_arguments
 from irae.models.package import Calibration, Card, Channel, OperatingPoint, Scoring, save_package
 
@@ -48,3 +49,19 @@ def classifier_card(task="hepatitis", **changes) -> Card:
 def save(folder: Path, card: Card, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     return save_package(folder, card, build_network(card.network, card.arguments).state_dict())
+
+
+def comparing_card(*, threshold: float = 0.5, **changes) -> Card:
+    """A classifier that also reads the baseline and gives a severity."""
+    plain = classifier_card()
+    channels = (*plain.channels, Channel("baseline_ct", -200.0, 250.0), Channel("baseline_pet", 0.0, 5.0),
+                Channel("baseline_present", 0.0, 1.0))
+    arguments = resnet_arguments(in_channels=len(channels), filters=[4, 4, 8, 8], outputs=4)
+    fields = {
+        "channels": channels, "arguments": arguments, "labels": (plain.task, *SEVERITIES),
+        "parameters": parameter_count(build_network("resnet", arguments)),
+        "scoring": Scoring(Calibration(1.0, 0.0), OperatingPoint(threshold, 0.9, 0.95)),
+        "scoring_with_baseline": Scoring(Calibration(2.0, 0.1), OperatingPoint(0.4, 0.9, 0.95)),
+        "scoring_with_baseline_without_pet": Scoring(Calibration(0.7, 0.0), OperatingPoint(0.35, 0.9, 0.95)),
+    }
+    return replace(plain, **(fields | changes))

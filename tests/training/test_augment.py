@@ -1,6 +1,7 @@
 """Augmentation moves image and truth together and keeps what means something."""
 
 import numpy as np
+import pytest
 import torch
 
 from irae.core.anatomy import Irae
@@ -17,7 +18,7 @@ from irae.training.augment import (
     cut_axially,
     sample,
 )
-from irae.training.classification import CROPS, ClassificationPlan, augmented
+from irae.training.classification import CROPS, ClassificationPlan, Shown, augmented, loss_on, targets
 from irae.training.data import LabelledCrops
 from irae.training.loop import Budget
 from irae.training.segmentation import BalancedCrops, SegmentationCase, SegmentationPlan
@@ -90,20 +91,48 @@ def test_small_organs_are_at_the_centre_as_often_as_large_ones():
     assert seen[:, 1].mean() > 0.3, "eight voxels of 64000"
 
 
-def test_a_hidden_pet_is_said_to_be_hidden():
+@pytest.mark.parametrize(("pet", "baseline"), [(True, True), (False, True), (True, False), (False, False)])
+def test_what_is_hidden_is_said_to_be_hidden(pet, baseline):
     spec = CROPS[Irae.HEPATITIS]
     shape = (16, 16, 16)
     case = LabelledCrops(
         {"ct": np.full(shape, 80.0, np.float32), "pet": np.full(shape, 3.0, np.float32),
-         "organ": np.ones(shape, np.float32)}, positive=True,
+         "organ": np.ones(shape, np.float32), "baseline_ct": np.full(shape, 90.0, np.float32),
+         "baseline_pet": np.full(shape, 2.0, np.float32)}, positive=True,
     )
+    plan = ClassificationPlan(network="resnet", arguments={}, channels=spec.channels, budget=Budget(steps=1))
+    image = augmented(np.random.default_rng(0), case, plan, Shown(pet, baseline))
+    of = {channel.source: layer for channel, layer in zip(spec.channels, image, strict=True)}
+    assert image.shape == (8, *shape)
+    assert (of["pet_present"] == float(pet)).all()
+    assert (of["baseline_present"] == float(baseline)).all()
+    assert bool((of["pet"] > 0).any()) == pet
+    assert bool((of["baseline_ct"] > 0).any()) == baseline
+    assert bool((of["baseline_pet"] > 0).any()) == (pet and baseline)
+    assert 0 <= float(image.min()) <= float(image.max()) <= 1
+
+
+def test_what_is_hidden_does_not_tell_the_classes_apart():
+    """In every batch a positive and a negative case are shown alike."""
+    plan = ClassificationPlan(network="resnet", arguments={}, channels=(), budget=Budget(steps=1), pet_dropped=0.5,
+                              baseline_dropped=0.5)
     rng = np.random.default_rng(0)
-    for dropped, expected in ((1.0, 0.0), (0.0, 1.0)):
-        plan = ClassificationPlan(network="resnet", arguments={}, channels=spec.channels, budget=Budget(steps=1),
-                                  pet_dropped=dropped)
-        image = augmented(rng, case, plan)
-        assert image.shape == (5, *shape)
-        assert (image[3] == expected).all()
-        assert bool((image[2] > 0).any()) == bool(expected)
-        assert float(image.min()) >= 0
-        assert float(image.max()) <= 1
+    drawn = {Shown.drawn(rng, plan) for _ in range(50)}
+    assert len(drawn) == 4
+
+
+@pytest.mark.parametrize(("severity", "expected"), [
+    (0, [1, 0, 0, 0]), (2, [1, 1, 1, 0]), (3, [1, 1, 1, 1]), (None, [1, np.nan, np.nan, np.nan]),
+])
+def test_severity_is_learnt_step_by_step(severity, expected):
+    np.testing.assert_equal(targets(LabelledCrops({}, positive=True, severity=severity)), expected)
+
+
+def test_a_loss_without_known_severity_is_that_of_the_irae_alone():
+    plan = ClassificationPlan(network="resnet", arguments={}, channels=(), budget=Budget(steps=1), label_smoothing=0.0)
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0], [-1.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    unknown = torch.tensor([[1.0] + [float("nan")] * 3, [0.0] + [float("nan")] * 3])
+    known = torch.tensor([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    alone = loss_on(logits[:, :1], unknown, plan)
+    assert float(loss_on(logits, unknown, plan)) == pytest.approx(float(alone))
+    assert float(loss_on(logits, known, plan)) > float(alone)

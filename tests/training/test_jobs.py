@@ -21,7 +21,7 @@ from irae.training.metrics import dice
 from irae.training.phantom_source import PhantomSource
 from irae.training.settings import ClassificationSettings, IraeName, SegmentationSettings, Target
 from irae.training.tracking import RegistryError, Tracking, fetch_all, fetch_registered, recorded_run
-from tests.training.stand_in import StandIn, body, head
+from tests.training.stand_in import StandIn, baseline, body, head
 
 ORGANS = SegmentationSettings(
     target=Target.organs, labels=["lung_left", "lung_right", "liver"], spacing_mm=12.0, patch=[24, 24, 24],
@@ -156,8 +156,9 @@ def test_a_classifier_learns_is_calibrated_and_scores_with_and_without_pet(tmp_p
     (folder,) = classification_job(settings, StandIn(), quick(tmp_path))
     card = load_package(folder).card
     assert card.metrics["auroc"].value > 0.9
-    assert {"auroc", "sensitivity", "specificity", "ece", "auroc/ct_alone"} <= set(card.metrics)
-    assert card.data["train"] == {"cases": 12, "positive": 6, "without_sign": 0}
+    assert {"auroc", "sensitivity", "specificity", "ece", "auroc/ct_alone", "auroc/with_baseline"} <= set(card.metrics)
+    assert card.metrics["severity_error"].value <= 1.0
+    assert card.data["train"] == {"cases": 12, "positive": 6, "without_sign": 0, "with_baseline": 12}
     classifier = PackagedClassifier.from_folder(tmp_path)
     (hot, organs), (cold, cold_organs) = body(101, hot=True), body(102)
     one, other = classifier.score(hot, organs, None), classifier.score(cold, cold_organs, None)
@@ -165,6 +166,15 @@ def test_a_classifier_learns_is_calibrated_and_scores_with_and_without_pet(tmp_p
     assert one[Irae.HEPATITIS].model == classifier.digests["hepatitis"]
     assert one[Irae.HEPATITIS].threshold == card.scoring.operating_point.threshold
     assert classifier.score(hot, None, None) == {}
+    # The evidence map of the hot liver peaks in it, and not in the spleen or the lungs.
+    shown = one[Irae.HEPATITIS].evidence_map
+    assert shown is not None
+    peak = shown.geometry.to_world(np.unravel_index(shown.array.argmax(), shown.array.shape))
+    places = organs.geometry.to_world(np.argwhere(organs.mask("liver")))
+    assert np.linalg.norm(places - peak, axis=1).min() < 30.0
+    compared = classifier.score(hot, organs, None, baseline(101))[Irae.HEPATITIS]
+    assert compared.compared
+    assert compared.threshold == card.scoring_with_baseline.operating_point.threshold
 
 
 def test_two_packages_for_one_irae_or_a_segmenter_are_refused(trained):

@@ -35,6 +35,17 @@ def test_crops_lie_around_the_organ():
             assert case.crops["organ"].max() > 0.05
             assert not (case.positive and case.hidden)
             assert ("mr" in case.crops) == (irae is Irae.HYPOPHYSITIS)
+            assert case.severity > 0 if case.positive else case.severity == 0
+            assert ("baseline_mr" in case.crops) == (irae is Irae.HYPOPHYSITIS)
+
+
+def test_baselines_are_made_for_the_share_that_is_asked_for():
+    specs = {Irae.HEPATITIS: CROPS[Irae.HEPATITIS]}
+    with_one, without = (
+        next(PhantomSource().classification(specs, [2], baseline_share=share))[Irae.HEPATITIS] for share in (1.0, 0.0)
+    )
+    assert set(with_one.crops) - set(without.crops) == {"baseline_ct", "baseline_pet"}
+    np.testing.assert_array_equal(with_one.crops["ct"], without.crops["ct"])
 
 
 def test_the_digest_is_of_the_generator():
