@@ -197,6 +197,22 @@ THYROIDITIS = IraeRules(
             group="uptake", if_met=2.5, if_not=-0.8, span=30.0, cutoff=cutoff_of(">", 40.0, "%", AFTER_HUFF),
         ),
         Sign(
+            name="suv_max_rise", quantity="thyroid_gland.suv_max", change=Change.DIFFERENCE, modality=Modality.PET,
+            group="uptake", if_met=0.5, if_not=-0.8, span=1.0,
+            cutoff=cutoff_of(
+                ">", 0.44, "g/mL", ORGAN_CHANGE,
+                "thyroid adverse event in 29 % where uptake rose, in 3 % elsewhere; a nodule raises it too",
+            ),
+        ),
+        Sign(
+            name="native_density", quantity="thyroid_gland.hu", modality=Modality.CT, group="density",
+            if_met=1.5, if_not=-0.3, span=15.0, native_only=True, needs=THYROID_MASK,
+            cutoff=cutoff_of(
+                "<", 60.0, "HU", f"{DESIGN}: as dark as muscle; normal is 82 HU, 10.3390/life13122303",
+                "3 or more CT signs of diffuse disease: sensitivity 55.8 %, specificity 95.5 % (10.1155/2014/921934)",
+            ),
+        ),
+        Sign(
             name="hu_fall", quantity="thyroid_gland.hu", change=Change.DIFFERENCE, modality=Modality.CT,
             group="density", if_met=2.6, if_not=-0.6, span=12.0, phase_bound=True, needs=THYROID_MASK,
             cutoff=cutoff_of(
