@@ -179,6 +179,7 @@ def assess_course(
     options: Options = DEFAULT_OPTIONS,
     baseline_index: int = 0,
     rules: ViewRules = VIEW_RULES,
+    hinges: bool = True,
 ) -> tuple[tuple[Assessment, ...], tuple[Hinge, ...]]:
     """Every criterion in both views for the last exam, and on which single attribution a category hinges.
 
@@ -190,6 +191,7 @@ def assess_course(
         baseline_index: The exam that responses are measured from: the last before, or within a week after, the
             start of immunotherapy.
         rules: How foci become lesions.
+        hinges: Whether to look for hinges, which takes most of the time.
 
     Returns:
         Assessments (attributed before as_seen for each criterion) and hinges. Both empty where the last exam has
@@ -212,7 +214,7 @@ def assess_course(
     assessments = tuple(
         _assessment(name, view, kept, options, rules) for name in names for view in (View.ATTRIBUTED, View.AS_SEEN)
     )
-    return assessments, _hinges(kept, names, assessments, options, rules)
+    return assessments, _hinges(kept, names, assessments, options, rules) if hinges else ()
 
 
 def default_criteria(exam: ExamLesions) -> tuple[str, ...]:

@@ -40,7 +40,8 @@ from irae.phantom.draw import VisitPlan, draw_patient
 from irae.phantom.patient import Patient
 from irae.phantom.render import body_geometry, render_exam
 from irae.phantom.truth import PhantomExam
-from irae.pipeline import Stages, assess_exam, result_unseen, with_response
+from irae.pipeline import Stages, assess_exam, result_unseen, scorable_course
+from irae.response.views import assess_course
 from irae.training.attribution_truth import DrawnLesion, Labels, label_foci
 
 # What a cached case depends on. Attribution, response and triage are made again from it.
@@ -158,7 +159,10 @@ def make_case(seed: int, plan: CasePlan) -> Case:
 
 
 def decided_again(case: Case, learned: LearnedModel | None) -> tuple[ExamResult, ...]:
-    """The case's results with attribution and response made anew, each exam with the earlier ones as now decided."""
+    """The case's results with attribution and response made anew, each exam with the earlier ones as now decided.
+
+    RECIST 1.1 and iRECIST in both views; hinges and triage are left out.
+    """
     done: list[ExamResult] = []
     for exam in case.exams:
         result = exam.result
@@ -168,7 +172,9 @@ def decided_again(case: Case, learned: LearnedModel | None) -> tuple[ExamResult,
             learned=learned,
         )
         again = replace(result, foci=foci, assessments=(), hinges_on=())
-        done.append(with_response(again, history=tuple(done), context=case.context, criteria=RECISTS))
+        course, baseline = scorable_course([*done, again], case.context)
+        assessments, _ = assess_course(course, criteria=RECISTS, baseline_index=baseline, hinges=False)
+        done.append(replace(again, assessments=assessments))
     return tuple(done)
 
 

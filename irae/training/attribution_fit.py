@@ -137,7 +137,7 @@ def fit_linear(rows: Table, seed: int, *, inverse_penalty: float) -> Margins:
     spread = np.where(unknown, 0.0, (rows.x - centre) ** 2).sum(axis=0) / counted
     scale = np.sqrt(np.where(spread > 1e-12, spread, 1.0))
     z = np.where(unknown, 0.0, (rows.x - centre) / scale)
-    model = LogisticRegression(C=inverse_penalty, max_iter=4000, random_state=seed)
+    model = LogisticRegression(C=inverse_penalty, tol=1e-3, max_iter=2000, random_state=seed)
     model.fit(np.hstack([z, unknown]), rows.y, sample_weight=rows.weight)
     n = rows.x.shape[1]
     return Linear(start=np.asarray(model.intercept_, np.float64), centre=centre, scale=scale,
@@ -148,8 +148,7 @@ def fit_linear(rows: Table, seed: int, *, inverse_penalty: float) -> Margins:
 CHOICES: dict[str, Fit] = {
     "trees, 4 leaves, 150 rounds": lambda rows, seed: fit_trees(rows, seed, leaves=4, rounds=150),
     "trees, 8 leaves, 120 rounds": lambda rows, seed: fit_trees(rows, seed, leaves=8, rounds=120),
-    "logistic, C 0.02": lambda rows, seed: fit_linear(rows, seed, inverse_penalty=0.02),
-    "logistic, C 0.2": lambda rows, seed: fit_linear(rows, seed, inverse_penalty=0.2),
+    "logistic, C 0.05": lambda rows, seed: fit_linear(rows, seed, inverse_penalty=0.05),
 }
 
 

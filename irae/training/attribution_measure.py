@@ -184,7 +184,7 @@ def categories(cases: Sequence[Case], decided: Sequence[Sequence[ExamResult]]) -
         course = true_course(case)
         _, baseline = scorable_course(results, case.context)
         for at in range(baseline + 1, len(results)):
-            true, _ = assess_course(course[: at + 1], criteria=RECISTS, baseline_index=baseline)
+            true, _ = assess_course(course[: at + 1], criteria=RECISTS, baseline_index=baseline, hinges=False)
             for name in RECISTS:
                 said = {a.view: a.category for a in results[at].assessments if a.criterion == name}
                 answered.append(Answered(
