@@ -10,6 +10,7 @@ from irae.attribution.physiology import (
     brain,
     brown_fat,
     cold_liver_lesion,
+    cold_nodule,
     field_end,
     focal_bowel,
     head_and_neck,
@@ -113,5 +114,6 @@ __all__ = ["GATES", "Gate", "may_be_normal_uptake"]
 
 GATES: tuple[Rule, ...] = (
     ureter, urine, head_and_neck, brain, myocardium, metformin, bowel_and_stomach, marrow_and_spleen, marrow_under_gcsf,
-    brown_fat, radiation, infection, vaccine_node, thyroid_nodule, field_end, focal_bowel, muscle, cold_liver_lesion,
+    brown_fat, radiation, infection, vaccine_node, thyroid_nodule, field_end, focal_bowel, muscle, cold_nodule,
+    cold_liver_lesion,
 )

@@ -143,6 +143,12 @@ class EvidenceRules:
     near_share: float = 0.8
     coarse_hilum_mm: float = 40.0
     field_end_mm: float = 10.0
+    urine_liver_ratio: float = 4.0  # urine is this many times hotter than the liver (lognormal 15 g/mL)
+    paired: float = 0.5
+    # Malignant nodules of 10 mm and more show on PET (SUVmax 2.5, the older cut-off, less partial volume).
+    cold_nodule_mm: float = 12.0
+    cold_nodule_suv: float = 2.0
+    fluid_hu: float = 20.0  # simple cysts and bile (ACR incidental findings, J Am Coll Radiol 2017: -9..20 HU)
     bowel_spots: int = 2  # more single spots in one bowel are a pattern
     muscle_elongation: float = 2.5
     liver_lesion_ratio: float = 1.2  # SUVpeak of a liver lesion over the liver's mean, from which it is not cold

@@ -47,9 +47,11 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
         if grid is None:
             continue
         hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
-        field = onto_grid(organs.array, organs.geometry, grid, order=0) == organs.labels[lung]
+        labels = onto_grid(organs.array, organs.geometry, grid, order=0)
+        field = labels == organs.labels[lung]
         spacing = np.array(grid.spacing_mm)
-        field = _closed(field, spacing, 8.0)
+        # A nodule that a segmenter left out belongs to the lung, the top of a kidney in a bay of the lung does not.
+        field = _closed(field, spacing, 8.0) & (field | (labels == 0))
         solid = (ndimage.gaussian_filter(hu, 0.7 / spacing) >= rules.nodule_in_lung_hu) & field
         thickness = ndimage.distance_transform_edt(solid, sampling=spacing)
         core = thickness > rules.ct_nodule_vessel_mm / 2.0

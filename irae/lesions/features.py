@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from irae.core.anatomy import site_of
 from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import LUNGS, FociRules
+from irae.lesions.rules import LUNGS, URINE, FociRules
 
 # Mirror partners are looked for within this distance of the mirrored place.
 PARTNER_REACH_MM = 35.0
@@ -74,12 +74,15 @@ class Landmarks:
     renal_hila: tuple[tuple[float, float, float], ...] = ()
 
     def of(self, place: NDArray[np.float64], midline: float | None) -> dict[str, float]:
-        """``height_in_lungs`` (0 bases, 1 apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
+        """``height_in_lungs`` (0 bases, 1 apices), ``below_lungs_mm`` (of the bases),
+        ``above_lungs_mm`` (of the apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
         ``off_midline_share`` of the lungs' half width; ``off_ureter_mm``, the distance from the straight ways between
         kidneys and bladder; ``off_renal_hilum_mm``, from the middle of a kidney's medial surface.
         """
         found: dict[str, float] = {}
         if self.lung_bottom is not None and self.lung_top is not None:
+            found["below_lungs_mm"] = self.lung_bottom - float(place[2])
+            found["above_lungs_mm"] = float(place[2]) - self.lung_top
             found["height_in_lungs"] = (float(place[2]) - self.lung_bottom) / (self.lung_top - self.lung_bottom)
         if self.lung_half_width is not None and midline is not None:
             found["beyond_lung_mm"] = abs(float(place[0]) - midline) - self.lung_half_width
@@ -97,6 +100,27 @@ class Landmarks:
                 off.append(float(np.linalg.norm(place - (np.array(kidney) + along * way))))
             found["off_ureter_mm"] = min(off)
         return found
+
+
+def near_hot_organs(
+    mask: NDArray[np.bool_], organ_labels: NDArray[np.uint8], names: Mapping[int, str], geometry: Geometry,
+    rules: FociRules,
+) -> dict[str, float]:
+    """Share of a focus in or just beside organs hot by nature (``near_urine``, ``near_heart``, ``near_brain``), 0..1.
+
+    Coarse masks end millimetres inside or outside of the organ, and its uptake spills over its border.
+    """
+    shares = {}
+    for name, organs, within_mm in (
+        ("near_urine", URINE, rules.spill_mm), ("near_heart", {"heart"}, rules.myocardium_mm),
+        ("near_brain", {"brain"}, rules.spill_mm),
+    ):
+        labels = [label for label, organ in names.items() if organ in organs]
+        there = np.isin(organ_labels, np.array(labels, np.uint8)) if labels else np.zeros(mask.shape, bool)
+        if there.any():
+            away = ndimage.distance_transform_edt(~there, sampling=geometry.spacing_mm)
+            shares[name] = float(np.mean(away[mask] <= within_mm))
+    return shares
 
 
 def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:

@@ -11,8 +11,9 @@ from irae.core.focus import Focus, FocusSource
 from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.volume import LabelMap, Volume
+from irae.lesions.alignment import aligned
 from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
-from irae.lesions.features import ct_features, landmarks, own_symmetry, with_neighbours, with_symmetry
+from irae.lesions.features import ct_features, landmarks, near_hot_organs, own_symmetry, with_neighbours, with_symmetry
 from irae.lesions.hosts import host_organ, midline_ras_mm
 from irae.lesions.masks import searched_organs
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
@@ -60,9 +61,14 @@ def find_foci(
         shape = next(iter(exam.volumes.values())).geometry
         return FociFound(foci=(), labels=np.zeros(shape.shape, np.uint16), geometry=shape,
                          notices=(Notice("foci_not_searched", text),))
+    notices: list[Notice] = []
+    if ct is not None and pet is not None:
+        usable, said = aligned(ct, pet, rules)
+        notices += said
+        if not usable:
+            ct, organs, base = None, None, pet
     organs = searched_organs(organs, ct, rules)
     finder = _Finder(pet=pet, ct=ct, organs=organs, reference=reference, grid=base.geometry, rules=rules)
-    notices = []
     if pet is not None:
         notices.append(finder.add_hot_regions().notice)
         if finder.within_noise:
@@ -76,7 +82,7 @@ def find_foci(
         notices.append(Notice("foci_without_organs", "No organ segmentation: foci have no organ, normal organs above "
                               "the threshold are foci too, and lesions on CT alone were not searched for."))
     if ct is not None and organs is not None:
-        finder.add_ct_lesions(pet is None)
+        finder.add_ct_lesions()
     foci = with_neighbours(with_symmetry(finder.foci, finder.midline))
     return FociFound(foci=foci, labels=finder.labels, geometry=base.geometry, notices=tuple(notices))
 
@@ -227,6 +233,7 @@ class _Finder:
                      and native[0] < self.rules.marrow_max_ratio * self.marrow_suv)
         if organ in (BONE, "vertebrae") and of_marrow:
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
+        features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
             voxels = volume_ml / search.voxel_volume_ml * fraction
@@ -321,13 +328,12 @@ class _Finder:
         sampled: NDArray[np.uint8] = onto_grid(self.organs.array, self.organs.geometry, grid, order=0)
         return sampled
 
-    def add_ct_lesions(self, without_pet: bool) -> None:
+    def add_ct_lesions(self) -> None:
         """Solid lesions that the CT shows and no hot region covers."""
         assert self.ct is not None
         assert self.organs is not None
         lesions = lung_nodules(self.ct, self.organs, self.rules)
-        if without_pet:
-            lesions += dark_liver_lesions(self.ct, self.organs, self.rules)
+        lesions += dark_liver_lesions(self.ct, self.organs, self.rules)
         for lesion in lesions:
             taken = onto_grid(self.labels, self.grid, lesion.geometry, order=0)[lesion.mask]
             if np.mean(taken > 0) < 0.3 and len(self.foci) < MOST_FOCI:

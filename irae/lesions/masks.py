@@ -49,7 +49,10 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
             sub = organs.geometry.cropped(_starts(box), _stops(box))
             brain = onto_grid(inside.astype(np.uint8), grid, sub, order=0) > 0
             view[brain & (view == 0)] = label
+            vertex = float(grid.to_world(np.argwhere(inside))[:, 2].max())
             coverage["brain"] = Coverage.PARTIAL if not organs.seen("brain") else coverage["brain"]
+            searched = LabelMap(array=array, geometry=organs.geometry, labels=labels, coverage=coverage)
+            _drop(array, searched, ("brain",), below=vertex - rules.brain_height_mm)  # face and neck
     return LabelMap(array=array, geometry=organs.geometry, labels=labels, coverage=coverage, rejected=organs.rejected)
 
 
@@ -58,7 +61,8 @@ def inside_skull(
 ) -> tuple[NDArray[np.bool_], Geometry] | None:
     """Soft tissue that bone encloses on axial slices: the inside of the skull; None where no head is in the picture.
 
-    No other place of the body holds so much soft tissue in a closed ring of bone.
+    No other place of the body holds so much soft tissue in a closed ring of bone. Slices of the skull's base are not
+    closed: what lies there is the segmenter's to find.
 
     Args:
         ct: HU.

@@ -112,7 +112,7 @@ class FociRules:
     # Liver lesions on CT without PET: darker than the liver by this much and this many SD of smoothed liver.
     ct_liver_contrast_hu: float = 18.0
     ct_liver_sd: float = 3.0
-    ct_liver_least_mm: float = 10.0
+    ct_liver_least_mm: float = 8.0  # of the part below the threshold; the lesion is about 2 mm larger
 
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
@@ -129,6 +129,8 @@ class FociRules:
     skull_grid_mm: float = 4.0
     skull_least_cm2: float = 25.0
     skull_least_ml: float = 150.0
+    brain_height_mm: float = 165.0  # from the vertex to the foramen magnum, at most
+    body_overlap: float = 0.85  # Dice of the bodies on PET and CT from which they are taken to lie on each other
     spill_mm: float = 8.0  # an organ hot by nature spills this far over a coarse mask's border
     myocardium_mm: float = 10.0
     organ_margin_mm: float = 8.0  # a focus this near an organ that it does not touch is assigned to it

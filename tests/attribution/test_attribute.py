@@ -61,7 +61,7 @@ METASTASIS_IN_LIVER = spot(2, "liver", share=0.004, contrast=4.0, centre=(80, 0,
             Nature.INFLAMMATION,
             "metformin, but a thick wall",
         ),
-        (spot(organ="colon", share=0.002, contrast=4.0), therapy(), (), None, Nature.METASTASIS, "focal colon"),
+        (spot(organ="colon", share=0.002, contrast=4.0), therapy(), (), None, Nature.INDETERMINATE, "a polyp?"),
         (METASTASIS_IN_LIVER, therapy(), (), None, Nature.METASTASIS, "liver"),
         (
             METASTASIS_IN_LIVER,

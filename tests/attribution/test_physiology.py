@@ -1,0 +1,81 @@
+"""Normal uptake by place, with missing and coarse masks: indeterminate with a reason, or physiologic; never tumour."""
+
+import pytest
+
+from irae.attribution.physiology import may_be_normal_uptake
+from irae.attribution.rules import EVIDENCE_RULES
+from irae.attribution.situation import situation
+from irae.core.context import PatientContext
+from irae.core.finding import Quantities
+from irae.core.focus import FocusSource, Nature
+from tests.attribution.made import WEEK_10, spot
+
+
+def situation_of(foci, unseen=()):
+    return situation(foci, findings=(), quantities=Quantities({}), context=PatientContext.of([]), on=WEEK_10,
+                     earlier=(), unseen=unseen, rules=EVIDENCE_RULES)
+
+
+def gate_of(focus, *others, unseen=()):
+    from irae.attribution.gates import GATES
+
+    now = situation_of([focus, *others], unseen)
+    return next((gate for rule in GATES if (gate := rule(focus, now, EVIDENCE_RULES)) is not None), None)
+
+
+@pytest.mark.parametrize(("focus", "nature", "why"), [
+    (spot(organ="heart"), Nature.PHYSIOLOGIC, "a patch of myocardium"),
+    (spot(near_heart=0.9), Nature.INDETERMINATE, "beside the heart"),
+    (spot(organ="brain"), Nature.INDETERMINATE, "a piece of a coarse brain"),
+    (spot(organ="lymph_node", near_brain=0.9, height=1.0), Nature.INDETERMINATE, "against the brain"),
+    (spot(near_urine=0.9), Nature.INDETERMINATE, "across the border of kidney or bladder"),
+    (spot(near_urine=0.9, off_renal_hilum_mm=30.0, vertical_mm=20.0), Nature.PHYSIOLOGIC, "renal pelvis"),
+    (spot(near_urine=0.9, size_from_ct=1.0), None, "a node that the CT shows beside the bladder"),
+    (spot(organ="lymph_node", off_renal_hilum_mm=38.0, liver_ratio=9.0, symmetry=0.8), Nature.PHYSIOLOGIC, "a pair"),
+    (spot(organ="lymph_node", off_renal_hilum_mm=38.0, liver_ratio=9.0, symmetry=0.1), Nature.INDETERMINATE, "one"),
+    (spot(organ="lymph_node", field_end_mm=6.0), Nature.INDETERMINATE, "the last slices"),
+    (spot(organ="lymph_node", field_end_mm=14.0), None, "beyond them"),
+    (spot(organ="colon"), Nature.INDETERMINATE, "focal colon"),
+    (spot(elongation=3.0, symmetry=0.9), Nature.PHYSIOLOGIC, "muscle"),
+    (spot(elongation=3.0, symmetry=0.9, size_from_ct=1.0), None, "a long node"),
+])
+def test_by_place(focus, nature, why):
+    gate = gate_of(focus)
+    assert (None if gate is None else gate.nature) is nature, why
+
+
+@pytest.mark.parametrize(("unseen", "place", "blocked", "why"), [
+    ("brain", {"above_lungs_mm": 150.0, "below_lungs_mm": -450.0}, True, "in the head"),
+    ("brain", {"above_lungs_mm": -80.0, "below_lungs_mm": -220.0}, False, "in the chest"),
+    ("thyroid_gland", {"above_lungs_mm": 20.0, "below_lungs_mm": -320.0, "off_midline_mm": 15.0}, True, "its lobe"),
+    ("thyroid_gland", {"above_lungs_mm": 20.0, "below_lungs_mm": -320.0, "off_midline_mm": 90.0}, False, "axilla"),
+    ("kidney_left", {"below_lungs_mm": 30.0, "off_midline_mm": -55.0}, True, "left flank"),
+    ("kidney_left", {"below_lungs_mm": 30.0, "off_midline_mm": 55.0}, False, "right flank"),
+    ("urinary_bladder", {"below_lungs_mm": 220.0, "off_midline_mm": 5.0}, True, "pelvis"),
+    ("urinary_bladder", {"below_lungs_mm": 40.0, "off_midline_mm": 5.0}, False, "upper abdomen"),
+    ("pancreas", {"below_lungs_mm": 40.0, "off_midline_mm": 5.0}, False, "not hot by nature"),
+])
+def test_a_missing_organ_explains_uptake_where_it_lies_only(unseen, place, blocked, why):
+    focus = spot(organ="lymph_node", **place)
+    assert bool(may_be_normal_uptake(focus, situation_of([focus], [unseen]))) is blocked, why
+
+
+def test_gas_beside_it_speaks_for_bowel():
+    focus = spot(organ="lymph_node", below_lungs_mm=100.0, rim_lung_fraction=0.08)
+    assert "gas" in may_be_normal_uptake(focus, situation_of([focus]))
+
+
+def test_many_spots_of_one_bowel_are_a_pattern():
+    spots = [spot(id=i, organ="small_bowel") for i in (1, 2, 3)]
+    assert "pattern" in gate_of(*spots).outcome
+
+
+def test_cold_liver_lesions_and_nodules_stay_open():
+    from dataclasses import replace
+
+    dark = replace(spot(organ="liver", suv=2.4, liver_ratio=0.9, ct_hu_mean=60.0), source=FocusSource.CT)
+    fluid = replace(spot(organ="liver", suv=2.0, liver_ratio=0.8, ct_hu_mean=8.0), source=FocusSource.CT)
+    nodule = replace(spot(organ="lung_left", suv=1.5), source=FocusSource.CT)
+    assert gate_of(dark).nature is Nature.INDETERMINATE
+    assert gate_of(fluid).nature is Nature.PHYSIOLOGIC
+    assert gate_of(nodule).nature is Nature.INDETERMINATE
