@@ -10,6 +10,8 @@ import typer
 from irae import __version__
 from irae.app.convert import convert
 from irae.app.deidentify import deidentify
+from irae.app.evaluate import evaluate
+from irae.app.manifest import manifest
 from irae.app.pacs import fetch, receive
 from irae.app.plan import plan
 from irae.app.score import score
@@ -26,6 +28,8 @@ app.command()(fetch)
 app.command()(receive)
 app.command()(score)
 app.command()(worklist)
+app.command()(manifest)
+app.command()(evaluate)
 
 
 @app.command()

@@ -6,15 +6,43 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from omegaconf import MISSING
+
 from irae.app.config import DeviceName
 from irae.training.attribution_settings import AttributionSettings
+from irae.training.fusion_settings import FusionSettings
 from irae.training.settings import ClassificationSettings, SegmentationSettings, TaskSettings
 
 
-class DataName(Enum):
-    """Where cases come from."""
+class CacheName(Enum):
+    """Where prepared cases are kept while a network learns from them."""
 
-    phantom = "phantom"
+    memory = "memory"
+    disk = "disk"
+
+
+@dataclass
+class DataSettings:
+    """Where cases come from; the choices are the files of configs/data/."""
+
+
+@dataclass
+class PhantomData(DataSettings):
+    """Synthetic patients."""
+
+
+@dataclass
+class ManifestData(DataSettings):
+    """A site's own annotated exams.
+
+    manifest: the table. root: the data set's folder; null: the table's own. memory_gib: what a training may take;
+    null: what is free.
+    """
+
+    manifest: str = MISSING
+    root: str | None = None
+    cache: CacheName = CacheName.memory
+    memory_gib: float | None = None
 
 
 class PrecisionName(Enum):
@@ -41,7 +69,7 @@ class TrackingSettings:
 
 @dataclass
 class CaseSettings:
-    """Making of synthetic cases. workers: processes that make them."""
+    """Making of cases. workers: processes that make synthetic ones, or threads that check files."""
 
     workers: int = 2
 
@@ -51,7 +79,7 @@ class TrainConfig:
     """Settings of train.py."""
 
     task: TaskSettings = field(default_factory=TaskSettings)
-    data: DataName = DataName.phantom
+    data: DataSettings = field(default_factory=DataSettings)
     out: str = "runs"  # packages are written to out/<name>
     seed: int = 0
     threads: int = 1
@@ -66,7 +94,11 @@ TASK_SCHEMAS: dict[str, type[TaskSettings]] = {
     "segmentation": SegmentationSettings,
     "classification": ClassificationSettings,
     "attribution": AttributionSettings,
+    "fusion": FusionSettings,
 }
+
+# Schemas of the config group data, likewise: /data_schema/NAME.
+DATA_SCHEMAS: dict[str, type[DataSettings]] = {"phantom": PhantomData, "manifest": ManifestData}
 
 
 def check_train(config: TrainConfig) -> None:
@@ -80,6 +112,8 @@ def check_train(config: TrainConfig) -> None:
     if config.cases.workers < 1:
         raise ValueError(f"cases.workers must be at least 1, got {config.cases.workers}")
     config.task.check()
+    if isinstance(config.data, ManifestData) and not Path(config.data.manifest).is_file():
+        raise ValueError(f"data.manifest={config.data.manifest}: there is no such file")
     out = Path(config.out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"out={config.out}: is not a folder")

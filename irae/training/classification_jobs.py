@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,13 @@ from irae.models.card import SEVERITIES, Calibration, Card, Metric, Scoring, sco
 from irae.models.classifiers import severity_of
 from irae.models.crops import has_baseline
 from irae.models.nets import parameter_count, resnet_arguments
-from irae.models.package import load_package, save_package
+from irae.models.package import Package, load_package, save_package
 from irae.models.runtime import autocast_dtype, torch_device
 from irae.training.classification import CROPS, ClassificationPlan, Shown, logits_of, train_classifier
 from irae.training.data import LabelledCrops, Source
-from irae.training.jobs import LIMITATIONS, Workplace, data_record, plain, seeds
-from irae.training.loop import Budget, Optimiser, Upkeep
+from irae.training.distributed import leads
+from irae.training.jobs import Workplace, data_record, plain, seeds
+from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import (
     auroc,
     expected_calibration_error,
@@ -29,6 +31,7 @@ from irae.training.metrics import (
     statistic_with_interval,
 )
 from irae.training.settings import ClassificationSettings
+from irae.training.validation import classification_validation, upkeep_of
 
 
 def classification_job(settings: ClassificationSettings, source: Source, place: Workplace) -> tuple[Path, ...]:
@@ -47,6 +50,8 @@ def classification_job(settings: ClassificationSettings, source: Source, place: 
         "calibration": seeds(settings.calibration_seed, settings.calibration_cases),
         "held_out": seeds(settings.held_out_seed, settings.held_out_cases),
     }
+    if settings.validation_cases:
+        spans["validation"] = seeds(settings.validation_seed, settings.validation_cases)
     cases: dict[str, dict[Irae, list[LabelledCrops]]] = {}
     for use, span in spans.items():
         place.say(f"classifiers: making {len(span)} {use} patients")
@@ -59,10 +64,25 @@ def classification_job(settings: ClassificationSettings, source: Source, place: 
         for patient in made:
             for irae, crops in patient.items():
                 cases[use][irae].append(crops)
-    return tuple(
+    folders = tuple(
         _one(irae, {use: found[irae] for use, found in cases.items()}, spans, masks, settings, source, place)
         for irae in iraes
     )
+    if leads():
+        for irae in iraes:
+            place.checkpoint(irae.value).unlink(missing_ok=True)
+    return folders
+
+
+def _start(folder: str | None, name: str, arguments: Mapping[str, Any]) -> Package | None:
+    """The package to go on from: the folder itself, or the one of this irAE in it."""
+    if folder is None:
+        return None
+    path = Path(folder)
+    package = load_package(path / name if (path / name).is_dir() else path)
+    if package.card.task != name or dict(package.card.arguments) != dict(arguments):
+        raise ValueError(f"task.start_from={folder}: holds no {name} classifier with the network of this task")
+    return package
 
 
 def _one(
@@ -77,17 +97,25 @@ def _one(
     )
     with place.record(name, settings) as run:
         if run is not None:
-            run.dataset(source.name, source.digest, seeds=f"{train.start}..{train.stop - 1}")
+            run.dataset(source.name, source.digest, seeds=source.provenance.place or f"{train.start}..{train.stop - 1}")
         plan = ClassificationPlan(
             network="resnet", arguments=arguments, channels=spec.channels, seed=place.seed, batch=settings.batch,
             budget=Budget(steps=settings.steps, cpu_minutes=settings.cpu_minutes), pet_dropped=settings.pet_dropped,
             baseline_dropped=settings.baseline_dropped, label_smoothing=settings.label_smoothing,
             severity_weight=settings.severity_weight, optimiser=Optimiser(learning_rate=settings.learning_rate),
-            upkeep=Upkeep(ema=settings.ema),
+            upkeep=upkeep_of(settings, place.checkpoint(name)),
         )
+        start = _start(settings.start_from, name, arguments)
         place.say(f"{name}: training on {len(cases['train'])} cases")
         dtype = autocast_dtype(device, place.precision)
-        network = train_classifier(cases["train"], plan, device=device, dtype=dtype, report=place.reporter(run))
+        watched = _shown(cases.get("validation", []))
+        network = train_classifier(
+            cases["train"], plan, device=device, dtype=dtype, report=place.reporter(run),
+            start=None if start is None else start.network(device),
+            validate=classification_validation(watched, spec.channels),
+        )
+        if not leads():
+            return place.out / name
         place.say(f"{name}: calibrating and measuring on patients never trained on")
         # Half precision is what is kept, so it is what is calibrated and measured.
         network.load_state_dict({
@@ -116,7 +144,11 @@ def _one(
                 f"Scores {name} on crops of {', '.join(IRAE_ORGANS[irae])}; one of two arms, the other being cited "
                 "rules. It suggests what to look at, and decides nothing."
             ),
-            limitations=LIMITATIONS, training=plain(settings) | {"seed": place.seed}, metrics=metrics,
+            limitations=source.provenance.limitations, licence=source.provenance.licence, metrics=metrics,
+            training=plain(settings) | {
+                "seed": place.seed,
+                "started_from": None if start is None else {"digest": start.digest, **start.card.training},
+            },
             data=data_record(source, **spans)
             | {"measured_on_masks": "true" if irae is Irae.HYPOPHYSITIS else masks}
             | {

@@ -82,7 +82,8 @@ class NetworkSettings(TaskSettings):
         ema: Decay of an exponential moving average of the weights, which is then kept; 0: none.
         accumulate: Batches whose gradients make one step, where memory does not hold a larger batch.
         resume: Go on from the checkpoint that an interrupted run of the same settings left in out=.
-        start_from: Package to go on from, of the same network and labels; null: fresh weights.
+        start_from: Package to go on from, of the same network and labels; for classifiers also a folder of several.
+            null: fresh weights.
     """
 
     validation_cases: int = 0
@@ -107,7 +108,9 @@ class NetworkSettings(TaskSettings):
             raise ValueError(f"task.ema must be 0 (none) to under 1, got {self.ema}")
         if self.patience and not self.validation_cases:
             raise ValueError("task.patience needs task.validation_cases: stopping early is decided on them")
-        if self.start_from is not None and not (Path(self.start_from) / "card.json").is_file():
+        if self.start_from is not None and not (
+            (Path(self.start_from) / "card.json").is_file() or any(Path(self.start_from).glob("*/card.json"))
+        ):
             raise ValueError(f"task.start_from={self.start_from}: holds no card.json")
         if self.validation_cases:
             validation = ("validation", self.validation_seed, self.validation_cases)

@@ -8,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
+from irae.models.card import Channel
 from irae.models.sliding import class_probabilities
 from irae.models.tensors import scaled
+from irae.training.classification import logits_of
+from irae.training.data import LabelledCrops
 from irae.training.loop import SCORE, Upkeep, Validate
-from irae.training.metrics import dice
+from irae.training.metrics import auroc, dice
 from irae.training.segmentation import SegmentationCase, SegmentationPlan
 from irae.training.settings import NetworkSettings
 
@@ -44,5 +48,20 @@ def segmentation_validation(
                     scores.setdefault(number, []).append(score)
         means = [float(np.mean(values)) for values in scores.values()]
         return {SCORE: float(np.mean(means)) if means else 0.0}
+
+    return validate
+
+
+def classification_validation(cases: Sequence[LabelledCrops], channels: Sequence[Channel]) -> Validate | None:
+    """Negative cross-entropy of the irAE's logit, which still rises when AUROC is at its end; None without cases."""
+    if not cases:
+        return None
+    truth = torch.tensor([float(case.positive) for case in cases])
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        logits = torch.from_numpy(logits_of(network, cases, channels)[:, 0]).float()
+        loss = float(functional.binary_cross_entropy_with_logits(logits, truth))
+        area = auroc(logits.numpy(), truth.numpy())
+        return {SCORE: -loss} | ({} if area is None else {"validation/auroc": area})
 
     return validate
