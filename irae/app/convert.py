@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from irae.app.source import ARCHIVE_HELP, open_archive
+from irae.app.source import ARCHIVE_HELP, QUERY_HELP, open_archive, settings_of_query
 from irae.io.pacs import SourceError, is_remote
 
 if TYPE_CHECKING:
+    from irae.app.config import PacsSettings
     from irae.io.archive import FileOutcome, SeriesPlan
 
 SCHEMA = "irae.convert/1"
 INDEX = "index.sqlite"  # what was read of each file, for the next conversion into the same folder
 
 
-def convert_archive(archive: Path | str, out: Path) -> dict[str, Any]:
+def convert_archive(archive: Path | str, out: Path, settings: PacsSettings | None = None) -> dict[str, Any]:
     """Writes ``<patient>/<date>/{ct,pet_suv,mr_t1c}.nii.gz`` (HU, SUVbw, RAS+) and ``convert.json`` under ``out``.
 
     Args:
         archive: Folder, .zip, DICOMDIR or file, or a DICOMweb or DIMSE source.
         out: Output folder; made if missing, must not lie in the archive nor be in use by another conversion.
+        settings: What is asked of a source; None: everything, as ``PacsSettings`` says.
 
     Returns:
         What ``convert.json`` holds.
@@ -44,7 +46,7 @@ def convert_archive(archive: Path | str, out: Path) -> dict[str, Any]:
     _check_output(archive, out)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), tempfile.TemporaryDirectory(prefix="irae-convert-") as scratch:
-        index = open_archive(archive, scratch=Path(scratch), kept=out / INDEX)
+        index = open_archive(archive, scratch=Path(scratch), kept=out / INDEX, settings=settings)
         files: dict[str, FileOutcome] = {row.path: row for row in index.files}
         series: list[dict[str, Any]] = []
         for plan in index.exams:
@@ -113,10 +115,11 @@ def _alone(out: Path) -> Iterator[None]:
 def convert(
     archive: Annotated[str, typer.Argument(metavar="DIR", help=ARCHIVE_HELP, show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.", show_default=False)],
+    query: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=QUERY_HELP, show_default=False)] = None,
 ) -> None:
     """Every usable series as NIfTI (HU, SUVbw, RAS+) and convert.json; exits 3 where something was quarantined."""
     try:
-        result = convert_archive(archive, out)
+        result = convert_archive(archive, out, settings_of_query(query or []))
     except ValueError as error:
         typer.echo(f"irae convert: {error}", err=True)
         raise typer.Exit(2) from error

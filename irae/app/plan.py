@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from irae.app.source import ARCHIVE_HELP, open_archive
+from irae.app.source import ARCHIVE_HELP, QUERY_HELP, open_archive, settings_of_query
 from irae.io.pacs import SourceError, is_remote
 
 if TYPE_CHECKING:
+    from irae.app.config import PacsSettings
     from irae.io.archive import ArchiveIndex, ExamPlan, SeriesPlan
 
 SCHEMA = "irae.plan/1"
@@ -23,12 +24,15 @@ _OUTCOMES = ("used", "repaired", "ignored", "quarantined")
 _NOTHING_TO_DO = "Nothing."
 
 
-def plan_of(archive: Path | str, *, kept: Path | None = None) -> dict[str, Any]:
+def plan_of(
+    archive: Path | str, *, kept: Path | None = None, settings: PacsSettings | None = None
+) -> dict[str, Any]:
     """The plan of an archive as plain values.
 
     Args:
         archive: Folder, .zip, DICOMDIR or file, or a DICOMweb or DIMSE source.
         kept: A file outside the archive that remembers the index for the next plan; nothing is written without it.
+        settings: What is asked of a source; None: everything, as ``PacsSettings`` says.
 
     Returns:
         ``{"schema", "exams": [...], "not_in_an_exam": [...], "files": {...}}``; exams with no usable series are
@@ -39,7 +43,7 @@ def plan_of(archive: Path | str, *, kept: Path | None = None) -> dict[str, Any]:
         SourceError: If the source cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="irae-plan-") as scratch:
-        return as_plan(open_archive(archive, scratch=Path(scratch), kept=kept))
+        return as_plan(open_archive(archive, scratch=Path(scratch), kept=kept, settings=settings))
 
 
 def as_plan(index: ArchiveIndex) -> dict[str, Any]:
@@ -175,11 +179,12 @@ def plan(
     index: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Remember what was read, so that the next plan opens only what is new.", show_default=False
     )] = None,
+    query: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=QUERY_HELP, show_default=False)] = None,
 ) -> None:
     """Dry run: per study what would run, what would not, and why; changes nothing."""
     try:
         _check_index(archive, index)
-        planned = plan_of(archive, kept=index)
+        planned = plan_of(archive, kept=index, settings=settings_of_query(query or []))
     except ValueError as error:
         typer.echo(f"irae plan: {error}", err=True)
         raise typer.Exit(2) from error

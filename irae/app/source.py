@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,45 @@ if TYPE_CHECKING:
 
 ARCHIVE_HELP = "Folder, .zip, DICOMDIR or file; or dicomweb+https://HOST/ROOT, dimse://AET@HOST:PORT."
 _RETRIEVE = {RetrieveName.get: Retrieve.GET, RetrieveName.move: Retrieve.MOVE}
+
+
+QUERY_HELP = "For a PACS: patient=, from=, until=, modality=, credentials=, cache=, retrieve=, aet=, port=, bind=."
+_QUERY_MANY = {"patient": "patients", "modality": "modalities"}
+_QUERY_ONE = {
+    "from": "studied_from", "until": "studied_until", **{name: name for name in ("credentials", "cache", "aet", "bind")}
+}
+
+
+def settings_of_query(words: Sequence[str]) -> PacsSettings:
+    """What ``--query NAME=VALUE`` says; patient and modality may be repeated.
+
+    Raises:
+        ValueError: Naming what is no setting or cannot be its value.
+
+    >>> settings_of_query(["patient=P01", "patient=P02", "from=2026-01-01"]).patients
+    ['P01', 'P02']
+    """
+    settings = PacsSettings()
+    many: dict[str, list[str]] = {name: [] for name in _QUERY_MANY.values()}
+    for word in words:
+        name, _, value = word.partition("=")
+        if not value:
+            raise ValueError(f"--query {word}: write it as NAME=VALUE")
+        if name in _QUERY_MANY:
+            many[_QUERY_MANY[name]].append(value)
+        elif name in _QUERY_ONE:
+            setattr(settings, _QUERY_ONE[name], value)
+        elif name == "retrieve" and value in RetrieveName.__members__:
+            settings.retrieve = RetrieveName[value]
+        elif name == "port" and value.isdecimal():
+            settings.port = int(value)
+        else:
+            choices = ", ".join((*_QUERY_MANY, *_QUERY_ONE, "retrieve (get or move)", "port (a number)"))
+            raise ValueError(f"--query {word}: the choices are {choices}")
+    for field, values in many.items():
+        if values:
+            setattr(settings, field, values)
+    return settings
 
 
 def check_source(archive: str, settings: PacsSettings) -> None:
