@@ -34,7 +34,7 @@ class FusionSettings(TaskSettings):
     coverage: float = 0.9
     regularisation: float = 1.0
     cache: str = "outputs/fusion"
-    ct_mm: list[float] = field(default_factory=lambda: [2.0, 2.0, 4.0])
+    ct_mm: list[float] = field(default_factory=lambda: [2.5, 2.5, 4.0])
     pet_mm: list[float] = field(default_factory=lambda: [4.0, 4.0, 4.0])
     mr_mm: float = 1.0
 

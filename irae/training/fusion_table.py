@@ -21,8 +21,7 @@ from irae.core.anatomy import Irae
 from irae.core.baseline import BaselineImages
 from irae.core.context import PatientContext
 from irae.core.exam import Exam, Role
-from irae.core.finding import Quantities
-from irae.core.geometry import Geometry
+from irae.core.finding import LearnedScore, Quantities
 from irae.core.result import ExamResult, Versions
 from irae.core.triage import Priority, Triage
 from irae.core.volume import LabelMap
@@ -42,8 +41,9 @@ from irae.phantom.truth import PhantomExam
 from irae.pipeline import acquisition_quantities
 from irae.quant.uptake import uptake_reference
 
-# Grids of a usual PET/CT and head MR, mm.
-CT_MM, PET_MM, MR_MM = (2.0, 2.0, 4.0), (4.0, 4.0, 4.0), 1.0
+# Grids of a PET/CT and of an MR of the sella, mm; a little coarser than usual ones, for their cost.
+CT_MM, PET_MM, MR_MM = (2.5, 2.5, 4.0), (4.0, 4.0, 4.0), 1.0
+MR_BOX_MM = (120.0, 150.0, 120.0)
 IRAE_CHANCE = 0.5
 # The published rule each irAE is compared with: an SUV percentile, as Hribernik 2022 (colon, lung, thyroid) and Clin
 # Nucl Med 10.1097/RLU.0000000000005440 (pituitary) give it. None is published for the liver: its median stands in.
@@ -199,19 +199,19 @@ def patient_rows(seed: int, settings: TableSettings) -> list[FusionRow]:
     patient = fusion_patient(seed)
     before, now = (_seen(patient, visit, settings) for visit in (0, 1))
     classifier = _classifier(settings.weights)
+    baseline = BaselineImages(
+        ct=before.exam.ct, pet=before.exam.pet, organs=before.organs, mr=before.exam.mr, pituitary=before.pituitary
+    )
+    scores: dict[tuple[bool, bool], dict[Irae, LearnedScore]] = {}  # networks see no context: views share their answers
     rows: list[FusionRow] = []
     for view in VIEWS:
         exam = _shown(now.exam, view)
         quantities = now.quantities if view.pet else _without_pet(now.quantities)
-        earlier: tuple[ExamResult, ...] = ()
-        baseline = None
-        if view.baseline:
-            earlier = (_earlier_result(before, exam),)
-            baseline = BaselineImages(
-                ct=before.exam.ct, pet=before.exam.pet, organs=before.organs, mr=before.exam.mr,
-                pituitary=before.pituitary,
-            )
-        learned = classifier.score(exam, now.organs, now.pituitary, baseline)
+        earlier = (_earlier_result(before, exam),) if view.baseline else ()
+        seen = view.pet, view.baseline
+        if seen not in scores:
+            scores[seen] = classifier.score(exam, now.organs, now.pituitary, baseline if view.baseline else None)
+        learned = scores[seen]
         findings = assess_findings(
             exam, organs=now.organs, pituitary=now.pituitary, quantities=quantities, learned=learned, earlier=earlier
         )
@@ -248,7 +248,7 @@ class _Seen:
 
 
 def _seen(patient: Patient, visit: int, settings: TableSettings) -> _Seen:
-    head: Geometry = head_geometry(patient, visit, settings.mr_mm)
+    head = head_geometry(patient, visit, settings.mr_mm, box_mm=MR_BOX_MM)
     made = render_exam(
         patient, visit, ct_geometry=body_geometry(patient, visit, settings.ct_mm),
         pet_geometry=body_geometry(patient, visit, settings.pet_mm), mr_geometry=head,
