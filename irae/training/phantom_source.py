@@ -24,6 +24,8 @@ from irae.training.settings import Target
 Made = TypeVar("Made")
 # Seeds from here on are for measuring. Of the cases that segmenters learn from, this share is not randomised.
 HELD_OUT_SEED, REALISTIC_SHARE = 1_000_000, 0.4
+# A mask must survive the disease it looks for: segmenters meet opaque lungs and thick bowel more often than not.
+SEGMENTER_IRAES = dict.fromkeys(Irae, 0.35) | {Irae.PNEUMONITIS: 0.65, Irae.COLITIS: 0.5}
 # Of the MR cases, this share is a whole head and the rest a box that holds the sella; both occur in practice.
 WHOLE_HEAD_SHARE = 0.35
 
@@ -81,7 +83,9 @@ def generator_digest() -> str:
 
 def organs_sample(seed: int, *, spacing_mm: float) -> Sample:
     """A CT of any part of the body with its organs, as a scanner gives it or wildly randomised."""
-    made = training_sample(seed, spacing_mm=spacing_mm, with_pet=False, realistic=_realistic(seed))
+    made = training_sample(
+        seed, spacing_mm=spacing_mm, irae=SEGMENTER_IRAES, with_pet=False, realistic=_realistic(seed)
+    )
     assert made.exam.ct is not None
     assert made.organs is not None
     return Sample(made.exam.ct, made.organs)
