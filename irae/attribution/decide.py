@@ -96,7 +96,7 @@ def _by_evidence(candidate: Candidate, now: Situation, rules: EvidenceRules) -> 
 
 def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceRules) -> AttributedFocus:
     gate = candidate.gate
-    nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told))
+    nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, rules))
     doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
     if nature is Nature.PHYSIOLOGIC and gate is None and not doubt:
         doubt = _too_hot(candidate.focus, rules)
@@ -114,16 +114,15 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
     )
 
 
-def _possible_nature(told: Told) -> tuple[Nature, str]:
-    """The one nature that cannot be ruled out, if it is also the likeliest; else none can be said."""
-    likeliest = max(told.probabilities, key=lambda nature: told.probabilities[nature])
-    if told.possible == {likeliest}:
-        return likeliest, _probabilities_in_words(told)
-    open_ = sorted((told.possible | {likeliest}), key=lambda nature: -told.probabilities[nature])
-    text = f"{' or '.join(n.value for n in open_).capitalize()}: the others alone can be ruled out."
-    if not told.possible:
-        text = "It resembles nothing that the model has learnt."
-    return Nature.INDETERMINATE, f"{text} {_probabilities_in_words(told)}"
+def _possible_nature(told: Told, rules: EvidenceRules) -> tuple[Nature, str]:
+    """The one nature that cannot be ruled out, if it is likelier than not; else none can be said."""
+    ranked = sorted(told.possible, key=lambda nature: -told.probabilities[nature])
+    words = _probabilities_in_words(told)
+    if len(ranked) > 1:
+        return Nature.INDETERMINATE, f"{' or '.join(n.value for n in ranked).capitalize()} cannot be ruled out. {words}"
+    if told.probabilities[ranked[0]] <= rules.least_likely:
+        return Nature.INDETERMINATE, f"It resembles nothing that the model has learnt. {words}"
+    return ranked[0], words
 
 
 def _gated_nature(gate: Gate, told: Told) -> tuple[Nature, str]:

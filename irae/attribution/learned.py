@@ -135,7 +135,7 @@ class Told:
 
     Attributes:
         probabilities: Calibrated, per class; they sum to 1.
-        possible: Natures that cannot be ruled out at the calibrated error rates (a conformal set); may be empty.
+        possible: The likeliest nature and all that cannot be ruled out at the calibrated error rates (a conformal set).
         subjects: Each subject's contribution to every class's margin, against the mean of the classes.
     """
 
@@ -183,7 +183,9 @@ class LearnedModel:
             subjects[SUBJECT[name]] = subjects.get(SUBJECT[name], np.zeros(len(CLASSES))) + part
         return Told(
             probabilities={nature: float(x) for nature, x in zip(CLASSES, p, strict=True)},
-            possible=frozenset(n for n, x, q in zip(CLASSES, p, self.least, strict=True) if x >= q),
+            possible=frozenset(
+                n for n, x, q in zip(CLASSES, p, self.least, strict=True) if x >= q or x == p.max()
+            ),
             subjects={
                 subject: {n: float(x) for n, x in zip(CLASSES, part, strict=True)} for subject, part in subjects.items()
             },

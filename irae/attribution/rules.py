@@ -176,6 +176,8 @@ class EvidenceRules:
     # A focal lesion from this SUVpeak on (times the liver's mean) is called physiologic by a gate alone, never by the
     # learned model: PERCIST would measure it. Design value near PERCIST's 1.5 x liver + 2 SD.
     measurable_liver_ratio: float = 2.0
+    # The learned model names a nature only above this probability. Design value: likelier than not.
+    least_likely: float = 0.5
 
     window_weeks: Mapping[str, tuple[float, float]] = field(default_factory=lambda: ONSET_WEEKS)
     metastatic_sites: Mapping[str, frozenset[str]] = field(default_factory=lambda: METASTATIC_SITES)

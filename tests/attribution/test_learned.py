@@ -122,7 +122,7 @@ def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
     focus = spot(organ="lung_left", size_from_ct=1.0, ct_nodule_mm=15.0)
     (answer,) = decide(focus, learned=always(0.98, 0.01, 0.01))
     assert answer.nature is Nature.INDETERMINATE
-    assert "nodule" in answer.reasons[0]
+    assert answer.reasons[0].startswith("Not called inflammation")
 
 
 def test_a_hot_focal_lesion_is_not_called_physiologic_by_statistics_alone():
