@@ -51,7 +51,8 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
                             "seen by its uptake.")
     if get("size_from_ct") or was_tumour(focus, now):
         return None
-    near_hilum = get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
+    near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
+                  or get("off_kidney_mm", 999.0) <= rules.coarse_hilum_mm)
     if focus.organ in (None, NODE_SITE) and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
         if get("symmetry", 0.0) >= rules.paired:
             return _physiologic(rules, "renal pelvis", "Intense, near the hilum of a kidney, its like on the other "

@@ -77,7 +77,8 @@ class Landmarks:
         """``height_in_lungs`` (0 bases, 1 apices), ``below_lungs_mm`` (of the bases),
         ``above_lungs_mm`` (of the apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
         ``off_midline_share`` of the lungs' half width; ``off_ureter_mm``, the distance from the straight ways between
-        kidneys and bladder; ``off_renal_hilum_mm``, from the middle of a kidney's medial surface.
+        kidneys and bladder; ``off_renal_hilum_mm``, from the middle of a kidney's medial surface, and
+        ``off_kidney_mm``, from its centre.
         """
         found: dict[str, float] = {}
         if self.lung_bottom is not None and self.lung_top is not None:
@@ -90,6 +91,7 @@ class Landmarks:
         if self.neck_top is not None:
             found["head_neck"] = float(place[2] > self.neck_top)
         if self.renal_hila:
+            found["off_kidney_mm"] = min(float(np.linalg.norm(place - np.array(k))) for k in self.kidneys)
             found["off_renal_hilum_mm"] = min(float(np.linalg.norm(place - np.array(h))) for h in self.renal_hila)
         if self.bladder is not None and self.kidneys:
             end = np.array(self.bladder)

@@ -8,7 +8,7 @@ from irae.core.focus import FocusSource
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.lesions import find_foci
-from irae.lesions.regions import hot_regions
+from irae.lesions.regions import Noise, hot_regions
 from irae.lesions.rules import FOCI_RULES
 from irae.lesions.sizing import deblurred_mm
 from irae.lesions.threshold import hot_threshold
@@ -216,7 +216,8 @@ def test_a_hot_edge_without_a_maximum_of_its_own_does_not_take_the_picture_of_th
     labels[:, 16:21, :] = 3
     suv[8:36, 16:18, 8:36] = 5.0
     organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3}, coverage={"colon": Coverage.WHOLE})
-    regions = hot_regions(suv, grid, organs, hot_threshold(REFERENCE, FOCI_RULES), (2.2, 0.15), 1.5, FOCI_RULES)
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
     assert list(regions.pictures.values()) == ["colon"]
     assert (regions.labels[10:34, 17, 10:34] > 0).all()
     assert regions.labels[2, 2, 2] == 0
@@ -230,7 +231,8 @@ def test_a_liver_metastasis_against_a_hotter_colon_is_not_swallowed_by_it():
     suv[8:28, 12:20, 8:28], suv[10:26, 20:32, 10:26] = 14.0, 8.0
     organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3, "liver": 5},
                       coverage={"colon": Coverage.WHOLE, "liver": Coverage.WHOLE})
-    regions = hot_regions(suv, grid, organs, hot_threshold(REFERENCE, FOCI_RULES), (2.2, 0.15), 1.5, FOCI_RULES)
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
     colon, lesion = (int(regions.labels[18, y, 18]) for y in (16, 27))
     assert regions.pictures == {colon: "colon"}
     assert lesion not in (0, colon)
