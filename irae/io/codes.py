@@ -53,7 +53,10 @@ LYMPH_NODE = Code("59441001", "SCT", "Lymph Node")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 # What DICOM calls the organs of core.anatomy where its word is not this project's.
-_DICOM_MEANING = {"urinary_bladder": "Bladder", "vertebrae": "Vertebra", "small_bowel": "Small intestine"}
+_DICOM_MEANING = {
+    "urinary_bladder": "Bladder", "vertebrae": "Vertebra", "small_bowel": "Small intestine",
+    "adrenal_gland_left": "Adrenal gland", "adrenal_gland_right": "Adrenal gland",
+}
 
 
 def organ_code(organ: Organ) -> Code:

@@ -36,7 +36,7 @@ def test_a_wrong_call_is_refused_with_2_and_a_reason(project, tmp_path, argument
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("task", ["organs", "pituitary", "classifiers"])
+@pytest.mark.parametrize("task", ["organs", "pituitary", "classifiers", "fusion"])
 def test_all_settings_can_be_printed(project, tmp_path, task):
     done = call(project, tmp_path, f"task={task}", "--cfg", "job")
     assert done.returncode == 0, done.stderr
