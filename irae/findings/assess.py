@@ -182,7 +182,7 @@ def _why_unseen(rules: IraeRules, labels: LabelMap | None) -> str:
     if rejected:
         return f"The organ's mask was not believed ({'; '.join(rejected)})."
     if not any(organ in labels.coverage for organ in organs):
-        return f"The {names} is not outlined by this segmenter: it was not looked at."
+        return f"Not outlined by this segmenter, so not looked at: {names}."
     return f"The {names} was not found in the field of view: not seen is not absent."
 
 
