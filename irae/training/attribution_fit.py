@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from irae.attribution.candidates import candidates
 from irae.attribution.features import FEATURE_TABLE
@@ -216,9 +217,13 @@ def conformal_limits(p: Array, y: NDArray[np.int64], alpha: Sequence[float] = AL
 
 
 def fitted(train: Table, calibration: Table, seed: int) -> tuple[LearnedModel, dict[str, float]]:
-    """The chosen and calibrated model, and every choice's log loss in cross-validation."""
-    name, losses = chosen(train, seed)
-    return calibrated(CHOICES[name](train, seed), FEATURES, calibration), losses
+    """The chosen and calibrated model, and every choice's log loss in cross-validation.
+
+    On one thread: the tables are small, and threads that wait for each other cost minutes on a busy machine.
+    """
+    with threadpool_limits(1):
+        name, losses = chosen(train, seed)
+        return calibrated(CHOICES[name](train, seed), FEATURES, calibration), losses
 
 
 def fitted_on_suv_max(train: Table, calibration: Table, seed: int) -> LearnedModel:
