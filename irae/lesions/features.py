@@ -14,6 +14,7 @@ from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.lesions.rules import LUNGS, URINE, FociRules
+from irae.quant.region import Box, joined, organ_boxes
 
 # Mirror partners are looked for within this distance of the mirrored place.
 PARTNER_REACH_MM = 35.0
@@ -129,16 +130,17 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
     """Landmarks of a body from its lungs and thyroid."""
     if organs is None:
         return Landmarks()
+    boxes = organ_boxes(organs)
     extents = {}
     for name, members in (("lung", LUNGS), ("thyroid", ("thyroid_gland",)), ("brain", ("brain",))):
-        box = ndimage.find_objects(organs.mask(*members).astype(np.uint8), max_label=1)[0]
-        if box is not None:
+        if any(organ in boxes for organ in members):
+            box = joined([boxes[organ] for organ in members if organ in boxes])
             ends = np.stack(np.meshgrid(*[(s.start - 0.5, s.stop - 0.5) for s in box], indexing="ij"), axis=-1)
             extents[name] = organs.geometry.to_world(ends.reshape(-1, 3))
-    seen = [kidney for kidney in ("kidney_left", "kidney_right") if organs.mask(kidney).any()]
-    kidneys = tuple(_centre(organs, kidney) for kidney in seen)
-    hila = () if midline is None else tuple(_renal_hilum(organs, kidney, midline) for kidney in seen)
-    bladder = _centre(organs, "urinary_bladder") if organs.mask("urinary_bladder").any() else None
+    seen = {organ: _places(organs, organ, boxes) for organ in ("kidney_left", "kidney_right") if organ in boxes}
+    kidneys = tuple(_centre(places) for places in seen.values())
+    hila = () if midline is None else tuple(_renal_hilum(places, midline) for places in seen.values())
+    bladder = _centre(_places(organs, "urinary_bladder", boxes)) if "urinary_bladder" in boxes else None
     lung, thyroid, brain = (extents.get(name) for name in ("lung", "thyroid", "brain"))
     if lung is None:
         top = None if brain is None else float(brain[:, 2].min()) - 90.0
@@ -151,14 +153,20 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
                      neck_top=neck, kidneys=kidneys, bladder=bladder, renal_hila=hila)
 
 
-def _centre(organs: LabelMap, organ: str) -> tuple[float, float, float]:
-    x, y, z = organs.geometry.to_world(np.argwhere(organs.mask(organ))).mean(axis=0)
+def _places(organs: LabelMap, organ: str, boxes: Mapping[str, Box]) -> NDArray[np.float64]:
+    """Voxel centres of an organ, RAS+ mm (n, 3)."""
+    box = boxes[organ]
+    start = np.array([part.start for part in box])
+    return organs.geometry.to_world(np.argwhere(organs.array[box] == organs.labels[organ]) + start)
+
+
+def _centre(places: NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = places.mean(axis=0)
     return float(x), float(y), float(z)
 
 
-def _renal_hilum(organs: LabelMap, kidney: str, midline: float) -> tuple[float, float, float]:
+def _renal_hilum(places: NDArray[np.float64], midline: float) -> tuple[float, float, float]:
     """The middle of the kidney's medial surface, where the renal pelvis leaves it."""
-    places = organs.geometry.to_world(np.argwhere(organs.mask(kidney)))
     x, y, z = places.mean(axis=0)
     level = places[np.abs(places[:, 2] - z) <= 10.0]
     medial = np.percentile(np.abs(level[:, 0] - midline), 5) if len(level) else abs(x - midline)

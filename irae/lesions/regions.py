@@ -166,6 +166,21 @@ def _thresholds(
     return limit
 
 
+def _hottest(
+    basins: NDArray[np.int32], smooth: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], dict[int, tuple[int, int, int]]]:
+    """Greatest value of every basin, (basins + 1,), 0 where there is none; and its voxel. Looks at hot voxels only."""
+    voxels = np.flatnonzero(basins)
+    labels, values = basins.ravel()[voxels], smooth.ravel()[voxels]
+    order = np.lexsort((-voxels, values, labels))  # of equal values the first voxel
+    last = np.flatnonzero(np.diff(labels[order], append=-1))
+    hottest = order[last]
+    peak = np.zeros(int(basins.max()) + 1, np.float32)
+    peak[labels[hottest]] = values[hottest]
+    places = np.stack(np.unravel_index(voxels[hottest], basins.shape), axis=-1)
+    return peak, {int(n): (int(p[0]), int(p[1]), int(p[2])) for n, p in zip(labels[hottest], places, strict=True)}
+
+
 def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: LabelMap | None) -> NDArray[np.int32]:
     """Label of the hot-by-nature organ that holds each basin's maximum; 0 for none. (basins + 1,)."""
     count = int(basins.max())
@@ -175,8 +190,8 @@ def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: Label
     by_nature = [
         organs.labels[o] for o in organs.labels if organs.seen(o) and BY_NAME[o].uptake is not Uptake.LOW
     ]
-    places = ndimage.maximum_position(smooth, basins, np.arange(1, count + 1))
-    for basin, place in enumerate(places, start=1):
+    _, places = _hottest(basins, smooth)
+    for basin, place in places.items():
         label = int(organs.array[place])
         home[basin] = label if label in by_nature else 0
     return home
@@ -187,8 +202,7 @@ def _join_over_saddles(
 ) -> NDArray[np.int32]:
     """Joins basins over high saddles, highest first. Returns the representative of every basin."""
     count = int(basins.max())
-    peak = np.zeros(count + 1, np.float32)
-    peak[1:] = ndimage.maximum(smooth, basins, np.arange(1, count + 1))
+    peak, _ = _hottest(basins, smooth)
     pairs, values = [], []
     for axis in range(3):
         ahead, behind = (np.moveaxis(basins, axis, 0)[s] for s in (slice(1, None), slice(None, -1)))
@@ -233,8 +247,7 @@ def _join_pictures(
     if organs is None:
         return pictures
     count = int(basins.max())
-    peak = np.zeros(count + 1, np.float32)
-    peak[1:] = ndimage.maximum(smooth, basins, np.arange(1, count + 1))
+    peak, _ = _hottest(basins, smooth)
     # Hot voxels without a maximum of their own have no basin: region 0 is the background, never part of a picture.
     core = hot & (basins > 0) & (smooth >= 0.6 * peak[basins])
     core_size = np.bincount(basins[core], minlength=count + 1)
@@ -307,16 +320,15 @@ def _compact(
     basins: NDArray[np.int32], smooth: NDArray[np.float32], pictures: Mapping[int, str]
 ) -> HotRegions:
     """Regions renumbered from 1, hottest first."""
-    found = np.unique(basins[basins > 0])
-    maxima = ndimage.maximum(smooth, basins, found)
-    places = ndimage.maximum_position(smooth, basins, found)
-    order = np.argsort(-np.asarray(maxima), kind="stable")
+    peak, where = _hottest(basins, smooth)
+    found = np.array(sorted(where))
+    maxima = peak[found]
+    order = np.argsort(-maxima, kind="stable")
     renumber = np.zeros(int(basins.max()) + 1, np.int32)
     peaks, kept = {}, {}
     for new, at in enumerate(order, start=1):
         renumber[found[at]] = new
-        i, j, k = (int(p) for p in places[at])
-        peaks[new] = ((i, j, k), float(maxima[at]))
+        peaks[new] = (where[int(found[at])], float(maxima[at]))
         if int(found[at]) in pictures:
             kept[new] = pictures[int(found[at])]
     return HotRegions(renumber[basins], peaks, kept, smooth)
