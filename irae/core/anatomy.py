@@ -73,11 +73,12 @@ class Organ:
     irae: Irae | None = None
 
 
+# Lungs: a collapsed or opaque lung, or what a network leaves of it, holds far less than a healthy one.
 ORGANS: tuple[Organ, ...] = (
     Organ(name="lung_left", label=1, display="left lung", site="lung", snomed="39607008", laterality="left",
-          volume_ml=(400, 4500), irae=Irae.PNEUMONITIS),
+          volume_ml=(200, 4500), irae=Irae.PNEUMONITIS),
     Organ(name="lung_right", label=2, display="right lung", site="lung", snomed="39607008", laterality="right",
-          volume_ml=(500, 5000), irae=Irae.PNEUMONITIS),
+          volume_ml=(250, 5000), irae=Irae.PNEUMONITIS),
     Organ(name="colon", label=3, display="colon", site="colon", snomed="71854001", volume_ml=(120, 4000),
           uptake=Uptake.VARIABLE, irae=Irae.COLITIS),
     Organ(name="small_bowel", label=4, display="small bowel", site="small_bowel", snomed="30315005",
