@@ -107,6 +107,11 @@ def archive_patient(number: int, *, seed: int, visits: int) -> Patient:
     return draw_patient(rng, visits=visits, key=f"PHANTOM-{number + 1:04d}", seed=seed, disease=disease, plan=plan)
 
 
+def has_baseline(number: int, *, seed: int, visits: int) -> bool:
+    """Whether the n-th patient's exam before therapy is in the archive: a tenth of the later patients lack it."""
+    return number < 4 or visits == 1 or bool(np.random.default_rng((seed, number, 0xBA5E)).random() >= 0.1)
+
+
 def write_archive(out: Path, *, patients: int, seed: int, visits: int = 3, workers: int = 2) -> Path:
     """A synthetic study archive, the same bytes for the same arguments.
 
@@ -129,7 +134,12 @@ def write_archive(out: Path, *, patients: int, seed: int, visits: int = 3, worke
     if dicom.exists() and any(dicom.iterdir()):
         raise ValueError(f"{dicom} is not empty; an archive is written into a fresh folder")
     dicom.mkdir(parents=True, exist_ok=True)
-    jobs = [(out, number, seed, visits, visit) for number in range(patients) for visit in range(visits)]
+    jobs = [
+        (out, number, seed, visits, visit)
+        for number in range(patients)
+        for visit in range(visits)
+        if visit > 0 or has_baseline(number, seed=seed, visits=visits)
+    ]
     contexts = {p.key: p.context for p in (archive_patient(n, seed=seed, visits=visits) for n in range(patients))}
     write_context(out / "context.csv", contexts)
     if workers == 1 or len(jobs) == 1:
@@ -204,7 +214,12 @@ def _write_visit(job: tuple[Path, int, int, int, int]) -> None:
                 contrast_agent="gadolinium",
             ),
         )
-    _write_truth(out / "truth" / patient.key / today.acquired_on.isoformat(), exam, mr_on=today.mr_on)
+    _write_truth(
+        out / "truth" / patient.key / today.acquired_on.isoformat(),
+        exam,
+        mr_on=today.mr_on,
+        baseline=has_baseline(number, seed=seed, visits=visits),
+    )
 
 
 def _birth_year(patient: Patient) -> int | None:
@@ -225,9 +240,14 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _write_truth(folder: Path, exam: PhantomExam, *, mr_on: date | None) -> None:
+def _write_truth(folder: Path, exam: PhantomExam, *, mr_on: date | None, baseline: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    truth = {"schema": "irae.phantom_truth/1", "mr_on": plain(mr_on), **plain(asdict(exam.truth))}
+    truth = {
+        "schema": "irae.phantom_truth/1",
+        "mr_on": plain(mr_on),
+        "baseline_in_archive": baseline,
+        **plain(asdict(exam.truth)),
+    }
     (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     if exam.organs is not None:
         coarse = labels_onto(exam.organs, exam.organs.geometry.with_spacing(TRUTH_SPACING_MM))

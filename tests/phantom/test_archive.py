@@ -75,6 +75,20 @@ def test_truth_lies_beside_the_archive(small):
     assert np.asanyarray(labels.dataobj).max() <= 20
 
 
+def test_some_later_patients_lack_their_baseline_and_the_first_four_never_do():
+    kept = [archive.has_baseline(n, seed=1, visits=3) for n in range(200)]
+    assert all(kept[:4])
+    assert 0.04 < 1 - sum(kept) / 200 < 0.18
+    assert all(archive.has_baseline(n, seed=1, visits=1) for n in range(50))
+
+
+def test_the_truth_holds_what_a_scorer_needs(small):
+    truth = json.loads(sorted((small[0] / "truth").rglob("truth.json"))[0].read_text())
+    assert {"recist11", "irecist", "sum_mm", "nadir_mm", "new_tracks"} <= set(truth["response"])
+    assert {"track", "role", "is_node", "site", "longest_mm", "short_mm", "course"} <= set(truth["metastases"][0])
+    assert {"traps", "further", "confounders", "metal", "baseline_in_archive"} <= set(truth)
+
+
 def test_wrong_calls_are_refused(small, tmp_path):
     with pytest.raises(ValueError, match="not empty"):
         write_archive(small[0], patients=1, seed=1)
