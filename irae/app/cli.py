@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from irae import __version__
+from irae.app.bundle import bundle
 from irae.app.convert import convert
 from irae.app.deidentify import deidentify
 from irae.app.evaluate import evaluate
 from irae.app.manifest import manifest
 from irae.app.pacs import fetch, receive
 from irae.app.plan import plan
+from irae.app.promote import promote
+from irae.app.retrain import retrain
 from irae.app.score import score
 from irae.app.worklist import worklist
 
@@ -30,6 +33,9 @@ app.command()(score)
 app.command()(worklist)
 app.command()(manifest)
 app.command()(evaluate)
+app.command()(retrain)
+app.command()(promote)
+app.command()(bundle)
 
 
 @app.command()

@@ -134,18 +134,21 @@ def foci_summary(rows: Sequence[FociRow]) -> dict[str, Any]:
 
 
 def froc(rows: Sequence[FociRow]) -> list[list[float]]:
-    """(false foci an exam, sensitivity) points, by MONAI; empty where there is no true focus."""
-    from monai.metrics import compute_froc_curve_data
+    """(false foci an exam, sensitivity) points from the strictest threshold on; empty where there is no true focus.
 
+    MONAI's ``compute_froc_curve_data`` leaves out the lowest threshold, at which all that was found counts.
+    """
     true = sum(row.true for row in rows)
     if not true:
         return []
     false = np.array([score for row in rows for score in row.false])
     hits = np.array([score for row in rows for score in row.found])
-    if not len(false) or not len(hits):
-        return [[0.0, 0.0], [len(false) / len(rows), len(hits) / true]]
-    rate, sensitivity = compute_froc_curve_data(false, hits, true, len(rows))
-    return np.round(np.stack([rate, sensitivity], axis=1), 4).tolist()  # type: ignore[no-any-return]
+    points = [[0.0, 0.0]]
+    for threshold in np.unique(np.concatenate([false, hits]))[::-1]:
+        points.append([
+            round(float((false >= threshold).sum()) / len(rows), 4), round(float((hits >= threshold).sum()) / true, 4)
+        ])
+    return points
 
 
 def _froc_reader(rate: float) -> Callable[[Sequence[FociRow]], float | None]:

@@ -28,6 +28,7 @@ DEFAULT_URI = "sqlite:///mlflow.db"
 PACKAGE_PATH = "package"
 # MLflow refuses longer parameter values.
 LONGEST_PARAMETER = 6000
+LONGEST_TAG = 5000
 
 
 class RegistryError(ValueError):
@@ -167,6 +168,41 @@ def registered_names(prefix: str, alias: str, tracking_uri: str) -> tuple[str, .
     except MlflowException as error:
         raise RegistryError(f"registry {tracking_uri} cannot be read: {str(error).splitlines()[0]}") from error
     return tuple(sorted(m.name for m in found if m.name.startswith(f"{prefix}-") and alias in m.aliases))
+
+
+def has_alias(name: str, alias: str, tracking_uri: str) -> bool:
+    """Whether a registered model has this alias; False also where there is no such model or database."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _refuse_absent_database(tracking_uri, name)
+        _client(tracking_uri).get_model_version_by_alias(name, alias)
+    except (MlflowException, RegistryError):
+        return False
+    return True
+
+
+def move_alias(
+    name: str, tracking_uri: str, *, alias: str, to_that_of: str, reasons: Mapping[str, str]
+) -> str:
+    """Points an alias at the version that another alias names, and writes why on that version. Returns the version.
+
+    Raises:
+        RegistryError: If there is no such model or alias.
+    """
+    from mlflow.exceptions import MlflowException
+
+    where = f"registry {tracking_uri}: {name}@{to_that_of}"
+    _refuse_absent_database(tracking_uri, where)
+    client = _client(tracking_uri)
+    try:
+        version = client.get_model_version_by_alias(name, to_that_of)
+        for key, text in reasons.items():
+            client.set_model_version_tag(name, version.version, key, text[:LONGEST_TAG])
+        client.set_registered_model_alias(name, alias, version.version)
+    except MlflowException as error:
+        raise RegistryError(f"{where} cannot be promoted: {str(error).splitlines()[0]}") from error
+    return str(version.version)
 
 
 def fetch_all(prefix: str, alias: str, tracking_uri: str, destination: Path) -> Path:

@@ -124,7 +124,7 @@ def test_a_bundle_is_read_as_data_and_runs(tmp_path, weights):
     assert set(found.labels) == {"liver", "spleen"}
     plan = read_bundle(folder)
     assert (plan.network, plan.spacing_mm, plan.patch) == ("unet", (4.0, 4.0, 6.0), (16, 16, 16))
-    torch.testing.assert_close(plan.steps[0](torch.tensor([-500.0, 50.0])), torch.tensor([0.0, 0.5]))
+    torch.testing.assert_close(plan.channels[0][0](torch.tensor([-500.0, 50.0])), torch.tensor([0.0, 0.5]))
 
 
 @pytest.mark.parametrize(("inference", "says"), [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -40,6 +40,8 @@ _DONE_ANYWAY = {
     "spacingd", "cropforegroundd",
 }
 _MAX_REFERENCES = 20
+# The key under which MONAI's bundles load their image.
+IMAGE = "image"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,7 +53,7 @@ class BundlePlan:
     arguments: Mapping[str, Any]
     spacing_mm: tuple[float, float, float]
     patch: tuple[int, int, int]
-    steps: tuple[Step, ...]
+    channels: tuple[tuple[Step, ...], ...]
     classes: Mapping[int, str]
     on_mr: bool
 
@@ -119,9 +121,8 @@ class MonaiBundleSegmenter:
         canonical = Canonical.of(volume.geometry)
         source = canonical.apply(volume.array)
         image = resample(source, canonical.geometry.with_spacing(plan.spacing_mm).shape)
-        for step in plan.steps:
-            image = step(image)
-        probabilities = class_probabilities(self._network, image[None], plan.patch, dtype=self._dtype)
+        channels = torch.stack([_after(steps, image) for steps in plan.channels])
+        probabilities = class_probabilities(self._network, channels, plan.patch, dtype=self._dtype)
         table = np.zeros(max(256, probabilities.shape[0]), dtype=np.uint8)
         for value, label in values.items():
             table[value] = label
@@ -150,7 +151,9 @@ def read_bundle(folder: Path) -> BundlePlan:
         )
     arguments = {key: value for key, value in definition.items() if key not in {"_target_", "_mode_"}}
     spacing: tuple[float, float, float] | None = None
-    steps: list[Step] = []
+    # What is done to each copy of the image; CopyItemsd makes copies, ConcatItemsd puts them together as channels.
+    copies: dict[str, list[Step]] = {IMAGE: []}
+    order: list[str] = [IMAGE]
     for number, transform in enumerate(_preprocessing(inference, where)):
         target = str(transform.get("_target_", "")).rpartition(".")[2].lower()
         if target == "spacingd":
@@ -160,8 +163,13 @@ def read_bundle(folder: Path) -> BundlePlan:
             spacing = (float(pixdim[0]), float(pixdim[1]), float(pixdim[2]))
         elif target == "orientationd" and transform.get("axcodes", "RAS") != "RAS":
             raise PackageError(f"{where}: Orientationd axcodes {transform['axcodes']!r}; only RAS is supported")
+        elif target == "copyitemsd":
+            copies |= {str(name): list(copies[_keys(transform, copies, where)[0]]) for name in transform["names"]}
+        elif target == "concatitemsd":
+            order = _keys(transform, copies, where)
         elif target in _STEPS:
-            steps.append(_STEPS[target](transform, where))
+            for key in _keys(transform, copies, where):
+                copies[key].append(_STEPS[target](transform, where))
         elif target not in _DONE_ANYWAY:
             raise PackageError(f"{where}: preprocessing step {number} {target!r} is not supported")
     if spacing is None:
@@ -179,9 +187,27 @@ def read_bundle(folder: Path) -> BundlePlan:
         raise PackageError(f"{where}: none of its classes is an organ of this project: {sorted(classes.values())[:8]}")
     return BundlePlan(
         name=str(metadata.get("name", folder.name)), network=network, arguments=arguments, spacing_mm=spacing,
-        patch=(roi[0], roi[1], roi[2]), steps=tuple(steps), classes=classes,
+        patch=(roi[0], roi[1], roi[2]), channels=tuple(tuple(copies[key]) for key in order), classes=classes,
         on_mr="MR" in str(inputs.get("modality", "CT")).upper(),
     )
+
+
+def _after(steps: Sequence[Step], image: torch.Tensor) -> torch.Tensor:
+    for step in steps:
+        image = step(image)
+    return image
+
+
+def _keys(transform: Mapping[str, Any], copies: Mapping[str, Any], where: str) -> list[str]:
+    """The copies of the image that a transform is for; other keys (labels ...) are left alone.
+
+    As long as there is one image, it may have any key.
+    """
+    given = transform.get("keys", IMAGE)
+    keys = [key for key in ([given] if isinstance(given, str) else given) if key in copies]
+    if not keys and len(copies) > 1:
+        raise PackageError(f"{where}: {transform.get('_target_')} is for {given}, which no step before it makes")
+    return keys or [IMAGE]
 
 
 def _scale_range(transform: Mapping[str, Any], where: str) -> Step:

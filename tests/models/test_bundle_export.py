@@ -1,0 +1,51 @@
+"""A package written as a MONAI bundle is the same network on the same channels."""
+
+import json
+
+import pytest
+import torch
+
+from irae.models.bundle_export import export_bundle
+from irae.models.nets import build_network
+from irae.models.package import PackageError, load_package, save_package
+from irae.models.runtime import Device, Precision
+from irae.models.segmenters import MonaiBundleSegmenter
+from irae.models.segmenters.monai_bundle import read_bundle
+from irae.models.tensors import scaled
+from tests.models.make import classifier_card, organs_card, volume
+
+
+def test_a_package_comes_back_as_a_bundle(tmp_path):
+    torch.manual_seed(0)
+    card = organs_card()
+    package = load_package(save_package(
+        tmp_path / "package", card, build_network(card.network, card.arguments).state_dict()
+    ))
+    folder = export_bundle(package, tmp_path / "bundle")
+    plan = read_bundle(folder)
+    assert (plan.name, plan.spacing_mm, plan.patch) == ("organs", (8.0, 8.0, 8.0), (16, 16, 16))
+    assert plan.classes == {1: "liver", 2: "spleen"}
+    image = torch.linspace(-1200.0, 600.0, 16**3).reshape(16, 16, 16)
+    assert len(plan.channels) == 2
+    for steps, channel in zip(plan.channels, card.channels, strict=True):
+        found = image
+        for step in steps:
+            found = step(found)
+        torch.testing.assert_close(found, scaled(image, channel))
+    segmenter = MonaiBundleSegmenter(folder, device=Device.CPU, precision=Precision.FP32)
+    network = package.network(torch.device("cpu"))
+    batch = torch.rand(1, 2, 16, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(segmenter._network(batch), network(batch))
+    ct = volume((24, 24, 24), (6.0, 6.0, 6.0))
+    assert segmenter.segment_ct(ct).geometry.same_grid(ct.geometry)
+    assert json.loads((folder / "configs/metadata.json").read_text())["changelog"]["0.1.0"].endswith(package.digest)
+
+
+def test_what_a_bundle_cannot_say_is_refused(tmp_path):
+    card = classifier_card()
+    package = load_package(save_package(
+        tmp_path / "package", card, build_network(card.network, card.arguments).state_dict()
+    ))
+    with pytest.raises(PackageError, match="only networks that find organs on CT"):
+        export_bundle(package, tmp_path / "bundle")
