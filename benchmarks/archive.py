@@ -1,61 +1,395 @@
-"""The archive's door beside its peers, in one run: ``python benchmarks/archive.py [SLICES]``.
+"""The archive's door beside its peers, in one run and one table.
 
-Makes an uncompressed CT of 512 x 512 slices with a private 60 kB header element, then prints seconds and ratios:
-headers against a plain ``pydicom.dcmread(stop_before_pixels=True)`` loop, the volume in HU against SimpleITK's GDCM
-reader. Medians of three, warm cache; on a busy machine only the ratios mean something.
+    python benchmarks/archive.py [--files 20000] [--slices 600] [--data DIR] [--skip index,zips,memory,ct,data]
+
+Synthetic archives are written to a temporary folder. Every measurement is a process of its own, so that peak memory
+is its own; wall and CPU seconds are taken inside it, after the imports. On a busy machine the ratios of CPU seconds
+mean more than those of wall time. A peer that is not installed is left out and named.
+
+- index: headers of many files against a plain ``pydicom.dcmread(stop_before_pixels=True)`` loop; the second index of
+  the unchanged archive against the first, files in folders and the same files in zips; peak memory by number of files.
+- ct: one CT of 512 x 512 slices (private header of 60 kB) into HU against ``dcm2niix -z n``, SimpleITK's GDCM reader
+  and MONAI's PydicomReader; voxels and affine compared. Peak memory over the start against the float32 volume.
+- data: every DICOM series of an archive that is read, compared with dcm2niix and SimpleITK.
 """
 
-import statistics
+import argparse
+import io
+import json
+import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
+import warnings
+import zipfile
 from pathlib import Path
 
-import numpy as np
-import pydicom
-import SimpleITK
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from irae.io.archive import index_archive, read_exam
-from tests.io.archive.made import series, write
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+PER_SERIES = 200
 
 
-def seconds(work, times=3):
-    """Median wall time, and the last result."""
-    spent = []
-    for _ in range(times):
-        began = time.perf_counter()
-        result = work()
-        spent.append(time.perf_counter() - began)
-    return statistics.median(spent), result
-
-
-def by_simpleitk(folder):
-    """The volume as SimpleITK reads it."""
-    reader = SimpleITK.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    return SimpleITK.GetArrayFromImage(reader.Execute())
-
-
-def main(slices):
-    """Prints one line per comparison."""
+def main():
+    """Runs what is asked for and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--slices", type=int, default=600)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--skip", default="", type=lambda text: text.split(","))
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measured(*asked.one)))
+        return
+    rows = []
     with tempfile.TemporaryDirectory(prefix="irae-bench-") as top:
-        folder, scratch = Path(top) / "ct", Path(top) / "scratch"
-        made = series("CT", slices=slices, rows=512, columns=512, spacing=(0.8, 0.8), gap=1.0)
-        for ds in made:
-            ds.add_new(0x00090010, "LO", "BENCH")
-            ds.add_new(0x00091010, "OB", bytes(60_000))
-        files = write(folder, made)
-        del made
-        plain, _ = seconds(lambda: [pydicom.dcmread(f, stop_before_pixels=True) for f in files])
-        index_s, index = seconds(lambda: index_archive(folder, scratch=scratch))
-        print(f"index of {slices} files: {index_s:.2f} s; pydicom loop {plain:.2f} s; {plain / index_s:.1f} x faster")
-        ours, read = seconds(lambda: read_exam(index.exams[0]), 3)
-        theirs, array = seconds(lambda: by_simpleitk(folder), 1)
-        volume = read.exam.ct
-        same = np.array_equal(volume.array[::-1, ::-1].transpose(2, 1, 0), array.astype(np.float32))
-        print(f"volume with digest: {ours:.2f} s; SimpleITK {theirs:.2f} s; {theirs / ours:.1f} x faster; same: {same}")
+        top = Path(top)
+        if "index" not in asked.skip:
+            rows += index_rows(top, asked.files, zips="zips" not in asked.skip)
+        if "memory" not in asked.skip:
+            rows += memory_rows(top, asked.files)
+        if "ct" not in asked.skip:
+            rows += ct_rows(top, asked.slices)
+        if asked.data and "data" not in asked.skip:
+            rows += data_rows(top, asked.data)
+    print(f"{'what':<44}{'wall s':>9}{'CPU s':>9}{'MiB':>8}   compared")
+    for what, m, said in rows:
+        print(f"{what:<44}{m.get('wall', 0):>9.2f}{m.get('cpu', 0):>9.2f}{m.get('mib', 0):>8.0f}   {said}")
 
+
+def one(*words):
+    """A measurement in a process of its own."""
+    answer = subprocess.run(
+        [sys.executable, __file__, "--one", *map(str, words)], capture_output=True, text=True, cwd=PROJECT
+    )
+    if answer.returncode:
+        raise SystemExit(answer.stderr)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def against(other, own):
+    """How many times slower another one is, by wall and CPU time."""
+    return f"{other['wall'] / own['wall']:.1f} x by wall, {other['cpu'] / max(own['cpu'], 1e-3):.1f} x by CPU"
+
+
+def index_rows(top, files, *, zips):
+    """First and second index against pydicom and each other."""
+    folder = many_files(top / "many", files)
+    plain = one("pydicom", folder)
+    first, second = one("index", folder, top / "kept"), one("index", folder, top / "kept")
+    rows = [
+        (f"pydicom loop, {files} files", plain, ""),
+        ("first index", first, f"pydicom loop {against(plain, first)}"),
+        ("second index, unchanged", second, f"first {against(first, second)}"),
+    ]
+    if zips:
+        packed = zip_folders(folder, top / "zips")
+        first, second = one("index", packed, top / "kept-zips"), one("index", packed, top / "kept-zips")
+        rows += [("first index, the same in zips", first, ""),
+                 ("second index, in zips", second, f"first {against(first, second)}")]
+        shutil.rmtree(packed)
+    shutil.rmtree(folder)
+    return rows
+
+
+def memory_rows(top, files):
+    """Peak memory of the index by number of files."""
+    rows = []
+    for n in (files // 10, files, 2 * files):
+        folder = many_files(top / f"memory-{n}", n)
+        m = one("index", folder, "-")
+        rows.append((f"memory of an index of {n} files", m, f"{m['more']:.0f} MiB more than at its start"))
+        shutil.rmtree(folder)
+    return rows
+
+
+def ct_rows(top, slices):
+    """One large CT by every reader."""
+    from tests.io.archive.made import series, write
+
+    folder = top / "ct"
+    pictures = [ds.PixelData for ds in series("CT", slices=8, rows=512, columns=512, spacing=(0.4, 0.4), gap=4.0)]
+    made = series("CT", slices=slices, rows=2, columns=2, spacing=(0.8, 0.8), gap=1.0)
+    for k, ds in enumerate(made):
+        ds.Rows, ds.Columns, ds.PixelData = 512, 512, pictures[k * 8 // slices]
+        ds.add_new(0x00090010, "LO", "BENCH")
+        ds.add_new(0x00091010, "OB", bytes(60_000))
+    write(folder, made)
+    del made
+    own = one("irae", folder, top / "own.npy")
+    one("irae", folder, top / "own.npy")  # warm for everyone
+    own = one("irae", folder, top / "own.npy")
+    need = slices * 512 * 512 * 4 / 2**20
+    said = f"{own['more'] / need:.2f} x its float32 volume of {need:.0f} MiB at most"
+    rows = [(f"CT of {slices} slices into HU, irae", own, said)]
+    bare = one("bare", folder, top / "own.npy")
+    rows.append(("the same without the sha256 of the files", bare, "what the others do"))
+    for name in ("dcm2niix", "simpleitk", "monai"):
+        m = one(name, folder, top / "own.npy")
+        rows.append((f"the same by {name}", m, m.get("absent") or f"{against(m, bare)}; {m['same']}"))
+    shutil.rmtree(folder)
+    return rows
+
+
+def data_rows(top, data):
+    """Every readable series of an archive against dcm2niix and SimpleITK."""
+    return [(f"series {row['name']}"[:43], {}, row["said"]) for row in one("data", data, top / "data")["series"]]
+
+
+def measured(what, *words):
+    """Runs one measurement and returns wall and CPU seconds and MiB."""
+    work = MEASURES[what]
+    prepared = work(*map(Path, words))
+    before = peak_mib()
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    more = prepared() or {}
+    m = {"wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu, "mib": peak_mib(), "more": peak_mib() - before}
+    after = more.pop("after", None)
+    return {**m, **more, **(after() if after else {})}
+
+
+def cpu_seconds():
+    """Of this process and its children."""
+    return sum(
+        getattr(resource.getrusage(who), word)
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN) for word in ("ru_utime", "ru_stime")
+    )
+
+
+def peak_mib():
+    """Peak resident memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def by_pydicom(folder):
+    """The loop that everyone writes."""
+    import pydicom
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def run():
+        for path in files:
+            pydicom.dcmread(path, stop_before_pixels=True)
+
+    return run
+
+
+def by_index(folder, kept):
+    """The index; kept where a file is named."""
+    import scipy.ndimage  # noqa: F401 - imports are not what is measured
+
+    from irae.io.archive import index_archive
+
+    scratch = Path(tempfile.mkdtemp(prefix="irae-bench-scratch-"))
+
+    def run():
+        index = index_archive(folder, scratch=scratch, kept=None if str(kept) == "-" else kept)
+        if not index.exams or not len(index.files):
+            raise SystemExit("the index is empty")
+        return {"after": lambda: shutil.rmtree(scratch) or {}}
+
+    return run
+
+
+def by_irae(folder, saved):
+    """Index and volume; the volume is saved for the comparison."""
+    import nibabel  # noqa: F401
+    import numpy as np
+    import scipy.ndimage  # noqa: F401
+
+    from irae.io.archive import index_archive, read_exam
+
+    scratch = Path(tempfile.mkdtemp(prefix="irae-bench-scratch-"))
+
+    def run():
+        volume = read_exam(index_archive(folder, scratch=scratch).exams[0]).exam.ct
+
+        def after():
+            np.save(saved, volume.array)
+            np.save(saved.with_suffix(".affine.npy"), volume.geometry.affine)
+            shutil.rmtree(scratch)
+            return {}
+
+        return {"after": after}
+
+    return run
+
+
+def by_irae_bare(folder, saved):
+    """As ``by_irae``, without the hash of the input that a result's provenance needs and no peer computes."""
+    from irae.io.archive import read
+
+    read.digest_of = lambda files: ""
+    return by_irae(folder, saved)
+
+
+def by_dcm2niix(folder, saved):
+    """``dcm2niix -z n`` into an uncompressed file, read back."""
+    import nibabel as nib
+
+    program = shutil.which("dcm2niix")
+    if program is None:
+        return lambda: {"absent": "dcm2niix is not installed"}
+    out = Path(tempfile.mkdtemp(prefix="irae-bench-"))
+
+    def run():
+        subprocess.run([program, "-z", "n", "-b", "n", "-f", "x", "-o", out, folder], check=True, capture_output=True)
+        return {"after": lambda: same(nib.load(next(out.glob("*.nii"))), saved)}
+
+    return run
+
+
+def by_simpleitk(folder, saved):
+    """SimpleITK's series reader."""
+    import SimpleITK
+
+    def run():
+        image = sitk_image(SimpleITK, folder)
+        return {"after": lambda: same(as_nifti(SimpleITK, image), saved)}
+
+    return run
+
+
+def by_monai(folder, saved):
+    """MONAI's PydicomReader."""
+    import nibabel as nib
+    import numpy as np
+    from monai.transforms import LoadImage
+
+    load = LoadImage(reader="PydicomReader", image_only=True)
+
+    def run():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = load(str(folder))
+        return {"after": lambda: same(nib.Nifti1Image(np.asarray(image, np.float32), np.asarray(image.affine)), saved)}
+
+    return run
+
+
+def by_data(data, scratch):
+    """Every readable DICOM series, by three readers."""
+    import nibabel as nib
+    import numpy as np
+    import SimpleITK
+
+    from irae.io.archive import ExamUnusableError, index_archive, read_exam
+
+    def run():
+        rows = []
+        for plan in index_archive(data, scratch=scratch / "s").exams:
+            try:
+                read = read_exam(plan)
+            except ExamUnusableError:
+                continue
+            for role, volume in read.exam.volumes.items():
+                series = read.chosen[role]
+                if series.kind == "nifti":
+                    continue
+                folder = Path(tempfile.mkdtemp(dir=scratch))
+                for n, file in enumerate(series.files):
+                    shutil.copy(file.path, folder / f"{n:05d}.dcm")
+                saved = folder / "own.npy"
+                np.save(saved, volume.array / (series.suv_factor or 1.0))
+                np.save(saved.with_suffix(".affine.npy"), volume.geometry.affine)
+                said = []
+                if shutil.which("dcm2niix"):
+                    (folder / "out").mkdir()
+                    subprocess.run(["dcm2niix", "-z", "n", "-b", "n", "-f", "x", "-o", folder / "out", folder],
+                                   capture_output=True)
+                    found = sorted((folder / "out").glob("*.nii"))
+                    one = same(nib.load(found[0]), saved)["same"] if found else "not read"
+                    said.append(f"dcm2niix: {one}")
+                try:
+                    image = as_nifti(SimpleITK, sitk_image(SimpleITK, folder))
+                    said.append(f"SimpleITK: {same(image, saved)['same']}")
+                except RuntimeError:
+                    said.append("SimpleITK: not read")
+                rows.append({"name": f"{plan.key} {role.value}", "said": "; ".join(said)})
+        return {"series": rows}
+
+    return run
+
+
+def sitk_image(sitk, folder):
+    """A folder as SimpleITK reads it."""
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    return reader.Execute()
+
+
+def as_nifti(sitk, image):
+    """SimpleITK's image in RAS."""
+    import nibabel as nib
+    import numpy as np
+
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    array = sitk.GetArrayFromImage(image).T.astype(np.float32)
+    return nib.Nifti1Image(array, np.diag([-1, -1, 1, 1]) @ affine)
+
+
+def same(image, saved):
+    """How another reader's image differs from ours, in words."""
+    import nibabel as nib
+    import numpy as np
+
+    other = nib.as_closest_canonical(image)
+    array, affine = np.load(saved, mmap_mode="r"), np.load(saved.with_suffix(".affine.npy"))
+    values = np.asarray(other.dataobj, dtype=np.float32)
+    if values.shape != array.shape:
+        return {"same": f"its shape is {values.shape}, ours {array.shape}"}
+    low = float(array.min())
+    apart = float(np.abs(np.maximum(values, low) - array).max())
+    corners = np.array([[0, 0, 0, 1], [*(np.array(array.shape) - 1), 1]]).T
+    moved = float(np.abs((affine - other.affine) @ corners).max())
+    scale = max(1.0, float(np.abs(array).max()))
+    voxels = "voxels identical" if apart == 0 else f"voxels apart by {apart:.3g} of {scale:.3g}"
+    return {"same": f"{voxels}, corners within {moved:.2g} mm"}
+
+
+def many_files(folder, count):
+    """An archive of ``count`` small CT files with headers of 20 kB, 200 a series, 4 series a patient."""
+    from tests.io.archive.made import series
+
+    slices = []
+    for ds in series("CT", slices=PER_SERIES, rows=64, columns=64, spacing=(5.0, 5.0), gap=1.5):
+        ds.add_new(0x00090010, "LO", "BENCH")
+        ds.add_new(0x00091010, "OB", bytes(20_000))
+        ds.PatientID = "P00000"
+        ds.SeriesInstanceUID, ds.StudyInstanceUID = "1.2.826.0.1.70000000", "1.2.826.0.1.90000000"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.826.0.1.70000000.{ds.InstanceNumber}"
+        written = io.BytesIO()
+        ds.save_as(written, enforce_file_format=True)
+        slices.append(written.getvalue())
+    for s in range(max(1, count // PER_SERIES)):
+        place = folder / f"p{s // 4:05d}" / f"s{s % 4}"
+        place.mkdir(parents=True)
+        for k, data in enumerate(slices):
+            data = data.replace(b"P00000", b"P%05d" % (s // 4)).replace(b"1.70000000", b"1.7%07d" % s)
+            data = data.replace(b"1.90000000", b"1.9%07d" % (s // 4))
+            (place / f"IM{(k * 7919) % 1000:04d}_{k}.dcm").write_bytes(data)
+    return folder
+
+
+def zip_folders(folder, target):
+    """One zip for each series of an archive."""
+    target.mkdir()
+    for n, place in enumerate(sorted({path.parent for path in folder.rglob("*.dcm")})):
+        with zipfile.ZipFile(target / f"{n:05d}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+            for path in sorted(place.iterdir()):
+                packed.write(path, path.name)
+    return target
+
+
+MEASURES = {
+    "pydicom": by_pydicom, "index": by_index, "irae": by_irae, "bare": by_irae_bare,
+    "dcm2niix": by_dcm2niix, "simpleitk": by_simpleitk,
+    "monai": by_monai, "data": by_data,
+}
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 600)
+    main()

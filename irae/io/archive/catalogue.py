@@ -13,6 +13,7 @@ import json
 import os
 import sqlite3
 import uuid
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ CREATE TABLE plans (key TEXT PRIMARY KEY, content TEXT NOT NULL);
 """
 MADE_UID = "no-uid-"  # what begins the UID of a series whose files name none
 _FORMAT = "1"
-_CHECKSUM_BYTES = 32
+_CHECKSUM_BYTES = 4
 _CHUNK = 1 << 20
 _MOST_CHANGES = 30  # more values than this differ from the last header: it becomes a template of its own
 
@@ -96,12 +97,12 @@ class Catalogue:
     def save(self, kept: Path) -> None:
         """Replaces a kept catalogue by this one; whole or not at all."""
         with written_aside(kept) as aside:
-            digest = hashlib.sha256()
+            checksum = 0
             with open(self.shelf.path, "rb") as source, open(aside, "wb") as target:
                 while chunk := source.read(_CHUNK):
-                    digest.update(chunk)
+                    checksum = zlib.crc32(chunk, checksum)
                     target.write(chunk)
-                target.write(digest.digest())
+                target.write(checksum.to_bytes(_CHECKSUM_BYTES, "big"))
 
     def close(self) -> None:
         """Closes the file; what was handed out stays readable."""
@@ -318,13 +319,13 @@ def _copy_checked(kept: Path, path: Path) -> None:
         CatalogueError: If the checksum is not its content's.
     """
     left = kept.stat().st_size - _CHECKSUM_BYTES
-    digest = hashlib.sha256()
+    checksum = 0
     with open(kept, "rb") as source, open(path, "wb") as target:
         while left > 0 and (chunk := source.read(min(_CHUNK, left))):
-            digest.update(chunk)
+            checksum = zlib.crc32(chunk, checksum)
             target.write(chunk)
             left -= len(chunk)
-        if left or source.read() != digest.digest():
+        if left or source.read() != checksum.to_bytes(_CHECKSUM_BYTES, "big"):
             raise CatalogueError("it is damaged, or no index of this program")
 
 

@@ -123,11 +123,11 @@ def _ct(plan: SeriesPlan, first: Header) -> Judgement:
     def give(weight: float, why: str) -> None:
         nonlocal score
         score += weight
-        reasons.append(f"{why} ({weight:+.1f})")
+        reasons.append(f"{why} ({weight:+.1f})" if abs(weight) >= 0.05 else why)
 
     give(min(extent, 1000.0) / 100.0, f"covers {extent:.0f} mm")
     if thickness is not None:
-        give(-0.0 if thickness <= 3.5 else -min(3.0, (thickness - 3.5)), f"slices {thickness:g} mm thick")
+        give(-min(3.0, max(0.0, thickness - 3.5)), f"slices {thickness:g} mm thick")
     kernel = " ".join(first.get("ConvolutionKernel", ()))
     if _SHARP.search(kernel):
         give(-2.0, f"sharp kernel {kernel}")

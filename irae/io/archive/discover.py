@@ -33,6 +33,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_KIND = 0o170000  # the bits of a mode that say what it is
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ def _walk(top: str) -> Iterator[Folder]:
 def _listed(descriptor: int, folder: Folder) -> list[str]:
     """Fills a folder from its descriptor; the names of the folders in it."""
     below: list[str] = []
+    add = folder.entries.append
     with os.scandir(descriptor) as entries:
         for entry in entries:
             try:
@@ -121,8 +123,8 @@ def _listed(descriptor: int, folder: Folder) -> list[str]:
                 )
                 continue
             mode = info.st_mode
-            if stat.S_ISREG(mode):
-                folder.entries.append((entry.name, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+            if mode & _KIND == stat.S_IFREG:
+                add((entry.name, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
             elif stat.S_ISDIR(mode):
                 below.append(entry.name)
             else:

@@ -97,7 +97,7 @@ def groups_of(
         if len(stacks) > 1:
             decisions.append(
                 f"the series holds {len(stacks)} stacks of different kind, size, orientation or phase; "
-                f"this one has {len(stack)} files"
+                f"this one has {len(stack)} of its {len(members)} files"
             )
         if not stack[0].text("SeriesInstanceUID"):
             decisions.append("no series UID: grouped by study, number, description, size and orientation")

@@ -67,7 +67,7 @@ def check_format(header: Header) -> None:
         there = min(length, header.file.size - offset)
         if there < needed:
             raise StudyError("truncated", f"{name}: {there} of {needed} bytes of pixel data")
-        if there >= needed + columns * bits // 8:
+        if header.get("NumberOfFrames", 1) == 1 and there >= needed + columns * bits // 8:
             raise StudyError(
                 "pixels_broken", f"{name}: {there} bytes of pixel data, but {rows} x {columns} pixels need {needed}"
             )
