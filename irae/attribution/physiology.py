@@ -182,7 +182,7 @@ def focal_bowel(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | No
     if len(spots) > rules.bowel_spots:
         return _open(f"{name} pattern", f"One of {len(spots)} hot spots along the {name}: a pattern of the bowel "
                      "rather than single lesions.")
-    if focus.organ_fraction >= 0.3:
+    if focus.organ_fraction >= 0.3 and focus.organ != "small_bowel":  # mesenteric nodes lie among its loops
         return _open(f"focal {name}", f"A single hot spot of the {name} is a polyp, a second primary or peristalsis "
                      "more often than a metastasis: endoscopy decides.")
     return None
@@ -206,6 +206,9 @@ def cold_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | No
         return None
     if focus.status is FocusStatus.KNOWN and grew(focus, rules):
         return None
+    if focus.features.get("off_midline_share", 1.0) <= rules.hilar_vessel_share:
+        return _physiologic(rules, "hilar vessel", f"A structure of the hilum with no more uptake than blood (SUVmax "
+                            f"{focus.suv_max:.1f}): a vessel.", 0.7)
     return _open("cold nodule", f"A solid {focus.longest_mm:.0f} mm structure of the lung without uptake (SUVmax "
                  f"{focus.suv_max:.1f}): atelectasis, scar or hamartoma as well as metastasis.")
 

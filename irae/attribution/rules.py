@@ -148,6 +148,7 @@ class EvidenceRules:
     # Malignant nodules of 10 mm and more show on PET (SUVmax 2.5, the older cut-off, less partial volume).
     cold_nodule_mm: float = 12.0
     cold_nodule_suv: float = 2.0
+    hilar_vessel_share: float = 0.45  # of the lungs' half width off the midline: vessels of this size lie medially
     fluid_hu: float = 20.0  # simple cysts and bile (ACR incidental findings, J Am Coll Radiol 2017: -9..20 HU)
     bowel_spots: int = 2  # more single spots in one bowel are a pattern
     muscle_elongation: float = 2.5

@@ -79,3 +79,9 @@ def test_cold_liver_lesions_and_nodules_stay_open():
     assert gate_of(dark).nature is Nature.INDETERMINATE
     assert gate_of(fluid).nature is Nature.PHYSIOLOGIC
     assert gate_of(nodule).nature is Nature.INDETERMINATE
+    vessel = replace(nodule, features=dict(nodule.features) | {"off_midline_share": 0.3})
+    assert gate_of(vessel).nature is Nature.PHYSIOLOGIC
+
+
+def test_a_single_spot_among_small_bowel_loops_may_be_a_mesenteric_node():
+    assert gate_of(spot(organ="small_bowel")) is None
