@@ -74,7 +74,7 @@ def picture(suv: np.ndarray, grid, foci: list[AttributedFocus], path: Path) -> N
                 axis.annotate(a.focus.track, (x[across], x[2]), color=COLOUR[a.nature], fontsize=7,
                               xytext=(7, 5), textcoords="offset points")
         axis.set_axis_off()
-    axes[0].set_title("from the front, RAS+: right side on the left", fontsize=8)
+    axes[0].set_title("in RAS+: the patient's right is on the right", fontsize=8)
     axes[1].set_title("from the side", fontsize=8)
     for nature, colour in COLOUR.items():
         axes[1].scatter([], [], s=40, facecolors="none", edgecolors=colour, label=nature.value)

@@ -151,7 +151,8 @@ def _learned_reasons(candidate: Candidate, told: Told) -> list[str]:
         nature, weight = max(given.items(), key=lambda item: item[1])
         words = in_words(subject, focus, row, parts)
         if words and weight >= 0.1 and subject is not Subject.EVIDENCE:
-            told_of.append((weight, f"{subject.value.capitalize()} speaks for {nature.value}: {words}."))
+            name = f"{subject.value[0].upper()}{subject.value[1:]}"
+            told_of.append((weight, f"{name} speaks for {nature.value}: {words}."))
     told_of.sort(reverse=True)
     return [text for _, text in told_of[:REASONS]]
 

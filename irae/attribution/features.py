@@ -192,7 +192,7 @@ def in_words(subject: Subject, focus: Focus, row: Mapping[str, float], parts: Se
             return f"{focus.longest_mm:.0f} x {focus.short_mm:.0f} mm, {focus.volume_ml:.1f} mL"
         case Subject.SHAPE:
             sphericity = row.get("sphericity")
-            words = [] if sphericity is None else [f"sphericity {sphericity:.2f}"]
+            words = [] if sphericity is None or "F2" in said else [f"sphericity {sphericity:.2f}"]
             return ", ".join([*words, *(said[f].value for f in ("F2", "F6") if f in said)])
         case Subject.CT:
             return said["F5"].value if "F5" in said else _tissue(row)

@@ -300,8 +300,11 @@ def _size_mm(focus: AttributedFocus) -> float:
     return focus.focus.short_mm if focus.focus.is_node else focus.focus.longest_mm
 
 
-def _target(focus: AttributedFocus) -> Target:
+def _target(focus: AttributedFocus, *, lost_before: bool = True) -> Target:
+    """A target as measured. Not found is not absent: at the first exam that loses it, it is too small to measure."""
     gone = focus.focus.status is FocusStatus.GONE
+    if gone and not lost_before:
+        return Target(id=_track(focus), site=_site(focus), is_node=focus.focus.is_node, state=State.TOO_SMALL)
     longest, short = tenths(focus.focus.longest_mm), tenths(focus.focus.short_mm)
     return Target(
         id=_track(focus), site=_site(focus), is_node=focus.focus.is_node,
@@ -348,13 +351,16 @@ def case_of(
     called = _called_from(exams, view)
     sizes = _Sizes()
     visits = []
+    lost: set[str] = set()  # gone at the exam before
     for number, exam in enumerate(exams):
         by_track = {_track(f): f for f in exam.foci}
         visits.append(Visit(
             id=exam.acquired_on.isoformat(),
             on=exam.acquired_on,
             kind=VisitKind.FOLLOWUP if number else VisitKind.BASELINE,
-            targets=tuple(_target(by_track[t]) for t in plan.targets if t in by_track) if exam.has_ct else (),
+            targets=tuple(
+                _target(by_track[t], lost_before=t in lost) for t in plan.targets if t in by_track
+            ) if exam.has_ct else (),
             non_targets=tuple(
                 lesion for group in groups
                 for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0)
@@ -362,6 +368,7 @@ def case_of(
             new_lesions=() if number == 0 else _new_lesions(exam, number, plan, called, sizes, rules),
             clinical_deterioration=exam.clinical_deterioration,
         ))
+        lost = {t for t, f in by_track.items() if f.focus.status is FocusStatus.GONE}
     return Case(id="course", visits=tuple(visits), options=options)
 
 

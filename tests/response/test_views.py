@@ -105,9 +105,12 @@ def test_physiologic_uptake_counts_in_no_view() -> None:
     assert category(assessments, "recist_1_1", View.AS_SEEN) == "SD"
 
 
-def test_a_gone_target_is_absent_and_a_missing_track_is_not_evaluated() -> None:
-    gone = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True))]
+def test_a_lost_target_is_too_small_first_and_absent_when_lost_again() -> None:
+    gone = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True)), exam(112, focus(1, M, 0, gone=True))]
     missing = [exam(0, focus(1, M, 60)), exam(56, focus(2, P, 20))]
+    (first, *_), _ = assess_course(gone[:2])
+    assert (first.category, first.sum_mm) == ("PR", 5.0)
+    assert any(rule == "R11-N3" for rule, _ in first.reasons)
     assert category(assess_course(gone)[0], "recist_1_1", View.ATTRIBUTED) == "CR"
     assert category(assess_course(missing)[0], "recist_1_1", View.ATTRIBUTED) == "NE"
 
