@@ -17,9 +17,12 @@ from irae.models.crops import has_baseline
 from irae.models.nets import parameter_count, resnet_arguments
 from irae.models.package import Package, load_package, save_package
 from irae.models.runtime import autocast_dtype, torch_device
+from irae.report.curves import reliability_picture, roc_picture
 from irae.training.classification import CROPS, ClassificationPlan, Shown, logits_of, train_classifier
 from irae.training.data import LabelledCrops, Source
 from irae.training.distributed import leads
+from irae.training.evaluation import ScoreRow
+from irae.training.evaluation_summary import reliability, roc
 from irae.training.jobs import Workplace, data_record, plain, seeds
 from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import (
@@ -135,6 +138,10 @@ def _one(
                 _probabilities(scoring.calibration, logits[:, 0]), _truth(measure_on),
                 threshold=scoring.operating_point.threshold, suffix=suffix,
             )
+            if run is not None:
+                curves = _curves(_probabilities(scoring.calibration, logits[:, 0]), measure_on, name)
+                for kind, png in curves.items():
+                    run.picture(f"{kind}{suffix.replace('/', '_')}", png)
             metrics |= measure_severity(logits[:, 1:], measure_on, cases["train"], suffix=suffix)
         card = Card(
             name=name, task=name, network="resnet", arguments=arguments, parameters=parameter_count(network),
@@ -168,6 +175,16 @@ def _one(
     for key, metric in metrics.items():
         place.say(f"{name}: {key} {metric.value} ({metric.low} to {metric.high}, n {metric.n})")
     return folder
+
+
+def _curves(probabilities: NDArray[np.float64], cases: Sequence[LabelledCrops], irae: str) -> dict[str, bytes]:
+    """ROC and reliability as pictures."""
+    rows = [
+        ScoreRow(patient=str(n), exam=str(n), irae=irae, positive=case.positive, hidden=False,
+                 probability=float(probability), threshold=None)
+        for n, (case, probability) in enumerate(zip(cases, probabilities, strict=True))
+    ]
+    return {"roc": roc_picture(roc(rows)), "reliability": reliability_picture(reliability(rows))}
 
 
 def fitted(logits: NDArray[np.float64], truth: NDArray[np.bool_], *, specificity: float) -> Scoring:

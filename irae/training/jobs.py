@@ -23,6 +23,7 @@ from irae.training.data import Source, as_shown, segmentation_case
 from irae.training.distributed import leads
 from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import dice, mean_with_interval
+from irae.training.pictures import case_picture
 from irae.training.provenance import SYNTHETIC_LIMITS
 from irae.training.segmentation import SegmentationCase, SegmentationPlan, train_segmenter
 from irae.training.settings import FOLDERS, SegmentationSettings, Target, TaskSettings
@@ -154,6 +155,8 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
         )
         if not leads():
             return place.out / name
+        if run is not None:
+            run.picture(name, case_picture(network, (watched or cases)[0], plan, dtype=dtype))
         card = Card(
             name=name, task=name, network="dynunet", arguments=arguments, parameters=parameter_count(network),
             spacing_mm=settings.spacing_mm, patch=patch, channels=channels, labels=tuple(settings.labels),

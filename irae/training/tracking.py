@@ -73,6 +73,13 @@ class Run:
             self.id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])]
         )
 
+    def picture(self, name: str, png: bytes) -> None:
+        """A PNG as the artifact ``pictures/<name>.png``."""
+        with TemporaryDirectory(prefix="irae-picture-") as aside:
+            path = Path(aside) / f"{name}.png"
+            path.write_bytes(png)
+            self._client.log_artifact(self.id, str(path), "pictures")
+
     def package(self, folder: Path, *, registered_name: str, alias: str) -> str:
         """Logs a package, registers it as the next version and points the alias at it. Returns the version."""
         from mlflow.exceptions import MlflowException

@@ -87,6 +87,7 @@ def test_the_run_is_on_record_and_the_champion_comes_back(trained, tracking, tmp
     assert run.data.metrics["dice/liver"] == pytest.approx(load_package(trained[0]).card.metrics["dice/liver"].value)
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["stand_in"]
     assert len(client.get_metric_history(run.info.run_id, "loss")) > 10
+    assert [file.path for file in client.list_artifacts(run.info.run_id, "pictures")] == ["pictures/organs.png"]
     fetched = fetch_registered("irae-organs", "champion", tracking.uri, tmp_path)
     assert load_package(fetched).digest == load_package(trained[0]).digest
     assert find_packages(fetch_all("irae", "champion", tracking.uri, tmp_path / "all"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from irae.core.anatomy import Irae
 from irae.core.geometry import Geometry
@@ -16,10 +18,15 @@ from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.io.dicom_seg import write_seg
 from irae.io.manifest import FileRole, ManifestError, Split, read_manifest, sha256_of, write_manifest
 from irae.io.nifti import read_array, write_labels, write_volume
+from irae.models.package import load_package
+from irae.models.runtime import Device, Precision
+from irae.training.classification_jobs import classification_job
+from irae.training.jobs import Workplace
 from irae.training.manifest_checks import check_manifest
 from irae.training.manifest_source import FIRST, ManifestSource
 from irae.training.memory import GIB, shortage
 from irae.training.settings import ClassificationSettings, IraeName, SegmentationSettings, Target
+from irae.training.tracking import Tracking
 from tests.io.dicom_source import geometry_of, series
 from tests.io.test_annotations import circle, rtstruct
 from tests.training.sets import SetOnDisk, bodies, moved
@@ -177,3 +184,27 @@ def test_labels_may_be_a_dicom_seg_an_rtstruct_or_one_mask_a_file(tmp_path):
     np.testing.assert_array_equal(truths[0], marked > 0)
     np.testing.assert_array_equal(truths[2], marked > 0)
     assert truths[1].any()
+
+
+def test_a_classifier_is_trained_from_a_manifest(tmp_path):
+    torch.set_num_threads(1)
+    manifest = read_manifest(bodies(tmp_path / "set", train=4, validation=4, test=4, classes=True))
+    settings = ClassificationSettings(
+        iraes=[IraeName.hepatitis], steps=2, batch=2, filters=[4, 8, 8, 8], validate_every=1, patience=3,
+        train_cases=4, calibration_cases=4, held_out_cases=4, validation_cases=4,
+    )
+    check_manifest(manifest, settings)
+    source = ManifestSource(manifest)
+    tracking = Tracking(uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="manifest")
+    place = Workplace(out=tmp_path / "runs", tracking=tracking, device=Device.CPU, precision=Precision.FP32,
+                      say=lambda text: None)
+    (folder,) = classification_job(source.fitted(settings), source, place)
+    card = load_package(folder).card
+    assert card.data["train"] == {"cases": 4, "positive": 2, "without_sign": 0, "with_baseline": 0}
+    assert card.data["splits"]["test"] == {"exams": 4, "patients": 4}
+    assert card.licence == "as its training data: CC BY 4.0"
+    assert "one manifest" in card.limitations
+    again = dataclasses.replace(settings, start_from=str(tmp_path / "runs"))
+    (other,) = classification_job(source.fitted(again), source, dataclasses.replace(place, out=tmp_path / "again"))
+    assert load_package(other).card.training["started_from"]["digest"] == load_package(folder).digest
+    assert sorted(path.name for path in place.out.iterdir()) == ["hepatitis"], "no checkpoint is left"
