@@ -7,7 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 from irae.core.context import PatientContext
+from irae.core.course import Revision
+from irae.core.focus import Nature
 from irae.core.notice import Notice
+from irae.io.result_json import course_to_json
 from irae.report import write_course_page, write_exam_page
 from irae.report.course_page import standings
 from irae.report.exam_page import lesion_rows, own_baseline, response_rows
@@ -189,3 +192,22 @@ def test_nothing_is_new_on_a_first_exam(tmp_path):
     text, _ = read(tmp_path / "r.html")
     assert "Foci on this first exam, physiologic uptake aside: 2 (2 metastasis)." in text
     assert "unequivocal" not in text[text.index("Suggestion"):]
+
+
+def test_course_page_and_json_show_what_a_later_exam_revised(tmp_path):
+    course = examples.course()
+    revision = Revision(
+        track="L05", said=Nature.METASTASIS, said_on=course.exams[0].acquired_on, shown=Nature.INFLAMMATION,
+        shown_on=course.exams[-1].acquired_on, reason="It vanished and the pneumonitis has healed.",
+    )
+    assert "What later exams showed" not in page_of(course, tmp_path)
+    text = page_of(replace(course, revisions=(revision,)), tmp_path)
+    for part in ("What later exams showed", "It vanished and the pneumonitis has healed.", "L05"):
+        assert part in text, part
+    (written,) = course_to_json(replace(course, revisions=(revision,)))["revisions"]
+    assert (written["track"], written["said"], written["shown"]) == ("L05", "metastasis", "inflammation")
+
+
+def page_of(course, folder):
+    write_course_page(folder / "course.html", course, context=examples.CONTEXT)
+    return (folder / "course.html").read_text(encoding="utf-8")
