@@ -106,6 +106,20 @@ def test_one_that_is_not_worse_is_promoted_with_the_reasons(retrained, tmp_path)
     assert "not worse" in version.tags["promoted_because"]
 
 
+def test_a_manifest_is_evaluated_as_a_page(retrained, tmp_path):
+    root, _, _ = retrained
+    data = ("--data", str(root / "set/set.csv"), "--weights", str(root / "weights"), "--out", str(tmp_path))
+    done = call("evaluate", *data)
+    assert done.exit_code == 0, done.output
+    document = json.loads((tmp_path / "evaluation.json").read_text())
+    assert document["patients"] == 2
+    assert document["data"]["what"] == "manifest, split test, licence CC BY 4.0"
+    assert set(document["organs"]) == {"lung_left", "liver"}
+    assert "evaluation" in (tmp_path / "evaluation.html").read_text()
+    assert "the choices are" in call("evaluate", *data, "--split", "bogus").output
+    assert "no exam is of the split calibration" not in call("evaluate", *data, "--split", "calibration").output
+
+
 def test_answers_of_readers_become_labels(tmp_path):
     made = SetOnDisk(tmp_path / "images")
     for number in range(4):
