@@ -1,4 +1,4 @@
-"""Solid lesions that a CT shows by itself: nodules in the lungs, and dark lesions in the liver where there is no PET.
+"""Solid lesions that a CT shows by itself: nodules in the lungs, and dark lesions in the liver.
 
 What this cannot find: nodules that touch the chest wall or the mediastinum outside the lung mask, ground-glass nodules
 (they are measured as lung opacity in ``findings``), nodes, bone lesions, and liver lesions of the liver's own
@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
-from irae.lesions.rules import LUNGS, FociRules
+from irae.lesions.rules import LUNGS, DarkLesion, FociRules
 from irae.lesions.sizing import crop_around
 from irae.quant.region import organ_boxes
 from irae.quant.resample import onto_grid
@@ -82,8 +82,8 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask) * lesion.geometry.voxel_volume_ml)
 
 
-def dark_liver_lesions(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesion]:
-    """Compact regions darker than the liver around them, largest first; for CT without PET."""
+def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: FociRules) -> list[CtLesion]:
+    """Compact regions darker than the liver around them, largest first."""
     if not organs.seen("liver"):
         return []
     grid = _working_grid(ct.geometry, organs, "liver", margin_mm=2.0, spacing_mm=2.0)
@@ -98,7 +98,7 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, rules: FociRules) -> list[C
     smooth = ndimage.gaussian_filter(hu, 2.0 / spacing)
     typical = float(np.median(smooth[inner]))
     spread = 1.4826 * float(np.median(np.abs(smooth[inner] - typical)))
-    dark = inner & (smooth <= typical - max(rules.ct_liver_contrast_hu, rules.ct_liver_sd * spread)) & (smooth > 15.0)
+    dark = inner & (smooth <= typical - max(limits.contrast_hu, limits.sd * spread)) & (smooth > 15.0)
     parts = cc3d.connected_components(dark, connectivity=18)
     found = []
     for part, box in enumerate(ndimage.find_objects(parts), start=1):
@@ -109,7 +109,7 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, rules: FociRules) -> list[C
         sub = grid.cropped(start, (start[0] + own.shape[0], start[1] + own.shape[1], start[2] + own.shape[2]))
         shape = shape_of(own, sub)
         volume_ml = np.count_nonzero(own) * sub.voxel_volume_ml
-        if volume_ml < np.pi / 6.0 * rules.ct_liver_least_mm**3 / 1000.0:
+        if volume_ml < np.pi / 6.0 * limits.least_mm**3 / 1000.0:
             continue
         if shape.elongation <= rules.ct_nodule_elongation and shape.sphericity >= 0.6:
             found.append(CtLesion(own, sub, "liver"))

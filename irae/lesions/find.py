@@ -333,7 +333,8 @@ class _Finder:
         assert self.ct is not None
         assert self.organs is not None
         lesions = lung_nodules(self.ct, self.organs, self.rules)
-        lesions += dark_liver_lesions(self.ct, self.organs, self.rules)
+        limits = self.rules.ct_liver if self.pet is None else self.rules.ct_liver_beside_pet
+        lesions += dark_liver_lesions(self.ct, self.organs, limits, self.rules)
         for lesion in lesions:
             taken = onto_grid(self.labels, self.grid, lesion.geometry, order=0)[lesion.mask]
             if np.mean(taken > 0) < 0.3 and len(self.foci) < MOST_FOCI:

@@ -18,6 +18,20 @@ BONE = "bone"  # bone other than the spine, seen by its HU; site "bone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DarkLesion:
+    """What makes a dark spot in the liver a lesion.
+
+    Attributes:
+        contrast_hu, sd: Darker than the liver by this much, and by this many SD of smoothed liver.
+        least_mm: Diameter of the part below that threshold; the lesion is about 2 mm larger.
+    """
+
+    contrast_hu: float
+    sd: float
+    least_mm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FociRules:
     """Every number that decides what becomes a focus and how it is measured.
 
@@ -109,10 +123,10 @@ class FociRules:
     ct_nodule_elongation: float = 1.9
     ct_nodule_sphericity: float = 0.65
     ct_nodule_voxels: float = 3.0  # a nodule spans at least this many voxels of the CT
-    # Liver lesions on CT without PET: darker than the liver by this much and this many SD of smoothed liver.
-    ct_liver_contrast_hu: float = 18.0
-    ct_liver_sd: float = 3.0
-    ct_liver_least_mm: float = 8.0  # of the part below the threshold; the lesion is about 2 mm larger
+    # Dark liver lesions on CT. Beside a PET, which shows the active ones, only what is plain on CT is added: with the
+    # limits of a CT alone and coarse masks most of what is found is fissures, vessels and texture. Design values.
+    ct_liver: DarkLesion = DarkLesion(contrast_hu=18.0, sd=3.0, least_mm=8.0)
+    ct_liver_beside_pet: DarkLesion = DarkLesion(contrast_hu=25.0, sd=4.0, least_mm=12.0)
 
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
