@@ -17,7 +17,7 @@ from irae.core.anatomy import BY_NAME, Irae
 CARD_FILE, WEIGHTS_FILE = "card.json", "model.safetensors"
 SCHEMA = "irae.model/1"
 SCORINGS = ("scoring", "scoring_without_pet", "scoring_with_baseline", "scoring_with_baseline_without_pet")
-# The further outputs of a classifier with severity: the logits of "at least 1", "at least 2" and "3".
+# The further outputs of a classifier with severity: the logits of "at least 1", "at least 2" and "3", if it is there.
 SEVERITIES = ("severity_1", "severity_2", "severity_3")
 
 

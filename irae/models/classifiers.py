@@ -16,7 +16,7 @@ from irae.core.numbers import reaches
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.crops import has_baseline, organ_crops, stacked
 from irae.models.evidence import STAGES, evidence_map
-from irae.models.package import Package, PackageError, find_packages, load_package
+from irae.models.package import Card, Package, PackageError, find_packages, load_package
 from irae.models.runtime import Device, torch_device
 
 
@@ -82,9 +82,16 @@ class PackagedClassifier:
         suspected = reaches(probability, scoring.operating_point.threshold)
         return LearnedScore(
             irae=irae, probability=probability, threshold=scoring.operating_point.threshold, calibrated=True,
-            model=package.digest, severity=severity_of(answers[1:].tolist()) if card.gives_severity else None,
-            compared=compared, evidence_map=self._map(irae, image, seen.grid) if suspected else None,
+            model=package.digest, severity=self._severity(card, answers, suspected), compared=compared,
+            evidence_map=self._map(irae, image, seen.grid) if suspected else None,
         )
+
+    @staticmethod
+    def _severity(card: Card, answers: torch.Tensor, suspected: bool) -> int | None:
+        """How severe it is, if it is there; 0 where it is not suspected."""
+        if not card.gives_severity:
+            return None
+        return severity_of(answers[1:].tolist()) if suspected else 0
 
     def _map(self, irae: Irae, image: torch.Tensor, grid: Geometry) -> Volume | None:
         stage = STAGES.get(self._packages[irae].card.network)

@@ -159,9 +159,13 @@ class Shown:
 
 
 def targets(case: LabelledCrops) -> list[float]:
-    """The truth of a case: irAE, severity at least 1, at least 2, 3; each 0 or 1, not a number where unknown."""
-    steps = [float("nan")] * 3 if case.severity is None else [float(case.severity >= step) for step in (1, 2, 3)]
-    return [float(case.positive), *steps]
+    """The truth of a case: irAE, severity at least 1, at least 2, 3; each 0 or 1, not a number where not learnt from.
+
+    Severity is learnt from cases that have the irAE: how severe it is, not again whether it is there.
+    """
+    if case.severity is None or not case.positive:
+        return [float(case.positive), *[float("nan")] * 3]
+    return [float(case.positive), *(float(case.severity >= step) for step in (1, 2, 3))]
 
 
 def loss_on(logits: torch.Tensor, truth: torch.Tensor, plan: ClassificationPlan) -> torch.Tensor:

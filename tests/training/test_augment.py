@@ -126,6 +126,7 @@ def test_what_is_hidden_does_not_tell_the_classes_apart():
 ])
 def test_severity_is_learnt_step_by_step(severity, expected):
     np.testing.assert_equal(targets(LabelledCrops({}, positive=True, severity=severity)), expected)
+    np.testing.assert_equal(targets(LabelledCrops({}, positive=False, severity=0)), [0, *[np.nan] * 3])
 
 
 def test_a_loss_without_known_severity_is_that_of_the_irae_alone():
