@@ -12,7 +12,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from irae.attribution import attribute
+from irae.attribution import attribute, attribution_notices
 from irae.attribution.learned import LearnedModel
 from irae.attribution.revise import revisions
 from irae.core.anatomy import ORGANS, Irae
@@ -128,7 +128,8 @@ def assess_exam(
     )
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
-    notices += [*match_notices, *expected_gaps(exam, history, organs, pituitary)]
+    notices += [*match_notices, *attribution_notices(attributed, stages.attribution)]
+    notices += [*expected_gaps(exam, history, organs, pituitary)]
     notices += [
         *activation_notices(quantities, exam.context, exam.acquired_on, COMMON), *uncertain_notices(findings)
     ]

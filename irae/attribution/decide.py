@@ -1,8 +1,8 @@
 """From a candidate to its nature: by the evidence points alone or by the learned model; safety rules hold for both.
 
-The rules only ever move an answer towards indeterminate: nothing is called inflammation against a nodule, destroyed
-bone or growth, nothing hot and focal is called physiologic by statistics alone, and what a gate holds for harmless is
-left open where the learned model sees a metastasis.
+The model is asked only about foci like those it was trained on. The rules only ever move an answer towards
+indeterminate: nothing is called inflammation against a nodule, destroyed bone or growth, nothing physiologic by
+statistics alone, and what a gate holds for harmless is left open where the learned model sees a metastasis.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import replace
 from irae.attribution.candidates import Candidate
 from irae.attribution.evidence import SIGNS, VETOES, is_focal
 from irae.attribution.features import Subject, in_words
-from irae.attribution.gates import Gate, may_be_normal_uptake
+from irae.attribution.gates import Gate
 from irae.attribution.learned import LearnedModel, Told
+from irae.attribution.physiology import may_be_normal_uptake, normal_place
 from irae.attribution.revise import SHOWN
 from irae.attribution.rules import EVIDENCE_RULES, IRAE_SITE, EvidenceRules
 from irae.attribution.situation import Situation, is_opacity, same_look
@@ -24,6 +25,7 @@ from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePa
 from irae.core.numbers import reaches
 
 ADVICE = "Short-interval imaging in 4-8 weeks, endoscopy, laboratory or tissue would decide."
+UNLIKE = "Unlike all that the learned model was trained on"
 # Of the learned model's reasons that many are told, the strongest first.
 REASONS = 3
 
@@ -48,13 +50,18 @@ def outcome(score: float, rules: EvidenceRules = EVIDENCE_RULES) -> tuple[Nature
 def decided(
     candidate: Candidate, now: Situation, rules: EvidenceRules = EVIDENCE_RULES, learned: LearnedModel | None = None
 ) -> AttributedFocus:
-    """The nature of one focus; without a learned model by the evidence points alone."""
+    """The nature of one focus; by the evidence points alone without a learned model that knows such foci."""
     if candidate.focus.status is FocusStatus.GONE and candidate.focus.track in now.earlier:
         return _gone(candidate, now)
-    if learned is None:
+    told = None if learned is None else learned.told(candidate.features)
+    if told is None or told.unlike is not None:
         answer = _by_evidence(candidate, now, rules)
     else:
-        answer = _by_model(candidate, now, learned.told(candidate.features), rules)
+        answer = _by_model(candidate, now, told, rules)
+    if told is not None and told.unlike is not None:
+        words = in_words(told.unlike, candidate.focus, candidate.features, candidate.parts)
+        most = f", most of all in {told.unlike.value}" + (f" ({words})" if words else "")
+        answer = replace(answer, reasons=(f"{UNLIKE}{most}: the evidence score decides.", *answer.reasons))
     return _with_revision(answer, now)
 
 
@@ -98,8 +105,8 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
     gate = candidate.gate
     nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, rules))
     doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
-    if nature is Nature.PHYSIOLOGIC and gate is None and not doubt:
-        doubt = _too_hot(candidate.focus, rules)
+    if nature is Nature.PHYSIOLOGIC and gate is None:
+        doubt = _by_statistics_alone(candidate.focus, rules)
     if doubt:
         nature = Nature.INDETERMINATE
     reasons = [text for text in (doubt, why) if text]
@@ -178,18 +185,13 @@ def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: Evidence
     return ""
 
 
-def _too_hot(focus: Focus, rules: EvidenceRules) -> str:
-    """Statistics alone call no focal lesion physiologic that PERCIST would measure or that the CT shows solid."""
-    if not is_focal(focus, rules):
-        return ""
-    if exceeds_liver(focus, rules):
+def _by_statistics_alone(focus: Focus, rules: EvidenceRules) -> str:
+    """Why a focus without a gate is not physiologic: its place must be one of normal uptake, and not beyond it."""
+    if is_focal(focus, rules) and reaches(focus.features.get("liver_ratio", 0.0), rules.measurable_liver_ratio):
         return "Not called physiologic: it is focal and much hotter than the liver."
+    if not normal_place(focus):
+        return "Not called physiologic: nothing at its place takes up tracer by nature."
     return ""
-
-
-def exceeds_liver(focus: Focus, rules: EvidenceRules) -> bool:
-    """Whether a focus is hot enough to be measured by PERCIST and rounder than a spill."""
-    return reaches(focus.features.get("liver_ratio", 0.0), rules.measurable_liver_ratio)
 
 
 def _gone(candidate: Candidate, now: Situation) -> AttributedFocus:

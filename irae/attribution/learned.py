@@ -130,6 +130,42 @@ KINDS: Mapping[str, type[Trees] | type[Linear]] = {"trees": Trees, "linear": Lin
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Seen:
+    """What a model was trained on, so that it is not asked about anything else.
+
+    A row counts as its values (an unknown one being average) and then its unknowns (1, else 0), both less ``centre``
+    over ``scale``.
+
+    Attributes:
+        centre, scale: (2 x features,).
+        typical: (n, 2 x features) rows that stand for the training cases (k-means centres).
+        limit: A row farther than this from every typical one is unlike all that was learnt; positive.
+    """
+
+    centre: Array
+    scale: Array
+    typical: NDArray[np.float32]
+    limit: float
+
+    def __post_init__(self) -> None:
+        wide = (len(self.centre),)
+        if self.scale.shape != wide or self.typical.shape[1:] != wide or not len(self.typical):
+            raise ValueError("what was seen: arrays do not fit each other")
+        if not (self.limit > 0 and (self.scale > 0).all()):
+            raise ValueError(f"what was seen: limit {self.limit} and scales must be positive")
+        if not all(np.isfinite(a).all() for a in (self.centre, self.scale, self.typical)):
+            raise ValueError("what was seen: values that are not finite")
+
+    def apart(self, row: Array) -> Array:
+        """(features,) how far each feature lies from the nearest typical row, squared; the sum is the distance's."""
+        unknown = np.isnan(row)
+        here = (np.concatenate([np.where(unknown, self.centre[: len(row)], row), unknown]) - self.centre) / self.scale
+        squares = (self.typical - here) ** 2
+        nearest: Array = squares[squares.sum(axis=1).argmin()].reshape(2, -1).sum(axis=0)
+        return nearest
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Told:
     """What a model says of one focus.
 
@@ -137,11 +173,13 @@ class Told:
         probabilities: Calibrated, per class; they sum to 1.
         possible: The likeliest nature and all that cannot be ruled out at the calibrated error rates (a conformal set).
         subjects: Each subject's contribution to every class's margin, against the mean of the classes.
+        unlike: Where the focus is unlike all that the model was trained on: the subject that differs most.
     """
 
     probabilities: Mapping[Nature, float]
     possible: frozenset[Nature]
     subjects: Mapping[Subject, Mapping[Nature, float]]
+    unlike: Subject | None
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -153,6 +191,7 @@ class LearnedModel:
         margins: The fitted function.
         temperature: Divides the margins (Guo, ICML 2017); positive.
         least: Per class, the least probability at which it cannot be ruled out (split-conformal, class by class).
+        seen: What it was trained on; None where that was not kept: ``attribute`` does not ask such a model.
         digest: ``sha256:...`` of the package it came from.
     """
 
@@ -160,6 +199,7 @@ class LearnedModel:
     margins: Margins
     temperature: float
     least: tuple[float, float, float]
+    seen: Seen | None = None
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -168,6 +208,8 @@ class LearnedModel:
             raise ValueError(f"learned model: unknown or repeated features {unknown}")
         if not (self.temperature > 0 and all(0 <= q <= 1 for q in self.least)):
             raise ValueError(f"learned model: temperature {self.temperature} or limits {self.least} out of range")
+        if self.seen is not None and len(self.seen.centre) != 2 * len(self.features):
+            raise ValueError(f"learned model: {len(self.features)} features, but what was seen has others")
 
     def told(self, row: Mapping[str, float]) -> Told:
         """Probabilities, what is possible, and why, of one focus.
@@ -175,7 +217,8 @@ class LearnedModel:
         Args:
             row: Known features by name; a missing one is unknown.
         """
-        start, given = self.margins.explained(np.array([row.get(name, np.nan) for name in self.features]))
+        values = np.array([row.get(name, np.nan) for name in self.features])
+        start, given = self.margins.explained(values)
         given = (given - given.mean(axis=1, keepdims=True)) / self.temperature
         p = softmax((start - start.mean()) / self.temperature + given.sum(axis=0))
         subjects: dict[Subject, Array] = {}
@@ -189,7 +232,19 @@ class LearnedModel:
             subjects={
                 subject: {n: float(x) for n, x in zip(CLASSES, part, strict=True)} for subject, part in subjects.items()
             },
+            unlike=self._unlike(values),
         )
+
+    def _unlike(self, values: Array) -> Subject | None:
+        if self.seen is None:
+            return None
+        apart = self.seen.apart(values)
+        if float(apart.sum()) <= self.seen.limit**2:
+            return None
+        subjects: dict[Subject, float] = {}
+        for name, square in zip(self.features, apart, strict=True):
+            subjects[SUBJECT[name]] = subjects.get(SUBJECT[name], 0.0) + float(square)
+        return max(subjects, key=lambda subject: subjects[subject])
 
 
 def softmax(margins: Array) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
 from irae.attribution.situation import NODE_SITE, Situation, grew, was_tumour
-from irae.core.anatomy import BY_NAME, site_of
+from irae.core.anatomy import BY_NAME, Uptake, site_of
 from irae.core.focus import Focus, FocusSource, FocusStatus, Nature
 from irae.core.numbers import reaches
 
@@ -121,6 +121,13 @@ def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
     if get("below_lungs_mm", -999.0) >= 0.0 and gas >= GAS_BESIDE:
         return f"It may be bowel outside its mask: gas lies beside it ({100 * gas:.0f} % of its surroundings)."
     return ""
+
+
+def normal_place(focus: Focus) -> bool:
+    """Whether a focus is the uptake of an organ, in an organ that is hot by nature, or among the glands of the head."""
+    organ = BY_NAME.get(focus.organ or "")
+    hot = organ is not None and organ.uptake is not Uptake.LOW
+    return hot or bool(focus.features.get("picture")) or bool(focus.features.get("head_neck"))
 
 
 # Share of the surroundings (3-10 mm) that is gas below the lungs: bowel. Design value.

@@ -20,13 +20,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from irae.attribution.features import FEATURE_TABLE
-from irae.attribution.learned import CLASSES, KINDS, LearnedModel, Linear, Margins
+from irae.attribution.learned import CLASSES, KINDS, LearnedModel, Linear, Margins, Seen
 from irae.io.atomic import written_aside
 from irae.models.package import README_FILE, WEIGHTS_FILE, Metric, PackageError
 
 ATTRIBUTION_FOLDER = "attribution"
 ATTRIBUTION_CARD = "attribution.json"
 ATTRIBUTION_SCHEMA = "irae.attribution-model/1"
+# Arrays of what the model was trained on, beside the model's own in the weights file; older packages have none.
+_SEEN = ("centre", "scale", "typical")
+_SEEN_PREFIX = "seen_"
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 _SCHEMA: Mapping[str, Any] = {
@@ -50,6 +53,10 @@ _SCHEMA: Mapping[str, Any] = {
         "weights": {
             "type": "object", "required": ["file", "sha256"], "additionalProperties": False,
             "properties": {"file": {"const": WEIGHTS_FILE}, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+        },
+        "seen": {
+            "type": "object", "required": ["limit"], "additionalProperties": False,
+            "properties": {"limit": {"type": "number", "exclusiveMinimum": 0}},
         },
         "suv_max_alone": {
             "type": "object", "required": ["start", "weight", "centre", "scale", "missing", "least"],
@@ -94,8 +101,10 @@ class AttributionCard:
 
 def save_attribution(folder: Path, model: LearnedModel, card: AttributionCard) -> Path:
     """Writes the package; each file appears whole or not at all, the card last."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in model.margins.arrays().items()}
-    content = save(arrays)
+    arrays = dict(model.margins.arrays())
+    if model.seen is not None:
+        arrays |= {_SEEN_PREFIX + name: getattr(model.seen, name) for name in _SEEN}
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     kind = next(name for name, made in KINDS.items() if isinstance(model.margins, made))
     units = {f.name: f for f in FEATURE_TABLE}
     document: dict[str, Any] = {
@@ -109,6 +118,8 @@ def save_attribution(folder: Path, model: LearnedModel, card: AttributionCard) -
         "training": dict(card.training), "data": dict(card.data), "created_on": card.created_on,
         "intended_use": card.intended_use, "limitations": card.limitations, "licence": card.licence,
     }
+    if model.seen is not None:
+        document["seen"] = {"limit": model.seen.limit}
     if card.suv_max_alone is not None:
         alone = card.suv_max_alone
         document["suv_max_alone"] = {name: array.tolist() for name, array in alone.margins.arrays().items()} | {
@@ -149,9 +160,10 @@ def load_attribution(folder: Path) -> tuple[LearnedModel, AttributionCard]:
     names = tuple(feature["name"] for feature in document["features"])
     a, b, c = document["least"]
     try:
+        seen = _seen(arrays, document.get("seen"))
         model = LearnedModel(
             features=names, margins=_margins(document["kind"], arrays, len(names)),
-            temperature=document["temperature"], least=(a, b, c), digest=f"sha256:{document['card_sha256']}",
+            temperature=document["temperature"], least=(a, b, c), seen=seen, digest=f"sha256:{document['card_sha256']}",
         )
         card = AttributionCard(
             created_on=document["created_on"], intended_use=document["intended_use"],
@@ -162,6 +174,12 @@ def load_attribution(folder: Path) -> tuple[LearnedModel, AttributionCard]:
     except (TypeError, ValueError) as error:
         raise PackageError(f"attribution package {folder}: {error}") from error
     return model, card
+
+
+def _seen(arrays: dict[str, NDArray[Any]], document: Mapping[str, Any] | None) -> Seen | None:
+    """Takes what belongs to it out of the arrays."""
+    found = {name: arrays.pop(_SEEN_PREFIX + name) for name in _SEEN if _SEEN_PREFIX + name in arrays}
+    return None if document is None else Seen(limit=document["limit"], **found)
 
 
 def _margins(kind: str, arrays: Mapping[str, NDArray[np.generic]], features: int) -> Margins:
@@ -206,6 +224,8 @@ def _readme(card: Mapping[str, Any]) -> str:
         "# attribution", "", card["intended_use"], "", f"**Limits.** {card['limitations']}", "",
         f"- Kind: {card['kind']} on {len(card['features'])} features; temperature {card['temperature']:.3f}",
         f"- A nature cannot be ruled out from this probability on: {limits}",
+        "- Asked only about foci like those it was trained on: "
+        + (f"within {card['seen']['limit']:.1f} of a typical one" if "seen" in card else "not known, so never"),
         f"- Licence: {card['licence']}; made {card['created_on']}",
         f"- Weights: sha256 {card['weights']['sha256']}", "",
         "Measured on patients that neither fitted nor calibrated it (95 % bootstrap interval over patients):", "",

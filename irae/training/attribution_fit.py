@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
@@ -15,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from irae.attribution.candidates import candidates
 from irae.attribution.features import FEATURE_TABLE
-from irae.attribution.learned import CLASSES, Array, LearnedModel, Linear, Margins, Trees, softmax
+from irae.attribution.learned import CLASSES, Array, LearnedModel, Linear, Margins, Seen, Trees, softmax
 from irae.core.context import PatientContext
 from irae.core.focus import FocusStatus
 from irae.pipeline import result_unseen
@@ -134,10 +135,7 @@ def _means(nodes: Any, leaf: NDArray[np.bool_]) -> Array:
 def fit_linear(rows: Table, seed: int, *, inverse_penalty: float) -> Margins:
     """Multinomial logistic regression on standardised features with flags for unknown ones."""
     unknown = np.isnan(rows.x)
-    counted = np.maximum((~unknown).sum(axis=0), 1)
-    centre = np.where(unknown, 0.0, rows.x).sum(axis=0) / counted
-    spread = np.where(unknown, 0.0, (rows.x - centre) ** 2).sum(axis=0) / counted
-    scale = np.sqrt(np.where(spread > 1e-12, spread, 1.0))
+    centre, scale = standard(rows.x)
     z = np.where(unknown, 0.0, (rows.x - centre) / scale)
     model = LogisticRegression(C=inverse_penalty, tol=1e-3, max_iter=2000, random_state=seed)
     model.fit(np.hstack([z, unknown]), rows.y, sample_weight=rows.weight)
@@ -145,6 +143,34 @@ def fit_linear(rows: Table, seed: int, *, inverse_penalty: float) -> Margins:
     return Linear(start=np.asarray(model.intercept_, np.float64), centre=centre, scale=scale,
                   weight=np.ascontiguousarray(model.coef_[:, :n].T, np.float64),
                   missing=np.ascontiguousarray(model.coef_[:, n:].T, np.float64))
+
+
+def standard(x: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column's known values; 1 where they do not vary."""
+    unknown = np.isnan(x)
+    counted = np.maximum((~unknown).sum(axis=0), 1)
+    centre = np.where(unknown, 0.0, x).sum(axis=0) / counted
+    spread = np.where(unknown, 0.0, (x - centre) ** 2).sum(axis=0) / counted
+    return centre, np.sqrt(np.where(spread > 1e-12, spread, 1.0))
+
+
+# Rows that stand for the training cases; share of foci of unseen patients that may count as unlike them; an unknown
+# that is rare in training counts as if this standard deviation (4 % of the rows) had been seen.
+TYPICAL, UNLIKE_SHARE, LEAST_UNKNOWN_SD = 300, 0.01, 0.2
+
+
+def seen(train: Table, calibration: Table, seed: int) -> Seen:
+    """Where the training cases lie, and the distance from them that 99 % of the calibration patients' foci keep."""
+    unknown = np.isnan(train.x)
+    centre, scale = standard(train.x)
+    centre = np.concatenate([centre, unknown.mean(axis=0)])
+    scale = np.concatenate([scale, np.maximum(unknown.std(axis=0), LEAST_UNKNOWN_SD)])
+    rows = np.hstack([np.where(unknown, centre[: train.x.shape[1]], train.x), unknown])
+    rows = np.unique((rows - centre) / scale, axis=0)
+    typical = KMeans(min(TYPICAL, len(rows)), n_init=1, random_state=seed).fit(rows).cluster_centers_
+    found = Seen(centre=centre, scale=scale, typical=typical.astype(np.float32), limit=np.inf)
+    apart = [float(np.sqrt(found.apart(row).sum())) for row in calibration.x]
+    return replace(found, limit=float(np.quantile(apart, 1.0 - UNLIKE_SHARE, method="higher")))
 
 
 CHOICES: dict[str, Fit] = {
@@ -223,7 +249,8 @@ def fitted(train: Table, calibration: Table, seed: int) -> tuple[LearnedModel, d
     """
     with threadpool_limits(1):
         name, losses = chosen(train, seed)
-        return calibrated(CHOICES[name](train, seed), FEATURES, calibration), losses
+        model = calibrated(CHOICES[name](train, seed), FEATURES, calibration)
+        return replace(model, seen=seen(train, calibration, seed)), losses
 
 
 def fitted_on_suv_max(train: Table, calibration: Table, seed: int) -> LearnedModel:

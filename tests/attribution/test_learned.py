@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from irae.attribution import attribute
+from irae.attribution import attribute, attribution_notices
 from irae.attribution.candidates import candidates
 from irae.attribution.features import FEATURE_TABLE, SUBJECT, Subject, in_words
-from irae.attribution.learned import CLASSES, LearnedModel, Linear, Trees, softmax
+from irae.attribution.learned import CLASSES, LearnedModel, Linear, Seen, Trees, softmax
 from irae.core.context import PatientContext
 from irae.core.finding import Quantities
 from irae.core.focus import FocusStatus, Nature
@@ -15,13 +15,22 @@ from tests.attribution.made import START, WEEK_10, finding, picture, spot, thera
 INFLAMMATION, METASTASIS, PHYSIOLOGIC = Nature.INFLAMMATION, Nature.METASTASIS, Nature.PHYSIOLOGIC
 
 
-def always(inflammation, metastasis, physiologic, least=(0.2, 0.2, 0.2)):
+def seen(*suv_max, limit=1.0):
+    """What a model of SUVmax was trained on: these values, an unknown one counting as 5 from a known one."""
+    typical = np.array([[value, 0.0] for value in suv_max], np.float32)
+    return Seen(centre=np.zeros(2), scale=np.array([1.0, 0.2]), typical=typical, limit=limit)
+
+
+TRAINED_ON = seen(5.0, 8.0)
+
+
+def always(inflammation, metastasis, physiologic, least=(0.2, 0.2, 0.2), trained_on=TRAINED_ON):
     """A model that says the same of every focus."""
     margins = Linear(
         start=np.log([inflammation, metastasis, physiologic]), centre=np.zeros(1), scale=np.ones(1),
         weight=np.zeros((1, 3)), missing=np.zeros((1, 3)),
     )
-    return LearnedModel(features=("suv_max",), margins=margins, temperature=1.0, least=least)
+    return LearnedModel(features=("suv_max",), margins=margins, temperature=1.0, least=least, seen=trained_on)
 
 
 def decide(*foci, learned, context=None, findings=(), earlier=(), on=WEEK_10):
@@ -125,10 +134,60 @@ def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
     assert answer.reasons[0].startswith("Not called inflammation")
 
 
-def test_a_hot_focal_lesion_is_not_called_physiologic_by_statistics_alone():
-    (hot,) = decide(spot(liver_ratio=4.0), learned=always(0.01, 0.01, 0.98))
-    (faint,) = decide(spot(liver_ratio=1.1), learned=always(0.01, 0.01, 0.98))
-    assert (hot.nature, faint.nature) == (Nature.INDETERMINATE, PHYSIOLOGIC)
+@pytest.mark.parametrize(("focus", "nature", "why"), [
+    (spot(head_neck=1.0, liver_ratio=1.1), PHYSIOLOGIC, "the glands of the head take up tracer"),
+    (spot(organ="pancreas", picture=1.0, liver_ratio=3.0), PHYSIOLOGIC, "the uptake of an organ"),
+    (spot(head_neck=1.0, suv=10.1, liver_ratio=2.0), Nature.INDETERMINATE, "focal and as hot as PERCIST measures"),
+    (spot(organ="lymph_node", liver_ratio=1.1), Nature.INDETERMINATE, "no normal uptake at its place"),
+    (spot(liver_ratio=1.1), Nature.INDETERMINATE, "no organ at its place"),
+])
+def test_nothing_is_called_physiologic_by_statistics_alone(focus, nature, why):
+    (answer,) = decide(focus, learned=always(0.01, 0.01, 0.98, trained_on=seen(8.0, 10.1)))
+    assert answer.nature is nature, why
+
+
+METASTASIS_BY_POINTS = {"organ": "liver", "share": 0.004, "contrast": 4.0, "liver_ratio": 9.0}
+
+
+def test_of_a_focus_unlike_the_training_cases_the_model_is_not_asked():
+    model = always(0.01, 0.01, 0.98)
+    like, unlike = decide(spot(1, **METASTASIS_BY_POINTS), spot(2, suv=42.0, **METASTASIS_BY_POINTS), learned=model)
+    assert (like.nature, unlike.nature) == (Nature.INDETERMINATE, METASTASIS)
+    assert unlike.probabilities["metastasis"] > 0.5
+    assert unlike.reasons[0].startswith("Unlike all that the learned model was trained on, most of all in uptake "
+                                        "(SUVmax 42.0 g/mL")
+    (notice,) = attribution_notices((like, unlike), model)
+    assert notice.code == "attribution_unlike_training"
+    assert "1 of 2 foci" in notice.text
+    assert "no. 2." in notice.text
+    assert attribution_notices((like,), model) == ()
+
+
+def test_the_unlike_keep_their_gate():
+    (bladder,) = decide(spot(organ="urinary_bladder", suv=60.0), learned=always(0.01, 0.98, 0.01))
+    assert bladder.nature is PHYSIOLOGIC
+
+
+@pytest.mark.parametrize(("suv_max", "apart"), [(8.5, 0.25), (9.0, 1.0), (2.0, 1.0), (np.nan, 9.0 + 25.0)])
+def test_distance_to_the_nearest_training_case_the_unknown_being_average_and_flagged(suv_max, apart):
+    assert seen(3.0, 8.0).apart(np.array([suv_max])) == pytest.approx([apart])
+
+
+def test_a_model_that_does_not_say_what_it_was_trained_on_is_not_used():
+    model = always(0.01, 0.01, 0.98, trained_on=None)
+    answers = decide(spot(**METASTASIS_BY_POINTS), learned=model)
+    assert answers[0].nature is METASTASIS
+    (notice,) = attribution_notices(answers, model)
+    assert notice.code == "attribution_model_not_used"
+
+
+@pytest.mark.parametrize("broken", [
+    {"limit": 0.0}, {"scale": np.array([1.0, 0.0])}, {"centre": np.zeros(3)},
+    {"typical": np.zeros((0, 2), np.float32)}, {"typical": np.array([[np.nan, 0.0]], np.float32)},
+])
+def test_a_record_of_training_that_cannot_be_is_refused(broken):
+    with pytest.raises(ValueError, match="what was seen"):
+        replace(seen(8.0), **broken)
 
 
 def test_what_a_gate_holds_for_harmless_is_left_open_where_the_model_sees_a_metastasis():

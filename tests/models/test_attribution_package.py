@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from irae.attribution.learned import LearnedModel, Linear, Trees
+from irae.attribution.learned import LearnedModel, Linear, Seen, Trees
 from irae.models.attribution_package import ATTRIBUTION_CARD, AttributionCard, load_attribution, save_attribution
 from irae.models.package import WEIGHTS_FILE, Metric, PackageError
 
@@ -22,8 +22,12 @@ def linear():
                   missing=np.zeros((2, 3)))
 
 
-def model(margins):
-    return LearnedModel(features=("suv_max", "longest_mm"), margins=margins, temperature=1.3, least=(0.1, 0.02, 0.3))
+SEEN = Seen(centre=np.zeros(4), scale=np.ones(4), typical=np.array([[8.0, 12.0, 0.0, 0.0]], np.float32), limit=2.0)
+
+
+def model(margins, seen=SEEN):
+    return LearnedModel(features=("suv_max", "longest_mm"), margins=margins, temperature=1.3, least=(0.1, 0.02, 0.3),
+                        seen=seen)
 
 
 CARD = AttributionCard(created_on="2026-11-21", intended_use="A test.", limitations="None is meant.",
@@ -40,10 +44,18 @@ def test_what_is_written_is_what_is_read(tmp_path, margins):
     read, card = load_attribution(folder)
     for row in ({"suv_max": 8.0, "longest_mm": 12.0}, {"longest_mm": 3.0}, {}):
         assert read.told(row).probabilities == pytest.approx(model(margins).told(row).probabilities)
+        assert read.told(row).unlike is model(margins).told(row).unlike
+    assert read.told({"suv_max": 8.0, "longest_mm": 12.0}).unlike is None
+    assert read.told({}).unlike is not None
     assert read.digest.startswith("sha256:")
     assert card.metrics == CARD.metrics
     assert card.suv_max_alone.told({"suv_max": 3.0}).probabilities
     assert "| learned/macro_auroc | 0.900 |" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_an_older_package_says_nothing_of_its_training_cases(tmp_path):
+    read, _ = load_attribution(save_attribution(tmp_path, model(trees(), seen=None), CARD))
+    assert read.seen is None
 
 
 def test_a_changed_weights_file_is_refused(tmp_path):

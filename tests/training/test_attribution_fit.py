@@ -15,6 +15,7 @@ from irae.training.attribution_fit import (
     fit_linear,
     fit_trees,
     margins_of,
+    seen,
 )
 from irae.training.attribution_measure import Answered, Call, called, indeterminate, macro_auroc, pseudoprogression
 from irae.training.attribution_settings import AttributionSettings
@@ -59,6 +60,20 @@ def test_calibration_cools_an_overconfident_model():
     unseen = rows(seed=7)
     cool, hot = (calibrated(margins, FEATURES, unseen).temperature for margins in (honest, boasting))
     assert hot == pytest.approx(2 * cool, rel=0.05)
+
+
+def test_what_was_seen_holds_all_but_one_in_a_hundred_and_refuses_what_was_not():
+    found = seen(rows(n=1200), rows(n=1000, seed=7), 0)
+
+    def apart(table):
+        return np.array([np.sqrt(found.apart(row).sum()) for row in table.x])
+
+    unseen = rows(n=1000, seed=8)
+    assert (apart(unseen) > found.limit).mean() == pytest.approx(0.01, abs=0.01)
+    hotter = replace(unseen, x=np.where(np.arange(len(FEATURES)) == 0, 60.0, unseen.x))
+    assert (apart(hotter) > found.limit).all()
+    known = replace(unseen, x=np.where(np.arange(len(FEATURES)) < 20, np.nan, unseen.x))
+    assert (apart(known) > found.limit).mean() > 0.5, "twenty features unknown that mostly were known"
 
 
 def test_plans_are_the_same_for_a_seed_and_vary_between_seeds(tmp_path):
