@@ -11,7 +11,7 @@ from irae.app.start import WRONG_CALL, start
 from irae.app.train_config import DATA_SCHEMAS, TASK_SCHEMAS, TrainConfig, check_train
 from irae.training.attribution_settings import AttributionSettings
 from irae.training.fusion_settings import FusionSettings
-from irae.training.settings import ClassificationSettings, SegmentationSettings
+from irae.training.settings import ClassificationSettings, FociSettings, SegmentationSettings
 
 
 def main(config_dir: Path) -> int:
@@ -39,6 +39,7 @@ def run(config: TrainConfig) -> int:
     from irae.training.attribution_jobs import attribution_job
     from irae.training.classification_jobs import classification_job
     from irae.training.distributed import leads, process_group
+    from irae.training.foci_jobs import foci_job
     from irae.training.fusion import fusion_job
     from irae.training.jobs import Workplace, segmentation_job
     from irae.training.tracking import Tracking
@@ -69,6 +70,8 @@ def run(config: TrainConfig) -> int:
             source, task = source_and_task(config)
             if isinstance(task, SegmentationSettings):
                 segmentation_job(task, source, place)
+            elif isinstance(task, FociSettings):
+                foci_job(task, source, place)
             elif isinstance(task, ClassificationSettings):
                 classification_job(task, source, place)
             elif isinstance(task, AttributionSettings):

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from irae.app.config import DeviceName
 from irae.training.attribution_settings import AttributionSettings
 from irae.training.fusion_settings import FusionSettings
-from irae.training.settings import ClassificationSettings, SegmentationSettings, TaskSettings
+from irae.training.settings import ClassificationSettings, FociSettings, SegmentationSettings, TaskSettings
 
 
 class CacheName(Enum):
@@ -92,6 +92,7 @@ class TrainConfig:
 # Schemas of the config group task, by the name that configs/task/*.yaml lists first: /task_schema/NAME.
 TASK_SCHEMAS: dict[str, type[TaskSettings]] = {
     "segmentation": SegmentationSettings,
+    "foci": FociSettings,
     "classification": ClassificationSettings,
     "attribution": AttributionSettings,
     "fusion": FusionSettings,

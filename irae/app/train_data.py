@@ -11,7 +11,7 @@ from irae.training.manifest_checks import check_manifest
 from irae.training.manifest_source import ManifestSource
 from irae.training.memory import GIB
 from irae.training.phantom_source import PhantomSource
-from irae.training.settings import ClassificationSettings, SegmentationSettings, TaskSettings
+from irae.training.settings import ClassificationSettings, TaskSettings, VoxelSettings
 
 
 def source_and_task(config: TrainConfig) -> tuple[Source, TaskSettings]:
@@ -24,7 +24,7 @@ def source_and_task(config: TrainConfig) -> tuple[Source, TaskSettings]:
     data, task = config.data, config.task
     if not isinstance(data, ManifestData):
         return PhantomSource(workers=config.cases.workers), task
-    if not isinstance(task, (SegmentationSettings, ClassificationSettings)):
+    if not isinstance(task, (VoxelSettings, ClassificationSettings)):
         raise ValueError("data=manifest: this task is trained on synthetic courses only")
     manifest = read_manifest(Path(data.manifest), root=None if data.root is None else Path(data.root))
     on_disk = data.cache is CacheName.disk

@@ -21,6 +21,7 @@ class Quantity(Enum):
     SUV_BW = "SUVbw"  # g/mL, body weight
     MR_SIGNAL = "MR signal"  # arbitrary units
     RELEVANCE = "relevance"  # 0..1: how much a place moved a network's answer
+    PROBABILITY = "probability"  # 0..1, of what a network looks for
 
 
 class Coverage(Enum):

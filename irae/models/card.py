@@ -19,6 +19,8 @@ SCHEMA = "irae.model/1"
 SCORINGS = ("scoring", "scoring_without_pet", "scoring_with_baseline", "scoring_with_baseline_without_pet")
 # The further outputs of a classifier with severity: the logits of "at least 1", "at least 2" and "3", if it is there.
 SEVERITIES = ("severity_1", "severity_2", "severity_3")
+# The task of a network that looks for lesions on PET/CT, and its one label.
+FOCI_TASK, FOCI_LABEL = "foci", "lesion"
 
 
 class PackageError(ValueError):
@@ -88,11 +90,11 @@ class Card:
 
     Attributes:
         name: Model name, as registered.
-        task: ``organs``, ``thyroid``, ``pituitary`` or the value of an irAE.
+        task: ``organs``, ``thyroid``, ``pituitary``, ``foci`` or the value of an irAE.
         network, arguments, parameters: Row of ``nets.NETWORKS``, its arguments, its number of parameters.
         spacing_mm, patch, channels: The input contract: isotropic RAS grid, window or crop in voxels, channels.
-        labels: Segmentation: organ names of the output channels 1, 2, ... (0 is background). Classification: the irAE,
-            and ``SEVERITIES`` where the network also gives how severe it is.
+        labels: Segmentation: organ names of the output channels 1, 2, ... (0 is background), or ``FOCI_LABEL``.
+            Classification: the irAE, and ``SEVERITIES`` where the network also gives how severe it is.
         training: Settings of the run that made it. data: Where its cases came from, seeds and generator digest.
         metrics: Measured on cases that were never trained on.
         scoring: Classification only; for an exam with PET and without a baseline. The other three are the same for what
@@ -136,9 +138,10 @@ class Card:
             if given != needed:
                 raise ValueError(f"card {self.name}: its channels need {sorted(needed)}, got {sorted(given)}")
         else:
-            unknown = sorted(set(self.labels) - set(BY_NAME))
+            known = {FOCI_LABEL} if self.task == FOCI_TASK else set(BY_NAME)
+            unknown = sorted(set(self.labels) - known)
             if unknown:
-                raise ValueError(f"card {self.name}: unknown organs {unknown}; known are {sorted(BY_NAME)}")
+                raise ValueError(f"card {self.name}: unknown labels {unknown}; known are {sorted(known)}")
 
     @property
     def is_classifier(self) -> bool:

@@ -15,6 +15,9 @@ from irae.core.volume import LabelMap, Volume
 from irae.models.package import Channel
 from irae.quant.resample import OUTSIDE, onto_grid
 
+# Everything denser than this is body, table or clothes; air around them needs no network.
+BODY_HU = -500.0
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Canonical:
@@ -109,6 +112,17 @@ def separable(array: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Ten
 def network_grid(geometry: Geometry, spacing_mm: float) -> Geometry:
     """The network's grid over a canonical grid's box: isotropic to within half a voxel in the box's length."""
     return geometry.with_spacing((spacing_mm, spacing_mm, spacing_mm))
+
+
+def body_box(hu: torch.Tensor) -> tuple[slice, slice, slice]:
+    """The box that holds everything denser than ``BODY_HU``; the whole image where nothing is."""
+    body = hu > BODY_HU
+    slices = []
+    for axis in range(3):
+        others = [other for other in range(3) if other != axis]
+        found = body.any(dim=others[1]).any(dim=others[0]).nonzero().flatten()
+        slices.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(None))
+    return slices[0], slices[1], slices[2]
 
 
 def scaled(values: torch.Tensor, channel: Channel) -> torch.Tensor:

@@ -12,6 +12,7 @@ from irae.core.exam import Role
 from irae.core.geometry import Geometry
 from irae.phantom.disease import CONFOUNDER_SHARE, DiseasePlan
 from irae.phantom.draw import VisitPlan, draw_patient
+from irae.phantom.foci_map import marked_foci
 from irae.phantom.randomise import randomise
 from irae.phantom.render import FIELDS, body_geometry, head_geometry, label_map, render_exam
 from irae.phantom.truth import PhantomExam
@@ -39,6 +40,7 @@ def training_sample(
     mr_spacing_mm: float = 1.0,
     wide: float = 1.6,
     realistic: bool = False,
+    with_foci: bool = False,
 ) -> PhantomExam:
     """A domain-randomised exam with its truth, the same for the same seed.
 
@@ -51,6 +53,7 @@ def training_sample(
         with_mr: Render a sella-centred T1c MR too (a box of about 96 mm at ``mr_spacing_mm``).
         wide: Spread of bodies, tissues, scanners against the usual.
         realistic: No domain randomisation beyond ``wide``: no free looks, crude bodies or cut fields.
+        with_foci: Mark where focal lesions lie on the PET.
 
     Raises:
         ValueError: If spacing_mm is not positive or the field is unknown.
@@ -96,6 +99,8 @@ def training_sample(
         with_mr=with_mr,
         with_table=realistic or bool(with_table),
     )
+    if with_foci:
+        made = replace(made, foci=marked_foci(patient, 0, grid))
     return _round_field(made) if round_field and not realistic else made
 
 

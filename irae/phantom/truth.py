@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irae.core.anatomy import Irae
 from irae.core.exam import Exam
@@ -117,12 +118,14 @@ class PhantomExam:
         organs: True organs on the CT's grid (on the PET's where there is no CT); diseased parts keep their organ.
         pituitary: The gland on the MR's grid; None without MR.
         truth: What was drawn.
+        foci: (i, j, k), on the PET's grid: focal lesions (``foci_map.marked_foci``); None where not asked for.
     """
 
     exam: Exam
     organs: LabelMap | None
     pituitary: LabelMap | None
     truth: VisitTruth
+    foci: NDArray[np.bool_] | None = None
 
 
 def _world(patient: Patient, visit: int, canonical: object) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 
 # What lies outside an image: air, no uptake, no signal.
-OUTSIDE = {Quantity.HU: -1024.0, Quantity.SUV_BW: 0.0, Quantity.MR_SIGNAL: 0.0, Quantity.RELEVANCE: 0.0}
+OUTSIDE = dict.fromkeys(Quantity, 0.0) | {Quantity.HU: -1024.0}
 
 
 def onto_grid(

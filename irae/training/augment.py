@@ -36,6 +36,15 @@ class HuChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuvChange:
+    """How uptake changes: gain (weight, dose, time after injection), noise that grows with uptake, blur."""
+
+    gain: float = 0.35
+    noise: float = 0.12
+    blur_voxels: float = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MrChange:
     """How MR signal (normalised, about 0..1) changes: gain, offset, gamma, bias field, noise, blur."""
 
@@ -92,6 +101,14 @@ def changed_hu(rng: np.random.Generator, ct: torch.Tensor, change: HuChange) -> 
     return out
 
 
+def changed_suv(rng: np.random.Generator, pet: torch.Tensor, change: SuvChange) -> torch.Tensor:
+    """A (1, I, J, K) SUV crop as another scanner, dose and time after injection would show it."""
+    out = blurred(pet, rng.uniform(0.0, change.blur_voxels)) if rng.random() < 0.5 else pet
+    out = out * float(np.exp(rng.uniform(-change.gain, change.gain)))
+    noise = noise_like(rng, pet, sigma=change.noise * rng.random() ** 2)
+    return (out + noise * (out.clamp(min=0.0) + 0.2)).clamp(min=0.0)
+
+
 def changed_mr(rng: np.random.Generator, mr: torch.Tensor, change: MrChange) -> torch.Tensor:
     """A (1, I, J, K) normalised MR crop as another coil, sequence and field strength would show it."""
     out = blurred(mr, rng.uniform(0.0, change.blur_voxels)) if rng.random() < 0.5 else mr
@@ -113,9 +130,12 @@ def noise_like(rng: np.random.Generator, image: torch.Tensor, *, sigma: float) -
 
 
 def cut_axially(
-    rng: np.random.Generator, image: torch.Tensor, labels: torch.Tensor, *, outside: float
+    rng: np.random.Generator, image: torch.Tensor, labels: torch.Tensor, *, outside: float | torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same crop as if the scan had begun or ended inside it: nothing beyond a random axial plane."""
+    """The same crop as if the scan had begun or ended inside it: nothing beyond a random axial plane.
+
+    outside: What lies there, one value or one for each channel.
+    """
     depth = image.shape[-1]
     plane = int(rng.integers(depth // 8, depth // 2))
     beyond = slice(0, plane) if rng.random() < 0.5 else slice(depth - plane, depth)

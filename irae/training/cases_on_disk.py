@@ -38,9 +38,10 @@ class CasesOnDisk(Sequence[SegmentationCase]):
                 case = make(item["number"])
                 if case is None:
                     return {}
+                pet = {} if case.pet is None else {"pet": torch.from_numpy(case.pet)}
                 return {
                     "image": torch.from_numpy(case.image), "labels": torch.from_numpy(case.labels),
-                    "quantity": case.quantity.name,
+                    "quantity": case.quantity.name, **pet,
                 }
 
         self._dataset = PersistentDataset(
@@ -60,7 +61,8 @@ class CasesOnDisk(Sequence[SegmentationCase]):
             return [self[place] for place in range(*index.indices(len(self)))]
         kept = self._dataset[self._kept[index]]
         return SegmentationCase(
-            image=kept["image"].numpy(), labels=kept["labels"].numpy(), quantity=Quantity[kept["quantity"]]
+            image=kept["image"].numpy(), labels=kept["labels"].numpy(), quantity=Quantity[kept["quantity"]],
+            pet=kept["pet"].numpy() if "pet" in kept else None,
         )
 
     def __iter__(self) -> Iterator[SegmentationCase]:

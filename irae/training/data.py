@@ -14,6 +14,7 @@ from irae.core.anatomy import Irae
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.crops import Crops, CropSpec
+from irae.models.foci import on_network_grid
 from irae.models.neck import neck_box
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
 from irae.quant.resample import onto_grid
@@ -51,6 +52,19 @@ class LabelledCrops:
     severity: int | None = None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class FociSample:
+    """A PET/CT with its focal lesions: ``marked`` is (i, j, k) bool on the CT's grid."""
+
+    ct: Volume
+    pet: Volume
+    marked: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.marked.shape != self.ct.geometry.shape:
+            raise ValueError(f"marked {self.marked.shape} does not fit the CT {self.ct.geometry.shape}")
+
+
 class Source(Protocol):
     """Synthetic patients, or a site's own annotated ones. A number names a case: a seed, or its place in a table."""
 
@@ -71,6 +85,10 @@ class Source(Protocol):
 
     def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:
         """One sample per seed, in order; a seed without the organ's image is left out."""
+        ...
+
+    def foci(self, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[FociSample]:
+        """One PET/CT per seed, in order; an exam without PET, CT or marked foci is left out."""
         ...
 
     def classification(
@@ -118,6 +136,13 @@ def segmentation_case(sample: Sample, labels: Sequence[str], *, spacing_mm: floa
         labels=class_numbers(sample.truth, labels, canonical, grid),
         quantity=image.quantity,
     )
+
+
+def foci_case(sample: FociSample, *, spacing_mm: float) -> SegmentationCase:
+    """A PET/CT on the network's grid, prepared exactly as ``models.foci`` prepares an exam; 1 is a lesion."""
+    grid, images = on_network_grid(sample.ct, sample.pet, spacing_mm)
+    marked = onto_grid(sample.marked.astype(np.uint8), sample.ct.geometry, grid, order=0)
+    return SegmentationCase(image=images["ct"], labels=marked, quantity=Quantity.HU, pet=images["pet"])
 
 
 def class_numbers(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from irae.core.anatomy import BY_NAME
 from irae.core.baseline import BaselineImages
@@ -188,22 +188,35 @@ def _foci_row(known: AnnotatedExam, true: Sequence[TrueFocus], organs: LabelMap 
         find_foci(exam, organs=organs, reference=reference).foci,
         key=lambda focus: (focus.suv_max or 0.0, focus.volume_ml), reverse=True,
     )
+    found, false = hits_and_false([(f.suv_max or 0.0, f.centroid_ras_mm) for f in candidates], true)
+    return FociRow(
+        patient=exam.patient, exam=exam.key, groups=groups_of(known), true=len(true), found=found, false=false
+    )
+
+
+def hits_and_false(
+    candidates: Iterable[tuple[float, ArrayLike]], true: Sequence[TrueFocus], ignored: Sequence[TrueFocus] = (),
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The score of each true focus that was found, by the first candidate within ``FOCUS_MM`` of it, and of each false.
+
+    Args:
+        candidates: (score, place in RAS mm), the best first.
+        true: What should be found.
+        ignored: What need not be found; a candidate there is not false.
+    """
     hits: dict[int, float] = {}
     false = []
-    for focus in candidates:
-        score = focus.suv_max if focus.suv_max is not None else 0.0
-        centre = np.array(focus.centroid_ras_mm)
-        near = [
-            number for number, one in enumerate(true)
-            if np.linalg.norm(centre - one.centre_ras_mm) <= one.radius_mm + FOCUS_MM
-        ]
+    for score, place in candidates:
+        near = [number for number, one in enumerate(true) if _near(place, one)]
         for number in near:
             hits.setdefault(number, score)
-        if not near:
+        if not near and not any(_near(place, one) for one in ignored):
             false.append(score)
-    return FociRow(
-        patient=exam.patient, exam=exam.key, groups=groups_of(known), true=len(true), found=tuple(hits.values()),
-        false=tuple(false),
-    )
+    return tuple(hits.values()), tuple(false)
+
+
+def _near(place: ArrayLike, focus: TrueFocus) -> bool:
+    distance = float(np.linalg.norm(np.asarray(place) - focus.centre_ras_mm))
+    return distance <= focus.radius_mm + FOCUS_MM
 
 

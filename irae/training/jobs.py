@@ -26,7 +26,7 @@ from irae.training.metrics import dice, mean_with_interval
 from irae.training.pictures import case_picture
 from irae.training.provenance import SYNTHETIC_LIMITS
 from irae.training.segmentation import SegmentationCase, SegmentationPlan, train_segmenter
-from irae.training.settings import FOLDERS, SegmentationSettings, Target, TaskSettings
+from irae.training.settings import FOLDERS, SegmentationSettings, Target, TaskSettings, VoxelSettings
 from irae.training.tracking import Run, Tracking, recorded_run
 from irae.training.validation import segmentation_validation, upkeep_of
 
@@ -114,36 +114,67 @@ def data_record(source: Source, **ranges: range) -> dict[str, Any]:
     return {"source": source.name, "generator": source.digest, **spans, **source.provenance.record}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What distinguishes one task of voxels from another.
+
+    Attributes:
+        name: Of the package and its task. intended_use: Of the card.
+        channels: What the network takes.
+        cases: Makes the cases of some numbers.
+        measured: What a package is worth on the patients of some numbers, never trained on.
+    """
+
+    name: str
+    intended_use: str
+    channels: tuple[Channel, ...]
+    cases: Callable[[Sequence[int]], Sequence[SegmentationCase]]
+    measured: Callable[[Path, Sequence[int]], dict[str, Metric]]
+
+
 def segmentation_job(settings: SegmentationSettings, source: Source, place: Workplace) -> Path:
-    """Trains, measures, packages and registers a segmentation network. Returns the package's folder.
+    """Trains, measures, packages and registers a network that finds organs. Returns the package's folder.
+
+    Raises:
+        ValueError: If the settings cannot work, or a label occurs in none of the training cases.
+    """
+    on_mr = settings.target is Target.pituitary
+    images = "contrast-enhanced T1 head MR" if on_mr else "CT of adults"
+    return voxel_job(settings, source, place, Recipe(
+        name=settings.target.value,
+        intended_use=f"Finds {', '.join(BY_NAME[label].display for label in settings.labels)} on {images}.",
+        channels=tuple(Channel("mr" if on_mr else "ct", low, high) for low, high in settings.windows),
+        cases=lambda numbers: segmentation_cases(source, numbers, settings, folder=place.cases),
+        measured=lambda folder, numbers: measure_segmenter(folder, settings, source, numbers, place),
+    ))
+
+
+def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe: Recipe) -> Path:
+    """Trains, measures, packages and registers a network that gives a class for each voxel.
 
     Raises:
         ValueError: If the settings cannot work, or a label occurs in none of the training cases.
     """
     settings.check()
-    name = settings.target.value
-    modality = "mr" if settings.target is Target.pituitary else "ct"
-    channels = tuple(Channel(modality, window[0], window[1]) for window in settings.windows)
+    name = recipe.name
     arguments = dynunet_arguments(
-        in_channels=len(channels), out_channels=len(settings.labels) + 1, filters=settings.filters
+        in_channels=len(recipe.channels), out_channels=len(settings.labels) + 1, filters=settings.filters
     )
     train, held_out = (
         seeds(settings.train_seed, settings.train_cases), seeds(settings.held_out_seed, settings.held_out_cases)
     )
     device = torch_device(place.device)
     dtype = autocast_dtype(device, place.precision)
-    patch = (settings.patch[0], settings.patch[1], settings.patch[2])
     with place.record(name, settings) as run:
         if run is not None:
             run.dataset(source.name, source.digest, seeds=source.provenance.place or f"{train.start}..{train.stop - 1}")
         place.say(f"{name}: making {len(train)} training cases")
-        cases = segmentation_cases(source, train, settings, folder=place.cases)
-        validation = seeds(settings.validation_seed, settings.validation_cases)
-        watched = segmentation_cases(source, validation, settings, folder=place.cases)
+        cases = recipe.cases(train)
+        watched = recipe.cases(seeds(settings.validation_seed, settings.validation_cases))
         start = None if settings.start_from is None else _start(Path(settings.start_from), settings, arguments)
         plan = SegmentationPlan(
-            network="dynunet", arguments=arguments, patch=patch, channels=channels,
-            classes=len(settings.labels) + 1, seed=place.seed, batch=settings.batch,
+            network="dynunet", arguments=arguments, patch=(settings.patch[0], settings.patch[1], settings.patch[2]),
+            channels=recipe.channels, classes=len(settings.labels) + 1, seed=place.seed, batch=settings.batch,
             budget=Budget(steps=settings.steps, cpu_minutes=settings.cpu_minutes),
             optimiser=Optimiser(learning_rate=settings.learning_rate),
             upkeep=upkeep_of(settings, place.checkpoint(name)),
@@ -159,12 +190,8 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
             run.picture(name, case_picture(network, (watched or cases)[0], plan, dtype=dtype))
         card = Card(
             name=name, task=name, network="dynunet", arguments=arguments, parameters=parameter_count(network),
-            spacing_mm=settings.spacing_mm, patch=patch, channels=channels, labels=tuple(settings.labels),
-            created_on=date.today().isoformat(),
-            intended_use=(
-                f"Finds {', '.join(BY_NAME[label].display for label in settings.labels)} on "
-                f"{'contrast-enhanced T1 head MR' if settings.target is Target.pituitary else 'CT of adults'}."
-            ),
+            spacing_mm=settings.spacing_mm, patch=plan.patch, channels=plan.channels, labels=tuple(settings.labels),
+            created_on=date.today().isoformat(), intended_use=recipe.intended_use,
             limitations=source.provenance.limitations, licence=source.provenance.licence,
             training=plain(settings) | {
                 "seed": place.seed, "cases": len(cases),
@@ -176,7 +203,7 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
         # Measured as it will be used: through the package just written, on images of another grid.
         save_package(folder, card, network.state_dict())
         place.say(f"{name}: measuring on {len(held_out)} patients never trained on")
-        metrics = measure_segmenter(folder, settings, source, held_out, place)
+        metrics = recipe.measured(folder, held_out)
         save_package(folder, replace(card, metrics=metrics), network.state_dict())
         place.publish(run, folder, name, metrics, settings.steps)
         place.checkpoint(name).unlink(missing_ok=True)
@@ -202,7 +229,7 @@ def segmentation_cases(
     return CasesOnDisk(numbers, lambda number: next(made([number]), None), folder, key=key)
 
 
-def _start(folder: Path, settings: SegmentationSettings, arguments: Mapping[str, Any]) -> Package:
+def _start(folder: Path, settings: VoxelSettings, arguments: Mapping[str, Any]) -> Package:
     package = load_package(folder)
     same = (package.card.labels, dict(package.card.arguments)) == (tuple(settings.labels), dict(arguments))
     if not same:

@@ -21,7 +21,13 @@ from irae.io.annotations.value import Annotation
 from irae.io.manifest import UNUSED, ExamRows, FileRole, Manifest, ManifestError, Problem, Row, Split, sha256_of
 from irae.io.nifti import read_volume
 from irae.training.memory import available_bytes, shortage
-from irae.training.settings import ClassificationSettings, SegmentationSettings, Target
+from irae.training.settings import (
+    ClassificationSettings,
+    FociSettings,
+    SegmentationSettings,
+    Target,
+    VoxelSettings,
+)
 
 ANNOTATED_ON = {FileRole.ORGANS: FileRole.CT, FileRole.PITUITARY: FileRole.MR}
 
@@ -45,7 +51,7 @@ class ExamChecked:
 
 
 def check_manifest(
-    manifest: Manifest, settings: SegmentationSettings | ClassificationSettings, *, on_disk: bool = False,
+    manifest: Manifest, settings: VoxelSettings | ClassificationSettings, *, on_disk: bool = False,
     memory_bytes: float | None = None, workers: int = 2,
 ) -> Mapping[str, ExamChecked]:
     """Reads every file once and compares it with the table and the task.
@@ -69,8 +75,8 @@ def check_manifest(
     problems = [problem for seen in checked.values() for problem in seen.problems]
     problems += _same_pixels(manifest, checked)
     problems += list(_unfit(manifest, checked, settings))
-    if isinstance(settings, SegmentationSettings):
-        role = FileRole.MR if settings.target is Target.pituitary else FileRole.CT
+    if isinstance(settings, VoxelSettings):
+        role = image_role(settings)
         kept = (*manifest.of(Split.TRAIN), *manifest.of(Split.VALIDATION))
         grids = [checked[exam.key].grids[role] for exam in kept if role in checked[exam.key].grids]
         available = available_bytes() if memory_bytes is None else memory_bytes
@@ -79,6 +85,14 @@ def check_manifest(
     if problems:
         raise ManifestError(manifest.name, sorted(set(problems)))
     return checked
+
+
+def image_role(settings: VoxelSettings) -> FileRole:
+    """The image whose grid a network's cases lie on."""
+    if isinstance(settings, FociSettings):
+        return FileRole.PET
+    on_mr = isinstance(settings, SegmentationSettings) and settings.target is Target.pituitary
+    return FileRole.MR if on_mr else FileRole.CT
 
 
 def check_exam(exam: ExamRows, root: Path) -> ExamChecked:
@@ -205,7 +219,7 @@ def _same_pixels(manifest: Manifest, checked: Mapping[str, ExamChecked]) -> list
 
 
 def _unfit(
-    manifest: Manifest, checked: Mapping[str, ExamChecked], settings: SegmentationSettings | ClassificationSettings
+    manifest: Manifest, checked: Mapping[str, ExamChecked], settings: VoxelSettings | ClassificationSettings
 ) -> Iterable[Problem]:
     """What the table lacks for the task, split by split."""
     for split in (Split.TRAIN, Split.VALIDATION, Split.TEST):
@@ -214,6 +228,8 @@ def _unfit(
             yield Problem(f"split {split.value}", "empty", "has no exam; a task needs train, validation and test")
         elif isinstance(settings, SegmentationSettings):
             yield from _without_organs(split, exams, checked, settings)
+        elif isinstance(settings, FociSettings):
+            yield from _without_foci(split, exams)
     if isinstance(settings, ClassificationSettings):
         for split in (Split.TRAIN, Split.VALIDATION, Split.CALIBRATION, Split.TEST):
             yield from _without_class(split, manifest.of(split), settings)
@@ -223,7 +239,7 @@ def _without_organs(
     split: Split, exams: Sequence[ExamRows], checked: Mapping[str, ExamChecked], settings: SegmentationSettings
 ) -> Iterable[Problem]:
     wanted = {"pituitary"} if settings.target is Target.pituitary else set(settings.labels)
-    role = FileRole.MR if settings.target is Target.pituitary else FileRole.CT
+    role = image_role(settings)
     used = [exam for exam in exams if exam.of(role)]
     if not used:
         yield Problem(f"split {split.value}", "no_image", f"no exam has a {role.value}, which the task needs")
@@ -241,6 +257,11 @@ def _without_organs(
     absent = sorted(wanted - drawn)
     if absent:
         yield Problem(f"split {split.value}", "class_absent", f"no exam shows {', '.join(absent)}")
+
+
+def _without_foci(split: Split, exams: Sequence[ExamRows]) -> Iterable[Problem]:
+    if not any(all(exam.of(role) for role in (FileRole.CT, FileRole.PET, FileRole.FOCI)) for exam in exams):
+        yield Problem(f"split {split.value}", "no_image", "no exam has a ct, a pet and foci, which the task needs")
 
 
 def _without_class(split: Split, exams: Sequence[ExamRows], settings: ClassificationSettings) -> Iterable[Problem]:

@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irae.core.anatomy import Irae
 from irae.core.exam import Exam, Role
+from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.io.manifest import ExamRows, FileRole, Manifest, Split
 from irae.models.crops import CropSpec
 from irae.models.runtime import Device
 from irae.models.segmenters.packaged import PackagedSegmenter
 from irae.training.annotated import AnnotatedExam, TrueFocus, crops_of, foci_in
-from irae.training.data import LabelledCrops, Sample
+from irae.training.data import FociSample, LabelledCrops, Sample
 from irae.training.manifest_checks import annotations_of, image_of, organs_in
 from irae.training.provenance import Provenance
-from irae.training.settings import ClassificationSettings, SegmentationSettings, Target
+from irae.training.settings import ClassificationSettings, NetworkSettings, Target
 
-AnySettings = TypeVar("AnySettings", bound=SegmentationSettings | ClassificationSettings)
+AnySettings = TypeVar("AnySettings", bound=NetworkSettings)
 # An exam's number: its place in its split, from here on. Jobs count from these, as they count seeds.
 FIRST = {Split.TRAIN: 0, Split.TEST: 1_000_000, Split.CALIBRATION: 2_000_000, Split.VALIDATION: 3_000_000}
 LIMITATIONS = (
@@ -92,6 +94,14 @@ class ManifestSource:
             if image is not None:
                 yield Sample(image, organs_in(exam, self._manifest.root, image.geometry, role))
 
+    def foci(self, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[FociSample]:
+        """PET/CTs on which foci were drawn; others are left out. spacing_mm is for synthetic images only."""
+        root = self._manifest.root
+        for exam in map(self.exam, seeds):
+            ct, pet = image_of(exam, root, FileRole.CT), image_of(exam, root, FileRole.PET)
+            if ct is not None and pet is not None and exam.of(FileRole.FOCI):
+                yield FociSample(ct, pet, self._marked(exam, ct.geometry))
+
     def classification(
         self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None,
         found_share: float = 1.0, baseline_share: float = 1.0,
@@ -146,14 +156,17 @@ class ManifestSource:
 
     def _foci(self, rows: ExamRows, exam: Exam) -> tuple[TrueFocus, ...] | None:
         image = exam.ct or exam.pet
-        drawn = rows.of(FileRole.FOCI)
-        if image is None or not drawn:
+        if image is None or not rows.of(FileRole.FOCI):
             return None
-        marked = np.zeros(image.geometry.shape, dtype=bool)
-        for row in drawn:
-            for item in annotations_of(row, self._manifest.root, image.geometry):
+        return foci_in(self._marked(rows, image.geometry), image.geometry)
+
+    def _marked(self, rows: ExamRows, grid: Geometry) -> NDArray[np.bool_]:
+        """Everything that was drawn as a focus, on a grid."""
+        marked = np.zeros(grid.shape, dtype=bool)
+        for row in rows.of(FileRole.FOCI):
+            for item in annotations_of(row, self._manifest.root, grid):
                 marked[item.where] |= item.box
-        return foci_in(marked, image.geometry)
+        return marked
 
 
 @cache

@@ -9,11 +9,12 @@ import numpy as np
 
 from irae.core.geometry import Geometry
 from irae.models.tensors import network_grid
-from irae.training.settings import SegmentationSettings
+from irae.training.settings import FociSettings, VoxelSettings
 
 GIB = 2**30
 # float32 image and uint8 labels of a case; twice as many while one is made. Crop centres: 8 bytes x 2000 x classes.
-BYTES_A_VOXEL, BYTES_A_CLASS = 5, 16_000
+# A PET beside it: float32.
+BYTES_A_VOXEL, BYTES_A_CLASS, BYTES_OF_PET = 5, 16_000, 4
 # Bytes of activations, gradients and workspace for each voxel and channel of the first level. Measured on DynUNet with
 # 17 classes, float32, a CPU: 141 (16 to 128 channels, 64^3), 146 (the same, 48^3), 234 (8 to 32 channels, 32^3).
 BYTES_A_CHANNEL = 250
@@ -34,19 +35,20 @@ def available_bytes() -> float:
     return min(found)
 
 
-def step_bytes(settings: SegmentationSettings) -> float:
+def step_bytes(settings: VoxelSettings) -> float:
     """Memory that one training step takes."""
     return float(BYTES_A_CHANNEL * settings.batch * settings.filters[0] * np.prod(settings.patch))
 
 
-def case_bytes(grid: Geometry, settings: SegmentationSettings, spacing_mm: float) -> float:
+def case_bytes(grid: Geometry, settings: VoxelSettings, spacing_mm: float) -> float:
     """Memory that a case on the network's grid takes."""
     voxels = float(np.prod(network_grid(grid, spacing_mm).shape))
-    return BYTES_A_VOXEL * voxels + BYTES_A_CLASS * (len(settings.labels) + 1)
+    pet = BYTES_OF_PET if isinstance(settings, FociSettings) else 0
+    return (BYTES_A_VOXEL + pet) * voxels + BYTES_A_CLASS * (len(settings.labels) + 1)
 
 
 def shortage(
-    grids: Sequence[Geometry], settings: SegmentationSettings, *, on_disk: bool, available: float
+    grids: Sequence[Geometry], settings: VoxelSettings, *, on_disk: bool, available: float
 ) -> str:
     """A sentence on what does not fit and what would; empty where all fits.
 

@@ -16,7 +16,7 @@ from irae import phantom
 from irae.core.anatomy import Irae
 from irae.models.crops import CropSpec
 from irae.phantom.sample import training_sample
-from irae.training.data import LabelledCrops, Sample
+from irae.training.data import FociSample, LabelledCrops, Sample
 from irae.training.phantom_crops import head_exam, irae_samples, random_patient
 from irae.training.provenance import SYNTHETIC
 from irae.training.settings import Target
@@ -50,6 +50,10 @@ class PhantomSource:
         """CT with organs, CT of the neck with the thyroid, or T1c MR with the pituitary."""
         make = {Target.organs: organs_sample, Target.thyroid: neck_sample, Target.pituitary: pituitary_sample}[target]
         return self._made(partial(make, spacing_mm=spacing_mm), seeds)
+
+    def foci(self, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[FociSample]:
+        """PET/CT of any part of the body with metastases, inflammation and everything that looks like them."""
+        return self._made(partial(foci_sample, spacing_mm=spacing_mm), seeds)
 
     def classification(
         self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None,
@@ -89,6 +93,15 @@ def organs_sample(seed: int, *, spacing_mm: float) -> Sample:
     assert made.exam.ct is not None
     assert made.organs is not None
     return Sample(made.exam.ct, made.organs)
+
+
+def foci_sample(seed: int, *, spacing_mm: float) -> FociSample:
+    """A PET/CT with its focal lesions, on one grid."""
+    made = training_sample(seed, spacing_mm=spacing_mm, realistic=_realistic(seed), with_foci=True)
+    assert made.exam.ct is not None
+    assert made.exam.pet is not None
+    assert made.foci is not None
+    return FociSample(made.exam.ct, made.exam.pet, made.foci)
 
 
 def neck_sample(seed: int, *, spacing_mm: float) -> Sample:

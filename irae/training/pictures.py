@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from irae.models.sliding import class_probabilities
-from irae.models.tensors import scaled
 from irae.training.segmentation import SegmentationCase, SegmentationPlan
 
 
@@ -21,8 +20,7 @@ def case_picture(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    image = torch.from_numpy(case.image)
-    channels = torch.stack([scaled(image, channel) for channel in plan.channels])
+    channels = case.channels(plan.channels)
     found = class_probabilities(network, channels, plan.patch, dtype=dtype).argmax(dim=0).numpy()
     row = int((case.labels > 0).sum(axis=(0, 2)).argmax())
     figure = Figure(figsize=(9, 4), layout="constrained")

@@ -16,7 +16,18 @@ from irae.models.nets import build_network
 from irae.models.package import Channel
 from irae.models.tensors import scaled
 from irae.quant.resample import OUTSIDE
-from irae.training.augment import Deform, HuChange, MrChange, changed_hu, changed_mr, crop_field, cut_axially, sample
+from irae.training.augment import (
+    Deform,
+    HuChange,
+    MrChange,
+    SuvChange,
+    changed_hu,
+    changed_mr,
+    changed_suv,
+    crop_field,
+    cut_axially,
+    sample,
+)
 from irae.training.loop import Batch, Budget, Optimiser, Report, Upkeep, Validate, fit
 
 # Voxels remembered per class and case as possible crop centres.
@@ -33,15 +44,36 @@ class SegmentationCase:
         image: (I, J, K) float32: HU, or MR normalised by ``tensors.mr_normalised``.
         labels: (I, J, K) uint8: 0 background, n the n-th label of the task.
         quantity: HU or MR signal.
+        pet: (I, J, K) float32, SUVbw beside a CT; None where the network takes none.
     """
 
     image: NDArray[np.float32]
     labels: NDArray[np.uint8]
     quantity: Quantity
+    pet: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if self.image.shape != self.labels.shape:
-            raise ValueError(f"image {self.image.shape} and labels {self.labels.shape} differ in shape")
+        for name, array in (("labels", self.labels), ("pet", self.pet)):
+            if array is not None and array.shape != self.image.shape:
+                raise ValueError(f"image {self.image.shape} and {name} {array.shape} differ in shape")
+
+    def channels(self, channels: Sequence[Channel]) -> torch.Tensor:
+        """(channels, I, J, K) float32 in 0..1: the whole case as the network is shown it."""
+        image = torch.from_numpy(self.image)
+        pet = None if self.pet is None else torch.from_numpy(self.pet)
+        return shown(image[None], None if pet is None else pet[None], channels)
+
+
+def shown(image: torch.Tensor, pet: torch.Tensor | None, channels: Sequence[Channel]) -> torch.Tensor:
+    """The channels of a network from a (1, I, J, K) CT or MR and the PET beside it.
+
+    Raises:
+        ValueError: If a channel is of a PET, and there is none.
+    """
+    if pet is None and any(channel.source == "pet" for channel in channels):
+        raise ValueError("a channel is of a PET, and the case has none")
+    parts = [scaled(pet if pet is not None and c.source == "pet" else image, c) for c in channels]
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +93,7 @@ class SegmentationPlan:
     upkeep: Upkeep = field(default_factory=Upkeep)
     deform: Deform = field(default_factory=Deform)
     hu: HuChange = field(default_factory=HuChange)
+    suv: SuvChange = field(default_factory=SuvChange)
     mr: MrChange = field(default_factory=MrChange)
 
 
@@ -100,13 +133,16 @@ class BalancedCrops:
         outside = OUTSIDE[case.quantity]
         image = sample(torch.from_numpy(case.image)[None], crop, outside=outside)
         labels = sample(torch.from_numpy(case.labels)[None].float(), crop, outside=0.0, nearest=True)
-        if case.quantity is Quantity.HU:
-            image = changed_hu(rng, image, plan.hu)
-            if rng.random() < plan.hu.cut_share:
-                image, labels = cut_axially(rng, image, labels, outside=outside)
-        else:
-            image = changed_mr(rng, image, plan.mr)
-        return torch.cat([scaled(image, channel) for channel in plan.channels]), labels
+        if case.quantity is not Quantity.HU:
+            return shown(changed_mr(rng, image, plan.mr), None, plan.channels), labels
+        image, beyond = changed_hu(rng, image, plan.hu), torch.tensor([outside])
+        if case.pet is not None:
+            pet = sample(torch.from_numpy(case.pet)[None], crop, outside=OUTSIDE[Quantity.SUV_BW])
+            image = torch.cat([image, changed_suv(rng, pet, plan.suv)])
+            beyond = torch.tensor([outside, OUTSIDE[Quantity.SUV_BW]])
+        if rng.random() < plan.hu.cut_share:
+            image, labels = cut_axially(rng, image, labels, outside=beyond[:, None, None, None])
+        return shown(image[:1], image[1:] if case.pet is not None else None, plan.channels), labels
 
 
 def class_weights(cases: Sequence[SegmentationCase], classes: int) -> torch.Tensor:

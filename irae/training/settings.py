@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from irae.core.anatomy import BY_NAME
+from irae.models.card import FOCI_LABEL, FOCI_TASK
 
 # Settings that name a package's folder.
 FOLDERS = ("start_from", "organs_package")
@@ -119,24 +121,49 @@ class NetworkSettings(TaskSettings):
 
 
 @dataclass(kw_only=True)
-class SegmentationSettings(NetworkSettings):
-    """Training of a segmentation network.
+class VoxelSettings(NetworkSettings):
+    """What every task has whose network gives an answer for each voxel.
 
     Attributes:
-        target: organs or pituitary.
-        labels: Organs to find, in the order of the network's outputs.
+        labels: What to find, in the order of the network's outputs.
         spacing_mm: The network's isotropic grid. patch: Its window, voxels.
         windows: One input channel per (low, high): HU for CT, share of the bright end for MR.
-        organs_package: Package of the task organs, with which a thyroid package is measured: it finds the neck.
-        image_spacing_mm: Grid of the synthetic images, finer than the network's as real ones are.
+        image_spacing_mm: Grid of the synthetic images.
     """
 
-    target: Target = Target.organs
     labels: list[str] = field(default_factory=lambda: ["liver"])
     spacing_mm: float = 6.0
     patch: list[int] = field(default_factory=lambda: [48, 48, 48])
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
     image_spacing_mm: float = 4.0
+
+    def check(self) -> None:
+        """Refuses settings that cannot work; see ``TaskSettings.check``."""
+        super().check()
+        multiple = 2 ** (len(self.filters) - 1)
+        if len(self.patch) != 3 or any(n % multiple or n < 2 * multiple for n in self.patch):
+            raise ValueError(
+                f"task.patch must be three multiples of {multiple} from {2 * multiple} on, for {len(self.filters)} "
+                f"levels; got {self.patch}"
+            )
+        refuse_windows("windows", self.windows)
+        if self.start_from is not None and not (Path(self.start_from) / "card.json").is_file():
+            raise ValueError(f"task.start_from={self.start_from}: holds no card.json")
+        for name in ("spacing_mm", "image_spacing_mm"):
+            if not 0.3 <= getattr(self, name) <= 12:
+                raise ValueError(f"task.{name} must be 0.3 to 12 mm, got {getattr(self, name)}")
+
+
+@dataclass(kw_only=True)
+class SegmentationSettings(VoxelSettings):
+    """Training of a network that finds organs.
+
+    Attributes:
+        target: organs, thyroid or pituitary.
+        organs_package: Package of the task organs, with which a thyroid package is measured: it finds the neck.
+    """
+
+    target: Target = Target.organs
     organs_package: str | None = None
 
     def check(self) -> None:
@@ -145,23 +172,25 @@ class SegmentationSettings(NetworkSettings):
         unknown = sorted(set(self.labels) - set(BY_NAME))
         if unknown or not self.labels:
             raise ValueError(f"task.labels: unknown organs {unknown}; known are {', '.join(sorted(BY_NAME))}")
-        multiple = 2 ** (len(self.filters) - 1)
-        if len(self.patch) != 3 or any(n % multiple or n < 2 * multiple for n in self.patch):
-            raise ValueError(
-                f"task.patch must be three multiples of {multiple} from {2 * multiple} on, for {len(self.filters)} "
-                f"levels; got {self.patch}"
-            )
-        if not self.windows or any(len(w) != 2 or w[0] >= w[1] for w in self.windows):
-            raise ValueError(f"task.windows must be pairs low < high, got {self.windows}")
-        for name in FOLDERS:
-            folder = getattr(self, name)
-            if folder is not None and not (Path(folder) / "card.json").is_file():
-                raise ValueError(f"task.{name}={folder}: holds no card.json")
+        if self.organs_package is not None and not (Path(self.organs_package) / "card.json").is_file():
+            raise ValueError(f"task.organs_package={self.organs_package}: holds no card.json")
         if self.target is Target.thyroid and self.organs_package is None:
             raise ValueError("task.organs_package is needed with task.target=thyroid: it finds the neck")
-        for name in ("spacing_mm", "image_spacing_mm"):
-            if not 0.3 <= getattr(self, name) <= 12:
-                raise ValueError(f"task.{name} must be 0.3 to 12 mm, got {getattr(self, name)}")
+
+
+@dataclass(kw_only=True)
+class FociSettings(VoxelSettings):
+    """Training of a network that finds lesions on PET/CT. suv_windows: its PET channels, (low, high) in g/mL."""
+
+    labels: list[str] = field(default_factory=lambda: [FOCI_LABEL])
+    suv_windows: list[list[float]] = field(default_factory=lambda: [[0.0, 5.0], [0.0, 20.0]])
+
+    def check(self) -> None:
+        """Refuses settings that cannot work; see ``TaskSettings.check``."""
+        super().check()
+        refuse_windows("suv_windows", self.suv_windows)
+        if self.labels != [FOCI_LABEL]:
+            raise ValueError(f"task.labels must be [{FOCI_LABEL}] for the task {FOCI_TASK}, got {self.labels}")
 
 
 @dataclass(kw_only=True)
@@ -217,6 +246,12 @@ class ClassificationSettings(NetworkSettings):
         calibration = ("calibration", self.calibration_seed, self.calibration_cases)
         refuse_overlap(calibration, ("train", self.train_seed, self.train_cases))
         refuse_overlap(calibration, ("held_out", self.held_out_seed, self.held_out_cases))
+
+
+def refuse_windows(name: str, windows: Sequence[Sequence[float]]) -> None:
+    """Refuses windows that are no pairs low < high, and none at all."""
+    if not windows or any(len(w) != 2 or w[0] >= w[1] for w in windows):
+        raise ValueError(f"task.{name} must be pairs low < high, got {windows}")
 
 
 def refuse_overlap(one: tuple[str, int, int], other: tuple[str, int, int]) -> None:

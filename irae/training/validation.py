@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from irae.models.card import Channel
 from irae.models.sliding import class_probabilities
-from irae.models.tensors import scaled
 from irae.training.classification import logits_of
 from irae.training.data import LabelledCrops
 from irae.training.loop import SCORE, Upkeep, Validate
@@ -39,8 +38,7 @@ def segmentation_validation(
     def validate(network: nn.Module) -> dict[str, float]:
         scores: dict[int, list[float]] = {}
         for case in cases:
-            image = torch.from_numpy(case.image)
-            channels = torch.stack([scaled(image, channel) for channel in plan.channels])
+            channels = case.channels(plan.channels)
             found = class_probabilities(network, channels, plan.patch, dtype=dtype).argmax(dim=0).numpy()
             for number in range(1, plan.classes):
                 score = dice(found == number, case.labels == number)

@@ -155,7 +155,7 @@ def test_a_channel_needs_a_range():
 
 
 def test_cards_are_checked_on_construction():
-    with pytest.raises(ValueError, match="unknown organs"):
+    with pytest.raises(ValueError, match="unknown labels"):
         organs_card(labels=("liver", "soul"))
     with pytest.raises(ValueError, match="scoring"):
         classifier_card(scoring_without_pet=None)

@@ -14,7 +14,7 @@ from irae.core.exam import Exam, Role
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.models.crops import CropSpec, organ_crops
-from irae.training.data import LabelledCrops, Sample
+from irae.training.data import FociSample, LabelledCrops, Sample
 from irae.training.provenance import SYNTHETIC
 from irae.training.settings import Target
 
@@ -88,6 +88,23 @@ def head(seed: int, spacing_mm: float = 2.0) -> Sample:
     return Sample(Volume(array=signal, geometry=geometry, quantity=Quantity.MR_SIGNAL), truth)
 
 
+def lesions(seed: int, spacing_mm: float = 8.0) -> FociSample:
+    """A body with two hot balls that the CT shows too, and a hot liver that is no lesion."""
+    exam = body(seed, spacing_mm, hot=True)[0]
+    rng = np.random.default_rng(seed)
+    geometry = exam.ct.geometry
+    points = np.stack(np.meshgrid(*(np.arange(n) for n in geometry.shape), indexing="ij"), axis=-1) * spacing_mm
+    points = points + geometry.affine[:3, 3]
+    marked = np.zeros(geometry.shape, bool)
+    for side in (-1, 1):
+        marked |= ellipsoid(points, np.array((side * 75, 0, 90)) + rng.uniform(-20, 20, 3), (16, 16, 16))
+    ct, suv = np.where(marked, 40.0, exam.ct.array), np.where(marked, 9.0, exam.pet.array)
+    return FociSample(
+        Volume(array=ct, geometry=geometry, quantity=Quantity.HU),
+        Volume(array=suv, geometry=geometry, quantity=Quantity.SUV_BW), marked,
+    )
+
+
 class StandIn:
     """The source itself. Odd seeds of a classification are positive."""
 
@@ -102,6 +119,10 @@ class StandIn:
             else:
                 exam, truth = body(seed, spacing_mm)
                 yield Sample(exam.ct, truth)
+
+    def foci(self, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[FociSample]:
+        for seed in seeds:
+            yield lesions(seed, spacing_mm)
 
     def classification(
         self, specs: Mapping[Irae, CropSpec], seeds: Sequence[int], *, organs_package: Path | None = None,

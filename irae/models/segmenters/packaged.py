@@ -19,11 +19,9 @@ from irae.models.package import Package, PackageError, find_packages, load_packa
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.sliding import class_probabilities, labels_on_grid, mean_probability
-from irae.models.tensors import Canonical, mr_normalised, network_grid, resample, scaled
+from irae.models.tensors import Canonical, body_box, mr_normalised, network_grid, resample, scaled
 from irae.quant.resample import onto_grid
 
-# Everything denser than this is body, table or clothes; air around them needs no network.
-BODY_HU = -500.0
 LUNGS = ("lung_left", "lung_right")
 # Grid on which air is looked for.
 AIR_MM = 4.0
@@ -136,7 +134,7 @@ class PackagedSegmenter:
         """The same for an array with canonical axes."""
         card = self._packages[task].card
         image = resample(source, network_grid(geometry, card.spacing_mm).shape)
-        box = _body_box(image) if quantity is Quantity.HU else (slice(None),) * 3
+        box = body_box(image) if quantity is Quantity.HU else (slice(None),) * 3
         channels = torch.stack([scaled(image[box], channel) for channel in card.channels])
         found = class_probabilities(self._networks[task], channels, card.patch, dtype=self._dtype)
         probabilities = torch.zeros((found.shape[0], *image.shape))
@@ -168,13 +166,3 @@ def _with_lungs_from_air(
         labels[labels == value] = 0
         labels[fine == value] = value
     return labels, replaced
-
-
-def _body_box(image: torch.Tensor) -> tuple[slice, slice, slice]:
-    body = image > BODY_HU
-    slices = []
-    for axis in range(3):
-        others = [other for other in range(3) if other != axis]
-        found = body.any(dim=others[1]).any(dim=others[0]).nonzero().flatten()
-        slices.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(None))
-    return slices[0], slices[1], slices[2]
