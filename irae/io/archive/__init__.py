@@ -6,6 +6,7 @@ from irae.io.archive.codes import REASONS, Outcome, Reason
 from irae.io.archive.discover import LIMITS, Limits
 from irae.io.archive.identity import patient_key
 from irae.io.archive.index import index_archive, rows_of
+from irae.io.archive.people import CONTRADICTED, people
 from irae.io.archive.read import ExamUnusableError, read_exam
 from irae.io.archive.values import ArchiveIndex, ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
 
@@ -13,6 +14,7 @@ from irae.io.archive.values import ArchiveIndex, ExamPlan, FileOutcome, FoundFil
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 __all__ = [
-    "LIMITS", "REASONS", "ArchiveIndex", "ExamPlan", "ExamUnusableError", "FileOutcome", "FoundFile", "Limits",
-    "Outcome", "ReadExam", "Reason", "SeriesPlan", "index_archive", "patient_key", "read_exam", "rows_of",
+    "CONTRADICTED", "LIMITS", "REASONS", "ArchiveIndex", "ExamPlan", "ExamUnusableError", "FileOutcome", "FoundFile",
+    "Limits", "Outcome", "ReadExam", "Reason", "SeriesPlan", "index_archive", "patient_key", "people", "read_exam",
+    "rows_of",
 ]

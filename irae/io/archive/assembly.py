@@ -97,7 +97,17 @@ def _notices(chosen: dict[Role, SeriesPlan], unchosen: Iterable[SeriesPlan], day
     for plan in unchosen:
         if plan.outcome is Outcome.QUARANTINED and plan.modality in ("CT", "MR"):
             yield Notice("series_quarantined", f"A {plan.modality} series was not used: {plan.text}.")
+    used = {study for plan in chosen.values() if (study := _study(plan))}
+    beside = [plan for plan in unchosen if plan.code == "not_chosen" and used and _study(plan) not in {"", *used}]
+    if beside:
+        yield Notice("same_day_study", f"Another study of this day was not used ({len(beside)} series): one exam is "
+                     "what a patient had on one date.")
     frames = {plan.headers[0].text("FrameOfReferenceUID") for role, plan in chosen.items()
               if role is not Role.MR and plan.headers}
     if len(frames) > 1:
         yield Notice("frames_of_reference_differ", "PET and CT do not share a frame of reference; they may not align.")
+
+
+def _study(plan: SeriesPlan) -> str:
+    text: str = plan.headers[0].text("StudyInstanceUID") if plan.headers else ""
+    return text

@@ -1,9 +1,9 @@
 """The catalogue of an archive: one SQLite file that holds what was read of each file and what was decided.
 
 It is what keeps memory flat: headers and rows lie on disk and are loaded a series at a time. Kept (``save``), it is
-what makes the next index incremental. While an index is in use its catalogue is a private copy in the scratch folder,
-so that two processes never write to one; the kept one is replaced as a whole. Its content is JSON: nothing in it is
-executed, and a checksum at its end tells damage.
+what makes the next index incremental. The kept one is only ever replaced as a whole, so an index that finds nothing
+changed reads it as it is, under a second name in the scratch folder; before anything is entered, the index takes a
+copy of its own there. Its content is JSON: nothing in it is executed, and a checksum at its end tells damage.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,11 +54,19 @@ class CatalogueError(Exception):
 
 
 class Catalogue:
-    """The catalogue while it is made; afterwards everything is read through ``Shelf``."""
+    """The catalogue while it is made; afterwards everything is read through ``Shelf``.
 
-    def __init__(self, path: Path, root: Path, scratch: Path) -> None:
+    Args:
+        path: Its file, in the scratch folder.
+        root: The archive.
+        scratch: Where zip members are unpacked.
+        own: Whether nobody else has the file, so that it may be written to.
+    """
+
+    def __init__(self, path: Path, root: Path, scratch: Path, *, own: bool = True) -> None:
         self.shelf = Shelf(path=path, root=root, scratch=scratch)
-        self.db = sqlite3.connect(path, isolation_level=None)
+        self._own = own
+        self.db = sqlite3.connect(f"{path.as_uri()}?mode={'rwc' if own else 'ro'}", uri=True, isolation_level=None)
         self.db.execute("PRAGMA journal_mode=OFF")  # a private copy: what breaks off is thrown away
         self.db.execute("PRAGMA synchronous=OFF")
         self._template: tuple[int, dict[str, Any]] | None = None
@@ -72,27 +81,39 @@ class Catalogue:
 
     @classmethod
     def kept(cls, kept: Path, root: Path, scratch: Path) -> Catalogue:
-        """A private copy of a kept one.
+        """A kept one, to be read; to be written to as ``owned``.
 
         Raises:
             CatalogueError: If it is damaged, or not of this archive and this program.
         """
         path = _private(scratch)
-        catalogue = None
-        try:
-            _copy_checked(kept, path)
-            catalogue = cls(path, root, scratch)
-            about = catalogue.about()
+        with ExitStack() as undo:
+            undo.callback(path.unlink, missing_ok=True)
+            try:
+                _link(kept, path)
+                _check(path)
+                catalogue = cls(path, root, scratch, own=False)
+                undo.callback(catalogue.close)
+                about = catalogue.about()
+            except (sqlite3.Error, OSError) as error:
+                raise CatalogueError(f"it does not read ({type(error).__name__})") from error
             for key, expected in (("format", _FORMAT), ("program", program_digest()), ("root", str(root))):
                 if about.get(key) != expected:
                     what = "archive" if key == "root" else "version of this program"
                     raise CatalogueError(f"it was made for another {what}")
-            return catalogue
-        except (sqlite3.Error, OSError) as error:
-            raise CatalogueError(f"it does not read ({type(error).__name__})") from error
-        finally:
-            if catalogue is None or catalogue.about().get("format") != _FORMAT:
-                path.unlink(missing_ok=True)
+            undo.pop_all()
+        return catalogue
+
+    def owned(self) -> Catalogue:
+        """This catalogue, or where others have its file, it is closed for one of the same content with its own."""
+        if self._own:
+            return self
+        self.close()
+        path = _private(self.shelf.scratch)
+        shutil.copyfile(self.shelf.path, path)
+        os.truncate(path, path.stat().st_size - _CHECKSUM_BYTES)
+        self.shelf.path.unlink()
+        return Catalogue(path, self.shelf.root, self.shelf.scratch)
 
     def save(self, kept: Path) -> None:
         """Replaces a kept catalogue by this one; whole or not at all."""
@@ -312,18 +333,25 @@ def _private(scratch: Path) -> Path:
     return scratch.resolve() / f"catalogue-{uuid.uuid4().hex}.sqlite"
 
 
-def _copy_checked(kept: Path, path: Path) -> None:
-    """Copies a kept catalogue without its checksum.
+def _link(kept: Path, path: Path) -> None:
+    """A second name for a kept catalogue, so that it stays when another process replaces it; else a copy."""
+    try:
+        os.link(kept, path)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(kept, path)
+
+
+def _check(path: Path) -> None:
+    """Compares a kept catalogue with its checksum.
 
     Raises:
-        CatalogueError: If the checksum is not its content's.
+        CatalogueError: If it is not its content's.
     """
-    left = kept.stat().st_size - _CHECKSUM_BYTES
+    left = path.stat().st_size - _CHECKSUM_BYTES
     checksum = 0
-    with open(kept, "rb") as source, open(path, "wb") as target:
+    with open(path, "rb", buffering=0) as source:
         while left > 0 and (chunk := source.read(min(_CHUNK, left))):
             checksum = zlib.crc32(chunk, checksum)
-            target.write(chunk)
             left -= len(chunk)
         if left or source.read() != checksum.to_bytes(_CHECKSUM_BYTES, "big"):
             raise CatalogueError("it is damaged, or no index of this program")

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.errors import StudyError
@@ -122,14 +121,8 @@ def _finite(value: float) -> float:
 
 
 def frame_reader(headers: tuple[Header, ...]) -> Callable[[int], NDArray[Any]]:
-    """Frame number to stored values (rows, columns) of a compressed or odd object, decoded once."""
+    """Frame number to stored values (rows, columns) of a compressed or odd object, decoded here and now."""
     first = headers[0]
-    whole: list[NDArray[Any]] = []
-
-    def read(index: int) -> NDArray[Any]:
-        if not whole:
-            shape = (len(headers), first.get("Rows"), first.get("Columns"))
-            whole.append(np.atleast_3d(decoded(first, shape if len(headers) > 1 else shape[1:])).reshape(shape))
-        return whole[0][headers[index].get("_frame")]
-
-    return read
+    shape = (len(headers), first.get("Rows"), first.get("Columns"))
+    whole = decoded(first, shape if len(headers) > 1 else shape[1:]).reshape(shape)
+    return lambda number: whole[headers[number].get("_frame")]

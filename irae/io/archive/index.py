@@ -67,6 +67,7 @@ def index_archive(
             fingerprint = Fingerprint().of(folders(source))
             if about.get("fingerprint") == fingerprint:
                 return _loaded(source, catalogue.shelf, notices)
+        catalogue = catalogue.owned()
         catalogue.note(judged_for="")
         seen = Fingerprint()
         refresh(catalogue, seen.over(folders(source)), limits)

@@ -16,7 +16,6 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from irae.core.exam import Role
 from irae.core.notice import Notice
 from irae.io.archive.codes import Outcome
 from irae.io.archive.identity import patient_key
-from irae.io.archive.plausibility import check_hu, check_suv
+from irae.io.archive.plausibility import check_hu, check_suv, sample_of
 from irae.io.archive.values import FoundFile, SeriesPlan
 from irae.io.nifti import read_array
 
@@ -78,7 +77,7 @@ def nifti_plan(file: FoundFile, *, root: str) -> SeriesPlan:
         description=PurePosixPath(file.name).name, kind="nifti", files=(file,),
     )
     try:
-        array, geometry = read_array(file.path)
+        array, geometry = read_array(file.path, np.float32)
     except StudyError as error:
         return plan.decided(Outcome.QUARANTINED, error.code, error.text)
     facts = {"shape": geometry.shape, "spacing_mm": tuple(round(s, 3) for s in geometry.spacing_mm)}
@@ -149,43 +148,43 @@ def _as_date(text: str) -> date | None:
         return None
 
 
-def _is_label_map(array: NDArray[Any]) -> bool:
-    """Whole numbers from 0, few of them, most voxels 0 or 8 bits: no scan looks like that."""
-    if array.dtype.kind not in "iub" and not (
-        array.dtype.kind == "f" and array.size and np.array_equal(sample := array[::2, ::2], np.rint(sample))
-    ):
-        return False
-    if array.size == 0 or array.min() < 0:
-        return False
-    values = np.unique(array)
-    return len(values) <= _LABELS_MOST and values[-1] <= 65535 and (values[-1] < _LABELS_MOST or len(values) <= 64)
+def _is_label_map(array: NDArray[np.float32]) -> bool:
+    """Whole numbers from 0, few of them: no scan looks like that."""
+    values = np.empty(0)
+    for part in np.moveaxis(array, 2, 0):
+        here = np.unique(part)
+        values = np.union1d(values, here)
+        if here[0] < 0 or len(values) > _LABELS_MOST or not np.array_equal(here, np.rint(here)):
+            return False
+    return bool(values[-1] <= 65535 and (values[-1] < _LABELS_MOST or len(values) <= 64))
 
 
-def _role(array: NDArray[Any], named: _Named, name: str) -> tuple[Role, str]:
-    values = np.asarray(array, dtype=np.float32)
-    if not np.isfinite(values).all():
+def _role(values: NDArray[np.float32], named: _Named, name: str) -> tuple[Role, str]:
+    span = float(values.min()), float(values.max())
+    if not np.isfinite(span).all():
         raise StudyError("values_not_finite", f"{name}: voxels are not finite")
+    sample = sample_of(values)
     if named.role is Role.CT:
         try:
-            return Role.CT, f"named CT, and {check_hu(values, name)}"
+            return Role.CT, f"named CT, and {check_hu(sample, span, name)}"
         except StudyError as error:
             raise StudyError("quantity_contradicts", f"{name} is named CT, but {error.text}") from error
     if named.role is Role.PET:
         try:
-            if float(values.min()) < -1.0:
-                raise StudyError("suv_implausible", f"values down to {values.min():.3g}")
-            return Role.PET, f"named PET, read as SUVbw; {check_suv(values, name)}"
+            if span[0] < -1.0:
+                raise StudyError("suv_implausible", f"values down to {span[0]:.3g}")
+            return Role.PET, f"named PET, read as SUVbw; {check_suv(sample, span, name)}"
         except StudyError as error:
             raise StudyError("quantity_contradicts", f"{name} is named PET, but {error.text}") from error
     if named.role is Role.MR:
         if not named.contrast:
             raise StudyError("mr_not_contrast_enhanced", f"{name}: the name does not say T1 with contrast")
-        if float(values.min()) < -500 or float(values.std()) == 0.0:
+        if span[0] < -500 or span[0] == span[1]:
             raise StudyError("quantity_contradicts", f"{name} is named MR, but its values are not a signal")
         return Role.MR, "named contrast-enhanced T1 MR"
     try:
-        if float(values.min()) <= -500:
-            return Role.CT, f"not named, but {check_hu(values, name)}"
+        if span[0] <= -500:
+            return Role.CT, f"not named, but {check_hu(sample, span, name)}"
     except StudyError:
         pass
     raise StudyError("role_unknown", f"{name}: neither name nor values say CT, PET in SUV or T1c MR")

@@ -78,6 +78,11 @@ def is_lossy(header: Header) -> bool:
     return header.syntax in LOSSY or header.text("LossyImageCompression") == "01"
 
 
+def is_plain(header: Header) -> bool:
+    """Whether the pixels lie in the file as they are, 8 or 16 bits, least byte first."""
+    return header.pixels is not None and header.syntax != EXPLICIT_BE and header.get("BitsAllocated") != 32
+
+
 def read_slice(header: Header) -> NDArray[Any]:
     """Stored values (rows, columns) of a single-frame file, whole numbers, unused bits cleared.
 
@@ -85,7 +90,7 @@ def read_slice(header: Header) -> NDArray[Any]:
         StudyError: ``truncated``, ``codec_missing``, ``pixels_broken``, ``unreadable``.
     """
     rows, columns, bits = header.get("Rows"), header.get("Columns"), header.get("BitsAllocated")
-    if header.pixels is None or header.syntax == EXPLICIT_BE or bits == 32:
+    if header.pixels is None or not is_plain(header):
         return decoded(header, (rows, columns))
     offset, _ = header.pixels
     count = rows * columns * bits // 8
@@ -100,6 +105,14 @@ def read_slice(header: Header) -> NDArray[Any]:
     signed = header.get("PixelRepresentation", 0) == 1
     dtype = np.dtype(("<i" if signed else "<u") + str(bits // 8))
     return _used_bits(np.frombuffer(data, dtype).reshape(rows, columns), header)
+
+
+def rescale_into(target: NDArray[np.float32], stored: NDArray[Any], slope: float, intercept: float) -> None:
+    """Writes slope x stored + intercept, rounded once."""
+    if slope == 1.0 and intercept.is_integer():
+        np.add(stored, np.float32(intercept), out=target, casting="unsafe")
+    else:
+        target[...] = stored * np.float64(slope) + intercept
 
 
 def _used_bits(values: NDArray[Any], header: Header) -> NDArray[Any]:

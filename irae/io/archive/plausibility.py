@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,19 +33,26 @@ class Plausible:
 PLAUSIBLE = Plausible()
 
 
-def check_hu(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIBLE) -> str:
+def check_hu(
+    sample: NDArray[np.float32], span: tuple[float, float], name: str, limits: Plausible = PLAUSIBLE
+) -> str:
     """One sentence about what makes the values HU.
+
+    Args:
+        sample: Some of the voxels (n,), evenly spaced (``sample_of``).
+        span: Lowest and highest of all voxels.
+        name: For the message.
+        limits: Plausibility limits.
 
     Raises:
         StudyError: ``hu_implausible``.
     """
-    sample = _sample(array)
     sample = sample[sample >= limits.padding_below_hu]
     if not len(sample):
         raise StudyError("hu_implausible", f"{name}: no value above {limits.padding_below_hu:g}")
     tissue = float(np.mean((sample >= limits.tissue_hu[0]) & (sample <= limits.tissue_hu[1])))
     dark = float(np.mean(sample <= -50.0))
-    low, high = float(array.min()), float(array.max())
+    low, high = span
     if high > limits.highest_hu or tissue < limits.least_tissue or dark < limits.least_dark:
         raise StudyError(
             "hu_implausible",
@@ -54,14 +62,15 @@ def check_hu(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIBL
     return f"values are HU: {100 * tissue:.0f} % like soft tissue, {100 * dark:.0f} % like fat, lung or air"
 
 
-def check_suv(array: NDArray[np.float32], name: str, limits: Plausible = PLAUSIBLE) -> str:
-    """One sentence about what makes the values SUV.
+def check_suv(
+    sample: NDArray[np.float32], span: tuple[float, float], name: str, limits: Plausible = PLAUSIBLE
+) -> str:
+    """One sentence about what makes the values SUV; arguments as of ``check_hu``.
 
     Raises:
         StudyError: ``suv_implausible``.
     """
-    sample = _sample(array)
-    top = float(array.max())
+    top = span[1]
     reference = float(np.percentile(sample, 99))
     warm = sample[sample > 0.1 * reference]
     bulk = float(warm.mean()) if len(warm) else 0.0
@@ -140,7 +149,12 @@ def check_rows(stored: NDArray[Any], name: str) -> None:
         raise StudyError("pixels_broken", f"{name}: {rows} rows and {columns} columns seem to be exchanged")
 
 
-def _sample(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Up to about a million voxels, evenly spaced."""
-    step = max(1, round((array.size / 1e6) ** (1 / 3)))
-    return array[:: step if array.shape[0] > step else 1, ::step, :: step if array.shape[2] > step else 1].ravel()
+def sample_of(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Up to about a million voxels of an image, evenly spaced, one after the other."""
+    return array[tuple(slice(None, None, step) for step in sample_steps(array.shape))].ravel()
+
+
+def sample_steps(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Every how many voxels along each axis such a sample takes one."""
+    step = max(1, round((math.prod(shape) / 1e6) ** (1 / 3)))
+    return tuple(step if size > step else 1 for size in shape)

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +20,27 @@ from irae.io.archive.choice import contrast_given
 from irae.io.archive.codes import Outcome
 from irae.io.archive.enhanced import frame_reader
 from irae.io.archive.geometry import Stack, stack
-from irae.io.archive.headers import EXPLICIT_BE, UNCOMPRESSED, Header
+from irae.io.archive.headers import Header
 from irae.io.archive.index import rows_of
 from irae.io.archive.pet import height_cm
-from irae.io.archive.pixels import read_slice, rescale
-from irae.io.archive.plausibility import check_hu, check_rows, check_slice_scales, check_slices, check_suv
+from irae.io.archive.pixels import is_plain, read_slice, rescale, rescale_into
+from irae.io.archive.plausibility import (
+    check_hu,
+    check_rows,
+    check_slice_scales,
+    check_slices,
+    check_suv,
+    sample_of,
+    sample_steps,
+)
 from irae.io.archive.values import ExamPlan, FileOutcome, FoundFile, ReadExam, SeriesPlan
 from irae.io.archive.volumes import assemble, canonical
 from irae.io.archive.zips import present
-from irae.io.nifti import read_volume
+from irae.io.nifti import read_array
 from irae.quant.lbm import suv_to_sul
 
 AIR_HU = -1024.0
 _FORMAT = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation")
-_DECODERS = 2  # decoding compressed slices ahead of the one being placed
 
 
 def read_exam(plan: ExamPlan, context: PatientContext | None = None) -> ReadExam:
@@ -153,39 +159,53 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
         raise StudyError("role_unknown", f"series {plan.key} has no role")
     quantity = ROLE_QUANTITY[plan.role]
     if plan.kind == "nifti":
-        volume = canonical(read_volume(plan.files[0].path, quantity))
-        array = np.array(volume.array, order="K")  # checking clips, and a volume is read-only
-        plan = _checked(array, plan)
-        return Volume(array=array, geometry=volume.geometry, quantity=quantity), plan
+        array, geometry = canonical(*read_array(plan.files[0].path, np.float32))
+        span = float(array.min()), float(array.max())
+        if not np.isfinite(span).all():
+            raise StudyError("values_not_finite", f"{plan.files[0].name}: voxels are not finite")
+        plan = _checked(plan, sample_of(array), span)
+        if plan.role is Role.CT and span[0] < AIR_HU:
+            np.maximum(array, np.float32(AIR_HU), out=array)
+        return Volume(array=array, geometry=geometry, quantity=quantity), plan
     headers: Sequence[Header] = tuple(plan.headers)
     arranged = stack(headers)
     ordered = tuple(headers[n] for n in arranged.order)
     scales, plan = _scales(ordered, plan)
     varied = len({(scale, *map(header.get, _FORMAT)) for scale, header in zip(scales, ordered, strict=True)}) > 1
-    reader = _stored(ordered, plan)
     _agreeing_duplicates(headers, arranged, plan)
+    whole = plan.kind == "enhanced" and not is_plain(ordered[0])
+    stored_of = frame_reader(ordered) if whole else lambda number: read_slice(ordered[number])
 
-    means: list[float] = []
-    blank: list[int] = []
-    middle = len(ordered) // 2
-    check_rows(reader(middle) if plan.kind == "enhanced" else read_slice(ordered[middle]), plan.key)
+    count = len(ordered)
+    lows, highs, means = np.zeros((3, count))
+    blank = np.zeros(count, dtype=bool)
+    each = sample_steps(arranged.shape)
+    samples: dict[int, NDArray[np.float32]] = {}
 
-    def place(number: int) -> tuple[NDArray[Any], float, float]:
-        stored, (slope, intercept) = reader(number), scales[number]
-        sample = stored[::16, ::16]
-        if (sample == sample[0, 0]).all() and (stored == sample[0, 0]).all():
-            blank.append(number)
+    def fill(number: int, target: NDArray[np.float32]) -> None:
+        """One slice; whatever has to be known of its values is taken while they are at hand."""
+        stored, (slope, intercept) = stored_of(number), scales[number]
+        if number == count // 2:
+            check_rows(stored, plan.key)
+        low, high = stored.min(), stored.max()
+        blank[number] = low == high
+        lows[number], highs[number] = low * slope + intercept, high * slope + intercept
         if varied:
-            means.append(float(stored.mean()) * slope + intercept)
-        return stored, slope, intercept
+            means[number] = stored.mean() * slope + intercept
+        rescale_into(target, stored, slope, intercept)
+        if number % each[2] == 0:
+            samples[number] = target[:: each[1], :: each[0]].ravel()
+        if plan.role is Role.CT and lows[number] < AIR_HU:
+            np.maximum(target, np.float32(AIR_HU), out=target)
 
     frame = ordered[0].text("FrameOfReferenceUID") or None
     outside = AIR_HU if plan.role is Role.CT else 0.0
-    array, geometry = assemble(arranged, place, frame_of_reference_uid=frame, outside=outside)
-    check_slices(blank, len(ordered), plan.description or plan.key)
+    array, geometry = assemble(arranged, fill, frame_of_reference_uid=frame, outside=outside)
+    check_slices(np.flatnonzero(blank).tolist(), count, plan.description or plan.key)
     if varied:
-        check_slice_scales(means, quantity, plan.description or plan.key)
-    plan = _checked(array, plan)
+        check_slice_scales(means.tolist(), quantity, plan.description or plan.key)
+    sample = np.concatenate([samples[number] for number in sorted(samples)])
+    plan = _checked(plan, sample, (float(lows.min()), float(highs.max())))
     return Volume(array=array, geometry=geometry, quantity=quantity), plan
 
 
@@ -208,40 +228,6 @@ def _scales(headers: Sequence[Header], plan: SeriesPlan) -> tuple[list[tuple[flo
     return scales, plan
 
 
-def _stored(headers: tuple[Header, ...], plan: SeriesPlan):  # type: ignore[no-untyped-def]
-    """Slice number to stored values; compressed slices are decoded ahead by a few threads."""
-    first = headers[0]
-    plain = first.pixels is not None and first.syntax in UNCOMPRESSED and first.syntax != EXPLICIT_BE
-    if plan.kind == "enhanced" and not plain:
-        return frame_reader(headers)
-    if plain:
-        return lambda number: read_slice(headers[number])
-    return _Ahead(headers)
-
-
-class _Ahead:
-    """Decodes slices in order, a few ahead of the one asked for."""
-
-    def __init__(self, headers: Sequence[Header]) -> None:
-        self._headers = headers
-        self._pool = ThreadPoolExecutor(_DECODERS)
-        self._waiting: dict[int, Any] = {}
-
-    def __call__(self, number: int) -> NDArray[Any]:
-        last = len(self._headers) - 1
-        for n in range(number, min(number + 2 * _DECODERS, last) + 1):
-            if n not in self._waiting:
-                self._waiting[n] = self._pool.submit(read_slice, self._headers[n])
-        try:
-            stored: NDArray[Any] = self._waiting.pop(number).result()
-        except BaseException:
-            self._pool.shutdown(cancel_futures=True)
-            raise
-        if number == last:
-            self._pool.shutdown()
-        return stored
-
-
 def _agreeing_duplicates(headers: Sequence[Header], arranged: Stack, plan: SeriesPlan) -> None:
     for kept, also in arranged.duplicates:
         one, other = headers[kept], headers[also]
@@ -253,21 +239,19 @@ def _agreeing_duplicates(headers: Sequence[Header], arranged: Stack, plan: Serie
             )
 
 
-def _checked(array: NDArray[np.float32], plan: SeriesPlan) -> SeriesPlan:
-    """The series after its values were checked against what they claim to be; HU are clipped at air, in place."""
+def _checked(plan: SeriesPlan, sample: NDArray[np.float32], span: tuple[float, float]) -> SeriesPlan:
+    """The series after its values, as read and not yet clipped, were checked against what they claim to be."""
     name = plan.description or plan.key
-    lowest = float(array.min())
     if plan.role is Role.CT:
-        said = check_hu(array, name)
-        if lowest < AIR_HU:
-            np.maximum(array, np.float32(AIR_HU), out=array)
+        said = check_hu(sample, span, name)
+        if span[0] < AIR_HU:
             said += f"; values below {AIR_HU:g} HU (padding) are clipped"
     elif plan.role is Role.PET:
-        said = check_suv(array, name)
-        if lowest < 0.0:
-            said += f"; lowest value {lowest:.3g} kept"
+        said = check_suv(sample, span, name)
+        if span[0] < 0.0:
+            said += f"; lowest value {span[0]:.3g} kept"
     else:
-        if lowest == float(array.max()):
+        if span[0] == span[1]:
             raise StudyError("quantity_contradicts", f"{name}: every voxel has the same value")
         said = "MR signal, arbitrary units"
     return plan.decided(plan.outcome, plan.code, plan.text, said)

@@ -1,9 +1,9 @@
-"""Slices into a Volume in RAS+ mm: filled, straightened if tilted, axes in nearest-RAS order."""
+"""Slices into a grid in RAS+ mm: filled, straightened if tilted, axes in nearest-RAS order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,23 @@ from scipy import ndimage
 
 from irae.core.errors import StudyError
 from irae.core.geometry import Geometry
-from irae.core.volume import Volume
 from irae.io.archive.discover import LIMITS, Limits
 from irae.io.archive.geometry import Stack
 
-SliceReader = Callable[[int], tuple[NDArray[Any], float, float]]
+_THREADS = 4  # they wait for the disk; memory bounds the rest. Compressed slices wait for the codec's processes
+
+SliceFiller = Callable[[int, NDArray[np.float32]], None]
 
 
 def assemble(
-    stack: Stack, read: SliceReader, *, frame_of_reference_uid: str | None, outside: float, limits: Limits = LIMITS
+    stack: Stack, fill: SliceFiller, *, frame_of_reference_uid: str | None, outside: float, limits: Limits = LIMITS
 ) -> tuple[NDArray[np.float32], Geometry]:
     """The stack as float32 on a grid whose axes run nearest to R, A and S; no voxel is interpolated without tilt.
 
     Args:
         stack: Where the slices lie.
-        read: Slice number (in stack order) to stored values (rows, columns), slope, intercept.
+        fill: Writes the values of a slice (its number in stack order) into an array (rows, columns); called by
+            several threads, of which the first in slice order that raises decides.
         frame_of_reference_uid: For the geometry.
         outside: Value beyond the slices of a tilted stack.
         limits: Refuses what would not fit.
@@ -40,15 +42,9 @@ def assemble(
     # Slices are contiguous in memory whatever the orientation; axes are turned by strides, all of them positive.
     memory = np.empty(stack.shape, dtype=np.float32, order="F")
     view = memory[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
-    for number in range(stack.shape[2]):
-        stored, slope, intercept = read(number)
-        target = view[:, :, number].T
-        if slope == 1.0:
-            target[...] = stored
-        else:
-            np.multiply(stored, slope, out=target, casting="unsafe")
-        if intercept != 0.0:
-            target += np.float32(intercept)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for _ in threads.map(lambda number: fill(number, view[:, :, number].T), range(stack.shape[2])):
+            pass
     affine = flipped(stack.affine, stack.shape, flips)
     if stack.tilt_mm != (0.0, 0.0):
         memory, affine = straightened(memory, affine, outside)
@@ -109,16 +105,14 @@ def straightened(
     return result, upright
 
 
-def canonical(volume: Volume) -> Volume:
-    """The same volume with axes nearest to R, A and S; voxels are only reordered."""
-    axes, flips = nearest_ras(volume.geometry.affine)
+def canonical(array: NDArray[np.float32], geometry: Geometry) -> tuple[NDArray[np.float32], Geometry]:
+    """The same image with axes nearest to R, A and S; voxels are only reordered."""
+    axes, flips = nearest_ras(geometry.affine)
     if axes == (0, 1, 2) and not any(flips):
-        return volume
-    array = volume.array[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)].transpose(axes)
-    affine = flipped(volume.geometry.affine, volume.geometry.shape, flips)
+        return array, geometry
+    array = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)].transpose(axes)
+    affine = flipped(geometry.affine, geometry.shape, flips)
     turned = np.eye(4)
     turned[:, :3], turned[:, 3] = affine[:, :3][:, list(axes)], affine[:, 3]
-    geometry = Geometry(
-        shape=array.shape, affine=turned, frame_of_reference_uid=volume.geometry.frame_of_reference_uid
-    )
-    return Volume(array=np.asfortranarray(array), geometry=geometry, quantity=volume.quantity)
+    geometry = Geometry(shape=array.shape, affine=turned, frame_of_reference_uid=geometry.frame_of_reference_uid)
+    return np.asfortranarray(array), geometry

@@ -1,6 +1,7 @@
 """A kept index: an unchanged archive is not opened again, a changed one only where it changed, damage is noticed."""
 
 import builtins
+import errno
 import json
 import os
 import sqlite3
@@ -214,3 +215,19 @@ def test_nothing_in_it_is_a_pickle(archive, tmp_path):
             for value in row:
                 assert value is None or json.loads(value) is not None
     db.close()
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_index_in_use_stays_when_the_kept_one_is_replaced(archive, tmp_path, monkeypatch, links):
+    look(archive, tmp_path)
+    if not links:
+        def refused(*_):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(os, "link", refused)
+    index, before = look(archive, tmp_path)
+    write(archive / "late", series("CT", number=4, patient="P03", SOPInstanceUID=lambda k: f"{UID}.44.{k}"))
+    _, after = look(archive, tmp_path)
+    assert after != before
+    assert said(index) == before
+    assert look(archive, tmp_path)[1] == after
