@@ -87,6 +87,7 @@ def evaluated(
         ValueError: If a package is missing or refused.
     """
     from irae.models.classifiers import PackagedClassifier
+    from irae.models.foci import PackagedFociNetwork
     from irae.models.runtime import use_threads
     from irae.models.segmenters import PackagedSegmenter
     from irae.training.evaluation import FOCUS_MM, SURFACE_MM
@@ -97,9 +98,11 @@ def evaluated(
         raise ValueError(f"--weights {weights}: no such folder")
     use_threads(threads)
     segmenter, classifier = PackagedSegmenter.from_folder(weights), PackagedClassifier.from_folder(weights)
-    found = measure(exams, segmenter=segmenter, classifier=classifier)
+    lesions = PackagedFociNetwork.from_folder(weights)
+    found = measure(exams, segmenter=segmenter, classifier=classifier, lesions=lesions)
     return summary(found) | {
-        "data": about, "models": {**segmenter.digests, **classifier.digests},
+        "data": about,
+        "models": {**segmenter.digests, **classifier.digests, **(lesions.digests if lesions is not None else {})},
         "limits": {"surface_mm": SURFACE_MM, "focus_mm": FOCUS_MM},
     }
 

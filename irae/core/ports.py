@@ -59,3 +59,16 @@ class Classifier(Protocol):
             baseline: The patient's earlier images, where they are at hand.
         """
         ...
+
+
+class LesionNetwork(Protocol):
+    """Sees lesions on PET/CT, whatever the threshold."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Model name to ``sha256:...``."""
+        ...
+
+    def probability(self, ct: Volume, pet: Volume) -> Volume:
+        """The probability of a lesion, on a grid of the network's own over the PET's box."""
+        ...

@@ -14,7 +14,7 @@ def write_evaluation_page(path: Path, document: Mapping[str, Any]) -> None:
     """Writes the page of what ``training.evaluation_summary.summary`` gives, with ``data`` and ``models`` added."""
     pictures: dict[str, Any] = {
         "dice": dice_picture(document["organs"]) if document["organs"] else None,
-        "froc": froc_picture(document["foci"]["curve"]) if document["foci"].get("curve") else None,
+        "froc": {name: froc_picture(its["curve"]) for name, its in document["foci"].items() if its["curve"]},
         "roc": {name: roc_picture(its["roc"]) for name, its in document["iraes"].items() if its["roc"]},
         "reliability": {
             name: reliability_picture(its["reliability"]) for name, its in document["iraes"].items()

@@ -9,14 +9,16 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import cc3d
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from irae.core.anatomy import BY_NAME
 from irae.core.baseline import BaselineImages
-from irae.core.ports import Classifier, Segmenter
-from irae.core.volume import LabelMap
+from irae.core.ports import Classifier, LesionNetwork, Segmenter
+from irae.core.volume import LabelMap, Volume
 from irae.lesions import find_foci
 from irae.models.plausibility import PLAUSIBILITY
 from irae.quant.uptake import uptake_reference
@@ -26,6 +28,10 @@ from irae.training.metrics import dice
 # Surfaces this far apart agree (between the 3 mm that is usual for organs at risk and the grid that organs are found
 # on); a found focus this near to a true one's surface is it. Design values.
 SURFACE_MM, FOCUS_MM = 4.0, 8.0
+# Methods of finding foci, scored by SUVmax and by the network's probability. What the network is surer of than the
+# least is a candidate.
+THRESHOLDS, NETWORK = "thresholds", "network"
+LEAST_PROBABILITY, EVEN = 0.1, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +67,9 @@ class ScoreRow(ExamRow):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FociRow(ExamRow):
-    """The foci of one exam: how many are true, the score of each true one that was found, and of each false one."""
+    """The foci of an exam by one method: how many are true, the score of each that was found, and of each false one."""
 
+    method: str
     true: int
     found: tuple[float, ...]
     false: tuple[float, ...]
@@ -84,13 +91,15 @@ class Evaluation:
 
 
 def evaluate(
-    exams: Iterable[AnnotatedExam], *, segmenter: Segmenter, classifier: Classifier | None
+    exams: Iterable[AnnotatedExam], *, segmenter: Segmenter, classifier: Classifier | None,
+    lesions: LesionNetwork | None = None,
 ) -> Evaluation:
     """Runs the models on every exam and compares with its truth.
 
     Args:
         exams: With their truth; what nobody looked for is not compared.
         segmenter: Finds organs. classifier: Scores irAEs; None: only organs and foci are measured.
+        lesions: Finds lesions on PET/CT beside the thresholds, where it is there.
     """
     organs: list[OrganRow] = []
     scores: list[ScoreRow] = []
@@ -117,6 +126,9 @@ def evaluate(
                 ))
         if known.foci is not None and (exam.ct is not None or exam.pet is not None):
             foci.append(_foci_row(known, known.foci, found))
+            if lesions is not None and exam.ct is not None and exam.pet is not None:
+                likely = candidates(lesions.probability(exam.ct, exam.pet))
+                foci.append(_row(known, NETWORK, hits_and_false(likely, known.foci), known.foci))
     return Evaluation(organs=tuple(organs), scores=tuple(scores), foci=tuple(foci))
 
 
@@ -184,14 +196,36 @@ def _foci_row(known: AnnotatedExam, true: Sequence[TrueFocus], organs: LabelMap 
     """Found foci against true ones. Each true focus is found once, by the hottest (else largest) that is near it."""
     exam = known.exam
     reference = uptake_reference(exam.pet, organs) if exam.pet is not None else None
-    candidates = sorted(
+    hottest = sorted(
         find_foci(exam, organs=organs, reference=reference).foci,
         key=lambda focus: (focus.suv_max or 0.0, focus.volume_ml), reverse=True,
     )
-    found, false = hits_and_false([(f.suv_max or 0.0, f.centroid_ras_mm) for f in candidates], true)
+    return _row(known, THRESHOLDS, hits_and_false([(f.suv_max or 0.0, f.centroid_ras_mm) for f in hottest], true), true)
+
+
+def _row(
+    known: AnnotatedExam, method: str, scores: tuple[tuple[float, ...], tuple[float, ...]], true: Sequence[TrueFocus]
+) -> FociRow:
     return FociRow(
-        patient=exam.patient, exam=exam.key, groups=groups_of(known), true=len(true), found=found, false=false
+        patient=known.exam.patient, exam=known.exam.key, groups=groups_of(known), method=method, true=len(true),
+        found=scores[0], false=scores[1],
     )
+
+
+def candidates(probability: Volume) -> list[tuple[float, NDArray[np.float64]]]:
+    """Separate places of a likely lesion: the highest probability, and where (RAS mm); the surest first.
+
+    What is connected at even odds is one; so is what is connected below, where nothing in it reaches even odds.
+    """
+    found = []
+    for least, most in ((EVEN, 1.0), (LEAST_PROBABILITY, EVEN)):
+        parts = cc3d.connected_components(probability.array >= least, connectivity=26)
+        for label, box in enumerate(ndimage.find_objects(parts), start=1):
+            sure = np.where(parts[box] == label, probability.array[box], 0.0)
+            place = np.array(np.unravel_index(int(sure.argmax()), sure.shape)) + [part.start for part in box]
+            if sure.max() <= most:
+                found.append((float(sure.max()), probability.geometry.to_world(place)))
+    return sorted(found, key=lambda candidate: -candidate[0])
 
 
 def hits_and_false(

@@ -36,7 +36,10 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
             irae: irae_summary([row for row in evaluation.scores if row.irae == irae])
             for irae in sorted({row.irae for row in evaluation.scores})
         },
-        "foci": foci_summary(evaluation.foci),
+        "foci": {
+            method: foci_summary([row for row in evaluation.foci if row.method == method])
+            for method in sorted({row.method for row in evaluation.foci}, reverse=True)
+        },
     }
 
 
@@ -121,9 +124,7 @@ def roc(rows: Sequence[ScoreRow]) -> list[list[float]]:
 
 
 def foci_summary(rows: Sequence[FociRow]) -> dict[str, Any]:
-    """FROC: the share of true foci that were found against false ones an exam, over the threshold of SUVmax."""
-    if not rows:
-        return {}
+    """FROC: the share of true foci that were found against false ones an exam, over the method's score."""
     curve = froc(rows)
     at = {f"sensitivity_at_{rate:g}_false": over_patients(rows, _froc_reader(rate)) for rate in FROC_AT}
     return {

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cc3d
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from irae.core.volume import Volume
 from irae.models.card import FOCI_TASK
 from irae.models.foci import PackagedFociNetwork
 from irae.models.package import Channel, Metric, load_package
 from irae.quant.resample import onto_grid
 from irae.training.annotated import foci_in
 from irae.training.data import FociSample, Source, foci_case
-from irae.training.evaluation import FociRow, hits_and_false
+from irae.training.evaluation import EVEN, NETWORK, FociRow, candidates, hits_and_false
 from irae.training.evaluation_summary import foci_summary
 from irae.training.jobs import Recipe, Workplace, voxel_job
 from irae.training.metrics import dice, mean_with_interval
 from irae.training.segmentation import SegmentationCase
 from irae.training.settings import FociSettings
 
-# What the network is surer of than this is a candidate, and lesions smaller than a ball of this radius are not counted.
-LEAST_PROBABILITY, EVEN, LEAST_RADIUS_MM = 0.1, 0.5, 5.0
+# Lesions smaller than a ball of this radius need not be found.
+LEAST_RADIUS_MM = 5.0
 
 
 def foci_job(settings: FociSettings, source: Source, place: Workplace) -> Path:
@@ -67,22 +63,6 @@ def measure_foci(
     return found | {"dice/lesion": mean_with_interval(overlaps)}
 
 
-def candidates(probability: Volume) -> list[tuple[float, NDArray[np.float64]]]:
-    """Separate places of a likely lesion: the highest probability, and where (RAS mm); the surest first.
-
-    What is connected at even odds is one; so is what is connected below, where nothing in it reaches even odds.
-    """
-    found = []
-    for least, most in ((EVEN, 1.0), (LEAST_PROBABILITY, EVEN)):
-        parts = cc3d.connected_components(probability.array >= least, connectivity=26)
-        for label, box in enumerate(ndimage.find_objects(parts), start=1):
-            sure = np.where(parts[box] == label, probability.array[box], 0.0)
-            place = np.array(np.unravel_index(int(sure.argmax()), sure.shape)) + [part.start for part in box]
-            if sure.max() <= most:
-                found.append((float(sure.max()), probability.geometry.to_world(place)))
-    return sorted(found, key=lambda candidate: -candidate[0])
-
-
 def measured(network: PackagedFociNetwork, sample: FociSample, *, key: str) -> tuple[FociRow, float | None]:
     """The network's candidates against the marked foci of one exam, and Dice at even odds."""
     probability = network.probability(sample.ct, sample.pet)
@@ -92,4 +72,4 @@ def measured(network: PackagedFociNetwork, sample: FociSample, *, key: str) -> t
     hits, false = hits_and_false(candidates(probability), true, every)
     marked = onto_grid(sample.marked.astype(np.uint8), sample.ct.geometry, grid, order=0) > 0
     overlap = dice(probability.array >= EVEN, marked) if marked.any() else None
-    return FociRow(patient=key, exam=key, true=len(true), found=hits, false=false), overlap
+    return FociRow(patient=key, exam=key, method=NETWORK, true=len(true), found=hits, false=false), overlap

@@ -83,7 +83,7 @@ def test_a_perfect_and_a_displaced_segmenter(exams):
     assert found["auroc"]["value"] == found["sensitivity_at_specificity_95"]["value"] == 1.0
     assert set(found["subgroups"]) == {"sex", "PET", "baseline"}
     assert document["organs"]["liver"]["subgroups"]["sex"]["M"]["dice"]["value"] is None, "4 patients are too few"
-    assert document["foci"]["exams"] == 4
+    assert document["foci"]["thresholds"]["exams"] == 4
     (dice, *_) = compared(perfect, off, organs=["liver"])
     assert dice.low < dice.challenger - dice.champion < dice.high < 0
     scores = compared(perfect, perfect, iraes=["hepatitis"])
@@ -121,8 +121,8 @@ def test_reliability_is_the_rate_in_each_bin():
 
 
 def test_froc_counts_false_foci_an_exam():
-    rows = [FociRow(patient="a", exam="a/d", true=2, found=(9.0, 4.0), false=(5.0,)),
-            FociRow(patient="b", exam="b/d", true=2, found=(8.0,), false=(3.0, 2.0))]
+    rows = [FociRow(patient="a", exam="a/d", method="thresholds", true=2, found=(9.0, 4.0), false=(5.0,)),
+            FociRow(patient="b", exam="b/d", method="thresholds", true=2, found=(8.0,), false=(3.0, 2.0))]
     curve = froc(rows)
     assert [0.0, 0.5] in curve, "above 5: two of four found, nothing false"
     assert [0.5, 0.75] in curve, "down to 4: three found, one false on two exams"

@@ -1,11 +1,13 @@
 """A network that finds lesions on PET/CT: its cases, a training, and what its package gives."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
 import torch
 
+from irae.core.exam import Exam, Role
 from irae.core.focus import Nature
 from irae.core.geometry import Geometry
 from irae.core.volume import Quantity, Volume
@@ -16,9 +18,13 @@ from irae.models.foci import PackagedFociNetwork, on_network_grid
 from irae.models.package import Channel, PackageError, load_package
 from irae.models.runtime import Device
 from irae.phantom.sample import training_sample
+from irae.report.evaluation_page import write_evaluation_page
+from irae.training.annotated import AnnotatedExam, foci_in
 from irae.training.augment import SuvChange, changed_suv
 from irae.training.cases_on_disk import CasesOnDisk
 from irae.training.data import FociSample, foci_case
+from irae.training.evaluation import candidates, evaluate
+from irae.training.evaluation_summary import summary
 from irae.training.foci_jobs import foci_job, measured
 from irae.training.jobs import Workplace
 from irae.training.manifest_checks import check_manifest
@@ -56,6 +62,39 @@ def test_a_short_training_finds_lesions_and_leaves_a_hot_liver_alone(trained):
     assert found.array[sample.marked].mean() > 0.5
     liver = (sample.pet.array > 3.5) & ~sample.marked
     assert found.array[liver].mean() < found.array[sample.marked].mean() - 0.3
+
+
+def test_an_evaluation_reads_it_beside_the_thresholds(trained, tmp_path):
+    sample = lesions(77)
+    exam = Exam(patient="S77", acquired_on=date(2026, 1, 1), volumes={Role.CT: sample.ct, Role.PET: sample.pet})
+    known = AnnotatedExam(exam=exam, foci=foci_in(sample.marked, sample.ct.geometry))
+
+    class NoOrgans:
+        name, digests = "none", {}
+
+        def for_exam(self, patient, acquired_on):
+            return self
+
+        def segment_ct(self, ct):
+            return None
+
+    network = PackagedFociNetwork.from_folder(trained, device=Device.CPU)
+    document = summary(evaluate([known], segmenter=NoOrgans(), classifier=None, lesions=network))
+    assert list(document["foci"]) == ["thresholds", "network"]
+    assert document["foci"]["network"]["sensitivity_at_1_false"]["value"] == 1.0
+    data = {"name": "one body", "what": "a stand-in", "limits": "Not real."}
+    page = document | {"data": data, "models": network.digests, "limits": {"surface_mm": 4.0, "focus_mm": 8.0}}
+    write_evaluation_page(tmp_path / "page.html", page)
+    assert "Foci found by the network" in (tmp_path / "page.html").read_text()
+
+
+def test_what_touches_at_even_odds_is_one_candidate():
+    probability = np.zeros((20, 4, 4), np.float32)
+    probability[1:4, 1:3, 1:3], probability[4:7, 1:3, 1:3], probability[7:9, 1:3, 1:3] = 0.9, 0.3, 0.8
+    probability[14:16, 1:3, 1:3] = 0.4
+    grid = Geometry.axis_aligned(probability.shape, (4.0, 4.0, 4.0))
+    found = candidates(Volume(array=probability, geometry=grid, quantity=Quantity.PROBABILITY))
+    assert [round(score, 1) for score, _ in found] == [0.9, 0.8, 0.4]
 
 
 def test_its_answer_does_not_depend_on_the_order_of_a_scan_s_axes(trained):
