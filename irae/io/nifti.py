@@ -18,7 +18,7 @@ from irae.io.atomic import written_aside
 
 _VOXEL_LIMIT = 2**32
 _BYTES_LIMIT = 8 * 2**30
-_CHUNK_BYTES = 4 * 2**20
+_CHUNK_VOXELS = 2**19  # few enough that they stay in a processor's cache while they are scaled
 _DEFLATE_MOST = 1032  # times: more than this deflate cannot shrink anything
 _AFFINES_AGREE_MM = 0.5
 _SPACING_MM = (1e-3, 1e3)  # of a person's image; a damaged affine has 1e33
@@ -47,7 +47,7 @@ def read_array(path: Path, dtype: type[np.generic] | None = None) -> tuple[NDArr
             geometry = _geometry(header, shape, name)
             _check_size(path, header, shape)
             array = _values(stream, header, shape, dtype)
-            while name.endswith(".gz") and stream.read(_CHUNK_BYTES):
+            while name.endswith(".gz") and stream.read(_CHUNK_VOXELS):
                 if stream.tell() > _BYTES_LIMIT:
                     raise StudyError("too_large", f"{name} unpacks to more than {_BYTES_LIMIT} bytes")
     except StudyError:
@@ -102,7 +102,7 @@ def _values(stream: Any, header: Any, shape: tuple[int, int, int], dtype: type[n
     kind = np.dtype(dtype) if dtype is not None else stored.newbyteorder("=") if whole else np.dtype(np.float32)
     values = np.empty(math.prod(shape), kind)
     stream.seek(header.get_data_offset())
-    buffer = memoryview(bytearray(min(_CHUNK_BYTES, len(values) * stored.itemsize)))
+    buffer = memoryview(bytearray(min(_CHUNK_VOXELS, len(values)) * stored.itemsize))
     done = 0
     while done < len(values):
         part = buffer[: (len(values) - done) * stored.itemsize]

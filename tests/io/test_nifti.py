@@ -1,6 +1,8 @@
 """NIfTI out and in again is the same grid and the same values."""
 
+import gzip
 import hashlib
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from irae.core.errors import StudyError
 from irae.core.geometry import Geometry
 from irae.core.volume import Quantity, Volume
+from irae.io import nifti
 from irae.io.nifti import read_array, read_volume, write_labels, write_volume
 
 OBLIQUE = np.array([[0.9, -0.3, 0.1, 5], [0.28, 1.8, 0.2, -7], [-0.1, -0.2, 3.0, 11], [0, 0, 0, 1]])
@@ -85,6 +88,45 @@ def test_stored_scaling_is_applied(tmp_path):
     nib.save(image, tmp_path / "a.nii.gz")
     array, _ = read_array(tmp_path / "a.nii.gz")
     assert (array.min(), array.max()) == (-10, 19.5)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("stored", [np.uint8, np.int16, np.int64, np.float64, ">i2", ">f4"])
+@pytest.mark.parametrize("scaling", [None, (0.3, -7.7)])
+def test_values_are_nibabel_s_and_memory_is_theirs(tmp_path, monkeypatch, suffix, stored, scaling):
+    monkeypatch.setattr(nifti, "_CHUNK_VOXELS", 1 << 13)
+    path = tmp_path / f"a{suffix}"
+    values = np.random.default_rng(0).integers(0, 200, (64, 65, 66)).astype(stored)
+    image = nib.Nifti1Image(values, OBLIQUE, dtype=np.dtype(stored))
+    image.header.set_slope_inter(*scaling or (1, 0))
+    nib.save(image, path)
+    read_array(path)  # imports
+    tracemalloc.start()
+    array, _ = read_array(path, np.float32)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(array, np.asarray(nib.load(path).dataobj).astype(np.float32))
+    assert array.dtype == np.float32
+    assert peak < 1.5 * array.nbytes
+    as_stored, _ = read_array(path)
+    whole = scaling is None and np.dtype(stored).kind in "iu"
+    assert as_stored.dtype == (np.dtype(stored).newbyteorder("=") if whole else np.float32)
+    np.testing.assert_array_equal(as_stored, array)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_voxels_that_cannot_be_there_take_no_memory(tmp_path, suffix):
+    image = nib.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4))
+    data = bytearray(image.to_bytes())
+    data[42:48] = np.array([1500, 1500, 1500], "<i2").tobytes()
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(gzip.compress(bytes(data)) if suffix == ".nii.gz" else bytes(data))
+    tracemalloc.start()
+    with pytest.raises(StudyError, match=r"nifti_broken.*6750000000 bytes"):
+        read_array(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
 def test_missing_file(tmp_path):

@@ -45,7 +45,7 @@ CREATE TABLE plans (key TEXT PRIMARY KEY, content TEXT NOT NULL);
 MADE_UID = "no-uid-"  # what begins the UID of a series whose files name none
 _FORMAT = "1"
 _CHECKSUM_BYTES = 4
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _MOST_CHANGES = 30  # more values than this differ from the last header: it becomes a template of its own
 
 
@@ -348,11 +348,11 @@ def _check(path: Path) -> None:
         CatalogueError: If it is not its content's.
     """
     left = path.stat().st_size - _CHECKSUM_BYTES
-    checksum = 0
+    checksum, buffer = 0, memoryview(bytearray(_CHUNK))
     with open(path, "rb", buffering=0) as source:
-        while left > 0 and (chunk := source.read(min(_CHUNK, left))):
-            checksum = zlib.crc32(chunk, checksum)
-            left -= len(chunk)
+        while left > 0 and (count := source.readinto(buffer[:left])):
+            checksum = zlib.crc32(buffer[:count], checksum)
+            left -= count
         if left or source.read() != checksum.to_bytes(_CHECKSUM_BYTES, "big"):
             raise CatalogueError("it is damaged, or no index of this program")
 

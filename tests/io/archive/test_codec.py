@@ -1,5 +1,6 @@
 """A codec that crashes, hangs or asks for absurd memory costs one series, and nothing else."""
 
+import base64
 import os
 import signal
 import struct
@@ -12,13 +13,15 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import HTJ2K as HTJ2K_UID
+from pydicom.uid import HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from irae.core.errors import StudyError
 from irae.core.exam import Role
 from irae.io.archive import codec, index_archive, read_exam
 from irae.io.archive.codec import CodecLimits, decode_apart, stream_size
 from irae.io.archive.headers import read_header
+from irae.io.archive.pixels import is_lossy
 from irae.io.archive.values import FoundFile
 from tests.io.archive.made import series, write
 
@@ -46,6 +49,31 @@ def refusal(header, limits=codec.CODEC_LIMITS):
 def test_values_are_the_uncompressed_ones(tmp_path, uid):
     for header, plain in compressed(tmp_path, uid):
         np.testing.assert_array_equal(decode_apart(header, (40, 48)), plain)
+
+
+# 16 x 12 pixels of -800 + 37 x column + 41 x row, encoded by OpenJPH; nothing that irae depends on can encode it.
+HTJ2K = base64.b64decode(
+    "/0//UQApQAAAAAAMAAAAEAAAAAAAAAAAAAAADAAAABAAAAAAAAAAAAABjwEB/1AACAACAAAACv9SAAwAAgABAAUEBEAB/1wAEyCIkJCQkJCQ"
+    "kJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4yNi4zLv+QAAoAAAAAAHoAAf+TwAAlkwIHdAAAwAATQAATAHj+Agd0AOz+Agd0AMAAE0AA"
+    "E4Bz/gDLdAB06f4AY1QAwAAVMAAFSKQkEumX4Qt1ALY228AQgIy2AMAAK6AAFcAIgiAIgiDeCnp6cIJ4AFAIgiDo/AAI9hCB7LkA/9k="
+)
+
+
+@pytest.mark.parametrize("uid", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K_UID])
+def test_high_throughput_jpeg_2000(tmp_path, uid):
+    (ds,) = series("CT", rows=16, columns=12, slices=1)
+    ds.file_meta.TransferSyntaxUID = uid
+    for name, stream in (("whole", HTJ2K), ("cut", HTJ2K[:-40])):
+        ds.PixelData = encapsulate([stream])
+        ds["PixelData"].VR = "OB"
+        write(tmp_path, [ds], names=lambda _, name=name: name)
+    whole, cut = (read_header(FoundFile(name, path, path.stat().st_size))
+                  for name in ("whole", "cut") for path in [tmp_path / name])
+    row, column = np.indices((16, 12))
+    np.testing.assert_array_equal(decode_apart(whole, (16, 12)), -800 + 37 * column + 41 * row)
+    assert is_lossy(whole) is (uid == HTJ2K_UID)
+    with pytest.raises(StudyError, match="pixels_broken"):
+        decode_apart(cut, (16, 12))
 
 
 def test_a_crash_costs_one_image(tmp_path):
