@@ -92,10 +92,11 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: 
     hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0)
     spacing = np.array(grid.spacing_mm)
     liver = _closed(onto_grid(organs.array, organs.geometry, grid, order=0) == organs.labels["liver"], spacing, 6.0)
-    inner = ndimage.distance_transform_edt(liver, sampling=spacing) > 5.0
+    smooth = ndimage.gaussian_filter(hu, 2.0 / spacing)
+    # Away from the mask's surface, and from lung and gas where a mask lies a slice or two too high.
+    inner = ndimage.distance_transform_edt(liver & (smooth > rules.nodule_in_fat_hu), sampling=spacing) > 5.0
     if np.count_nonzero(inner) < 500:
         return []
-    smooth = ndimage.gaussian_filter(hu, 2.0 / spacing)
     typical = float(np.median(smooth[inner]))
     spread = 1.4826 * float(np.median(np.abs(smooth[inner] - typical)))
     dark = inner & (smooth <= typical - max(limits.contrast_hu, limits.sd * spread)) & (smooth > 15.0)
