@@ -123,7 +123,7 @@ def _assess(
     evidence += severity_evidence(learned)
     severity = 0
     if suspected:
-        by_rules = severity_of(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set)
+        by_rules = severity_of(rules, judged, exam, case.quantities, case.earlier, context.gates, case.rule_set)
         severity = by_rules if rule is not None else learned_severity(learned)
     decision = Decision.SUSPECTED if suspected else Decision.NOT_SUSPECTED
     state = episode_state(

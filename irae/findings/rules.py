@@ -137,13 +137,22 @@ class Sign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeverityStep:
-    """A radiological severity that a measurement reaches; ``unless`` names a better measurement that replaces it."""
+    """A radiological severity that a measurement reaches.
+
+    Attributes:
+        severity, quantity, cutoff, change: Which, and from where on.
+        unless: A better measurement that replaces this one.
+        unless_needs: Another quantity, and the least value at which the better one speaks for the whole organ.
+        late: It counts in the late phase only, where the sign of the same change of the same measurement is met.
+    """
 
     severity: int
     quantity: str
     cutoff: Cutoff
     change: Change = Change.ABSOLUTE
     unless: str = ""
+    unless_needs: tuple[str, float] | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,15 +136,22 @@ def rule_log_odds(
 
 
 def severity_of(
-    rules: IraeRules, exam: Exam, quantities: Quantities, earlier: Sequence[ExamResult],
+    rules: IraeRules, judged: Sequence[Judged], exam: Exam, quantities: Quantities, earlier: Sequence[ExamResult],
     gates: Mapping[Modality, str], rule_set: RuleSet,
 ) -> int:
     """Radiological severity 1-3 of a suspected irAE: the highest step that is reached, on images that are judged."""
     gated = {sign.quantity for sign in rules.signs if sign.modality in gates}
+    remains = remains_of(rules, judged)
+    late = {(item.sign.quantity, item.sign.change) for item in judged if item.sign.name in remains}
     reached = 1
     for step in rules.severity:
         now = quantities.get(step.quantity)
-        if now is None or step.quantity in gated or (step.unless and quantities.get(step.unless) is not None):
+        replaced = step.unless and quantities.get(step.unless) is not None
+        if replaced and step.unless_needs is not None:
+            replaced = _believed(step.unless_needs, quantities, None)
+        if now is None or step.quantity in gated or replaced:
+            continue
+        if step.late and (step.quantity, step.change) not in late:
             continue
         value = changed(step.change, now, baseline_value(step.quantity, exam, earlier, rule_set.common))
         if value is not None and step.cutoff.met(value):

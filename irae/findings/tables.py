@@ -38,8 +38,12 @@ PORTAL = "PMID 10399776"
 TBR = "Clin Nucl Med, 10.1097/RLU.0000000000005440"
 
 
-# A thyroid's size and density count where this share of its mask looks like gland, now and at baseline. Design value.
+# A thyroid's size, density and every change count where this share of its mask looks like gland, now and at baseline:
+# two poor masks differ by more than the gland does. Design value.
 THYROID_MASK = ("thyroid_gland.tissue_percent", 80.0)
+# The wall says how severe a colitis is where it was read along this share of the colon; else the uptake does, too: a
+# filled inflamed segment hides its wall. Design value.
+COLON_WALL_SEEN = ("colon.assessable_percent", 50.0)
 
 
 COLITIS = IraeRules(
@@ -111,9 +115,11 @@ COLITIS = IraeRules(
         SeverityStep(severity=3, quantity="colon.wall_p90_mm", cutoff=cutoff_of(">=", 10.0, "mm")),
         SeverityStep(
             severity=2, quantity="colon.suv95", cutoff=cutoff_of(">=", 3.5, "g/mL"), unless="colon.wall_p90_mm",
+            unless_needs=COLON_WALL_SEEN,
         ),
         SeverityStep(
             severity=3, quantity="colon.suv95", cutoff=cutoff_of(">=", 5.0, "g/mL"), unless="colon.wall_p90_mm",
+            unless_needs=COLON_WALL_SEEN,
         ),
     ),
     visible="20-40 % of colitis shows no sign on CT or PET: a negative does not exclude it.",
@@ -194,11 +200,12 @@ THYROIDITIS = IraeRules(
         ),
         Sign(
             name="suv75_rise", quantity="thyroid_gland.suv75", change=Change.PERCENT, modality=Modality.PET,
-            group="uptake", if_met=2.5, if_not=-0.8, span=30.0, cutoff=cutoff_of(">", 40.0, "%", AFTER_HUFF),
+            group="uptake", if_met=2.5, if_not=-0.8, span=30.0, needs=THYROID_MASK,
+            cutoff=cutoff_of(">", 40.0, "%", AFTER_HUFF),
         ),
         Sign(
             name="suv_max_rise", quantity="thyroid_gland.suv_max", change=Change.DIFFERENCE, modality=Modality.PET,
-            group="uptake", if_met=0.5, if_not=-0.8, span=1.0,
+            group="uptake", if_met=0.5, if_not=-0.8, span=1.0, needs=THYROID_MASK,
             cutoff=cutoff_of(
                 ">", 0.44, "g/mL", ORGAN_CHANGE,
                 "thyroid adverse event in 29 % where uptake rose, in 3 % elsewhere; a nodule raises it too",
@@ -235,8 +242,14 @@ THYROIDITIS = IraeRules(
     ),
     severity=(
         SeverityStep(severity=2, quantity="thyroid_gland.suv75", cutoff=cutoff_of(">=", 4.5, "g/mL")),
+        # Late phase of the phantom's table (clinical reference, part 4): volume x 0.6 and HU -30..-45; half-way to it.
         SeverityStep(
-            severity=3, quantity="thyroid_gland.volume_ml", change=Change.PERCENT, cutoff=cutoff_of("<=", -30.0, "%")
+            severity=3, quantity="thyroid_gland.volume_ml", change=Change.PERCENT, late=True,
+            cutoff=cutoff_of("<=", -30.0, "%"),
+        ),
+        SeverityStep(
+            severity=3, quantity="thyroid_gland.hu", change=Change.DIFFERENCE, late=True,
+            cutoff=cutoff_of("<=", -25.0, "HU"),
         ),
     ),
     aftermath=Aftermath(

@@ -41,6 +41,8 @@ def test_always_all_five_even_with_nothing():
         (Irae.COLITIS, {"colon__wall_p90_mm": 4.9, "colon__thickened_cm": 30.0}, 1),
         (Irae.COLITIS, {"colon__wall_p90_mm": 7.0, "colon__thickened_cm": 60.0}, 2),
         (Irae.COLITIS, {"colon__wall_p90_mm": 10.0, "colon__thickened_cm": 90.0}, 3),
+        (Irae.COLITIS, {"colon__wall_p90_mm": 4.9, "colon__suv95": 5.6, "colon__assessable_percent": 60.0}, 1),
+        (Irae.COLITIS, {"colon__wall_p90_mm": 4.9, "colon__suv95": 5.6, "colon__assessable_percent": 31.0}, 3),
         (Irae.PNEUMONITIS, {"lung__opacity_percent": 8.0, "lung__zones": 3}, 1),
         (Irae.PNEUMONITIS, {"lung__opacity_percent": 25.0, "lung__zones": 4}, 2),
         (Irae.PNEUMONITIS, {"lung__opacity_percent": 50.0, "lung__zones": 6}, 2),
