@@ -36,7 +36,8 @@ from irae.findings import (
 )
 from irae.findings.fusion import FittedFusion
 from irae.findings.rules import COMMON
-from irae.lesions import EarlierExam, find_foci
+from irae.lesions import FOCI_RULES, EarlierExam, find_foci
+from irae.lesions.alignment import aligned
 from irae.lesions.match import match_with_notices
 from irae.quant.uptake import UptakeReference, uptake_reference
 from irae.response.views import ExamLesions, assess_course, due, patterns
@@ -104,14 +105,17 @@ def assess_exam(
     segmenter = stages.segmenter.for_exam(exam.patient, exam.acquired_on)
     organs = segmenter.segment_ct(exam.ct) if exam.ct is not None else None
     pituitary = segmenter.segment_mr(exam.mr) if exam.mr is not None else None
-    reference = uptake_reference(exam.pet, organs) if exam.pet is not None else None
+    # Where the PET does not lie on the CT, no organ's uptake is known.
+    apart = exam.ct is not None and exam.pet is not None and not aligned(exam.ct, exam.pet, FOCI_RULES)[0]
+    laid = replace(exam, volumes={r: v for r, v in exam.volumes.items() if r is not Role.PET}) if apart else exam
+    reference = uptake_reference(exam.pet, None if apart else organs) if exam.pet is not None else None
 
-    measured = measure(exam, organs, pituitary, reference)
+    measured = measure(laid, organs, pituitary, reference)
     quantities = Quantities({**measured.values, **acquisition_quantities(exam, reference)})
     classifier = stages.classifier
-    learned = {} if classifier is None else classifier.score(exam, organs, pituitary, baseline_images(images))
+    learned = {} if classifier is None else classifier.score(laid, organs, pituitary, baseline_images(images))
     findings = assess_findings(
-        exam, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history,
+        laid, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history,
         fusion=stages.fusion,
     )
 
@@ -120,11 +124,12 @@ def assess_exam(
     body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
     matched = match_with_notices(found, exam, organs=organs, earlier=body) if found is not None else ((), ())
     foci, match_notices = matched
-    quantities = Quantities({**quantities.values, **measure_foci(foci, exam, organs)})
-    findings += assess_further(exam, organs=organs, quantities=quantities, earlier=history)
+    quantities = Quantities({**quantities.values, **measure_foci(foci, laid, organs)})
+    findings += assess_further(laid, organs=organs, quantities=quantities, earlier=history)
     attributed = attribute(
         foci, findings=findings, quantities=quantities, context=exam.context, on=exam.acquired_on,
-        reference=reference, earlier=history, unseen=unseen_organs(organs), learned=stages.attribution,
+        reference=reference, earlier=history, unseen=unseen_organs(None if apart else organs),
+        learned=stages.attribution,
     )
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]

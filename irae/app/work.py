@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -26,8 +26,9 @@ from irae.batch.local import Ended
 from irae.core.context import PatientContext
 from irae.core.errors import StudyError
 from irae.core.exam import Exam, Role
+from irae.core.notice import Notice
 from irae.core.result import ExamResult, Versions
-from irae.io.archive import ArchiveIndex, ExamPlan, ExamUnusableError, ReadExam, read_exam
+from irae.io.archive import CONTRADICTED, ArchiveIndex, ExamPlan, ExamUnusableError, ReadExam, people, read_exam
 from irae.io.result_json import read_result, result_from_json, result_to_json
 from irae.lesions import EarlierExam
 from irae.pipeline import AssessedExam, Stages, assess_exam, assess_whole_course
@@ -36,12 +37,26 @@ from irae.report import ExamImages
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ExamWork:
-    """One exam on the list: to assess, or (done before) only to look back at."""
+    """One exam on the list: to assess, or (done before) only to look back at.
+
+    Attributes:
+        plan, context: The exam, and what is known of the patient.
+        key: What its result depends on.
+        assess: Whether it is to be assessed.
+        person: Which of the people under one patient id, from 0; mostly there is one.
+        strangers: Dates of exams under the same id that may be of another person: it is not compared with them.
+        off_course: Dates of exams that are not of the person of the newest exam: the course page leaves them out.
+        notices: What is to be said of that.
+    """
 
     plan: ExamPlan
     context: PatientContext
     key: WorkKey
     assess: bool
+    person: int = 0
+    strangers: frozenset[date] = frozenset()
+    off_course: frozenset[date] = frozenset()
+    notices: tuple[Notice, ...] = ()
 
     @property
     def exam(self) -> str:
@@ -51,7 +66,8 @@ class ExamWork:
 
 def read_work(item: ExamWork) -> ReadExam:
     """Reads one exam's images. Runs in a reader process."""
-    return read_exam(item.plan, item.context)
+    read = read_exam(item.plan, item.context)
+    return replace(read, exam=replace(read.exam, notices=(*read.exam.notices, *item.notices)))
 
 
 def input_digest(plan: ExamPlan, context: PatientContext, earlier: str, *, source: Path) -> str:
@@ -96,25 +112,39 @@ def list_work(
     """What is to do, patient by patient, oldest exam first.
 
     A changed exam makes the patient's later exams change too. Done exams are read again only where a later exam of
-    the patient needs their images: the first and the last of the body, and the first of the head alone.
+    the patient needs their images: the first and the last of the body, and the first of the head alone. Where exams
+    under one id may be of two people, the exams of one follow those of the other and are not compared with them.
     """
     work: list[ExamWork] = []
     by_patient = sorted(index.exams, key=lambda plan: (plan.patient, plan.acquired_on))
     for patient, plans in groupby(by_patient, key=lambda plan: plan.patient):
         context = contexts.get(patient, PatientContext())
-        chain = ""
-        listed: list[ExamWork] = []
-        for plan in plans:
-            chain = input_digest(plan, context, chain, source=index.source)
-            key = key_of(chain)
-            listed.append(ExamWork(plan=plan, context=context, key=key, assess=not is_done(plan, key)))
-        first = next((i for i, item in enumerate(listed) if item.assess), len(listed))
-        done = listed[:first] if first < len(listed) else []
-        body = [item for item in done if {Role.CT, Role.PET} & set(item.plan.chosen)]
-        head = [item for item in done if item not in body]
-        needed = [*body[:1], *body[-1:], *head[:1]]
-        work += [item for item in listed if item.assess or item in needed]
+        everyone = people(list(plans))
+        days = [frozenset(plan.acquired_on for plan, _ in exams) for exams in everyone]
+        everyday = frozenset[date]().union(*days)
+        newest = next(own for own in days if max(everyday) in own)
+        for person, exams in enumerate(everyone):
+            chain = ""
+            listed: list[ExamWork] = []
+            for plan, notices in exams:
+                said = chain + "".join(notice.text for notice in notices)
+                chain = input_digest(plan, context, said, source=index.source)
+                key = key_of(chain)
+                listed.append(ExamWork(plan=plan, context=context, key=key, assess=not is_done(plan, key),
+                                       person=person, strangers=everyday - days[person],
+                                       off_course=everyday - newest, notices=notices))
+            work += _needed(listed)
     return work
+
+
+def _needed(listed: Sequence[ExamWork]) -> list[ExamWork]:
+    """The exams of one person to assess, and the done ones whose images they need."""
+    first = next((i for i, item in enumerate(listed) if item.assess), len(listed))
+    done = listed[:first] if first < len(listed) else []
+    body = [item for item in done if {Role.CT, Role.PET} & set(item.plan.chosen)]
+    head = [item for item in done if item not in body]
+    needed = [*body[:1], *body[-1:], *head[:1]]
+    return [item for item in listed if item.assess or item in needed]
 
 
 def record_unusable(index: ArchiveIndex, ledger: Ledger) -> None:
@@ -170,12 +200,12 @@ class CourseDesk:
         self.models = dict(models)
         self.settings = settings
         self.seg_sr = seg_sr
-        self._patient = ""
+        self._patient = ("", 0)
         self._history: dict[date, ExamResult] = {}
         self._baseline: Looked | None = None
         self._previous: Looked | None = None
         self._first_head_mr: Looked | None = None
-        self._context: dict[str, PatientContext] = {}
+        self._any_item: dict[str, ExamWork] = {}
 
     def key_of(self, input_hash: str) -> WorkKey:
         """What a result made by this desk from this input depends on."""
@@ -201,8 +231,7 @@ class CourseDesk:
 
     def compute(self, item: ExamWork, read: ReadExam) -> Made:
         """Assesses one exam after those before it; runs in order, in one thread."""
-        self._turn_to(item.plan.patient)
-        self._context[item.plan.patient] = item.context
+        self._turn_to(item)
         if not item.assess:
             self._remember(self._look_back(item, read))
             return Made(now=None, baseline=None, history=(), started=time.monotonic(), read=read)
@@ -273,16 +302,23 @@ class CourseDesk:
             key = models_digest({e.key: e.versions.input + e.versions.settings for e in exams})
             if self.ledger.course_is_written(folder.name, key) and (folder / "course.html").exists():
                 continue
-            context = self._context.get(folder.name, PatientContext())
-            write_course_files(self.out, assess_whole_course(exams, context=context), context)
+            item = self._any_item.get(folder.name)
+            context = item.context if item is not None else PatientContext()
+            own = [e for e in exams if item is None or e.acquired_on not in item.off_course]
+            course = assess_whole_course(own, context=context)
+            notices = dict.fromkeys(n for e in own for n in e.notices if n.code == CONTRADICTED)
+            write_course_files(self.out, replace(course, notices=tuple(notices)), context)
             self.ledger.course_written(folder.name, key)
 
-    def _turn_to(self, patient: str) -> None:
-        if patient == self._patient:
+    def _turn_to(self, item: ExamWork) -> None:
+        patient = item.plan.patient
+        self._any_item[patient] = item
+        if (patient, item.person) == self._patient:
             return
-        self._patient, self._baseline, self._previous, self._first_head_mr = patient, None, None, None
+        self._patient = (patient, item.person)
+        self._baseline, self._previous, self._first_head_mr = None, None, None
         results = map(read_result, finished_results(self.out / patient))
-        self._history = {result.acquired_on: result for result in results}
+        self._history = {r.acquired_on: r for r in results if r.acquired_on not in item.strangers}
 
     def _remember(self, looked: Looked) -> None:
         if images_body(looked.exam):

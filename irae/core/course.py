@@ -7,6 +7,7 @@ from datetime import date
 from enum import Enum
 
 from irae.core.focus import Nature
+from irae.core.notice import Notice
 from irae.core.result import ExamResult
 
 
@@ -55,10 +56,14 @@ class Revision:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Course:
-    """All exams of one patient, oldest first, the patterns they show, what is due, what later exams revised."""
+    """All exams of one patient, oldest first, the patterns they show, what is due, what later exams revised.
+
+    Where exams under one id may be of two people, those of the person of the newest exam; ``notices`` names the others.
+    """
 
     patient: str
     exams: tuple[ExamResult, ...]
     patterns: tuple[Pattern, ...]
     due: tuple[Due, ...]
     revisions: tuple[Revision, ...] = ()
+    notices: tuple[Notice, ...] = ()

@@ -308,6 +308,7 @@ def course_to_json(course: Course) -> dict[str, Any]:
              "reason": d.reason}
             for d in course.due
         ],
+        "notices": [{"code": n.code, "text": n.text} for n in course.notices],
         "research_use_only": True,
     }
 

@@ -20,7 +20,7 @@ def aligned(ct: Volume, pet: Volume, rules: FociRules) -> tuple[bool, tuple[Noti
 
     Two frames of reference say that nothing is known of how the images lie; where the bodies cover each other all the
     same they are taken to be registered, with a notice. In one frame the images are used even where the bodies differ
-    (arms, movement), with a notice.
+    (arms, movement), with a notice, but not where they lie apart.
 
     Args:
         ct: HU.
@@ -38,9 +38,12 @@ def aligned(ct: Volume, pet: Volume, rules: FociRules) -> tuple[bool, tuple[Noti
     if differ:
         return True, (Notice("pet_ct_other_frame", f"PET and CT have different frames of reference; the bodies {words} "
                              "and are taken to be registered."),)
+    if overlap is None or overlap < rules.bodies_apart:
+        return False, (Notice("pet_ct_misaligned", f"The bodies on PET and CT {words}: foci are found and sized on the "
+                              "PET alone, without organs."),)
     if not covers:
-        return overlap is not None, (Notice("pet_ct_misaligned", f"The bodies on PET and CT {words}: organs and CT "
-                                            "signs of foci may be those of a neighbouring place."),)
+        return True, (Notice("pet_ct_misaligned", f"The bodies on PET and CT {words}: organs and CT signs of foci may "
+                             "be those of a neighbouring place."),)
     return True, ()
 
 

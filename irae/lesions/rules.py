@@ -145,6 +145,7 @@ class FociRules:
     skull_least_ml: float = 150.0
     brain_height_mm: float = 165.0  # from the vertex to the foramen magnum, at most
     body_overlap: float = 0.85  # Dice of the bodies on PET and CT from which they are taken to lie on each other
+    bodies_apart: float = 0.75  # below it they do not, whatever the headers say (a synthetic body moved by 8 cm)
     spill_mm: float = 8.0  # an organ hot by nature spills this far over a coarse mask's border
     myocardium_mm: float = 10.0
     organ_margin_mm: float = 8.0  # a focus this near an organ that it does not touch is assigned to it
