@@ -40,6 +40,28 @@ def test_a_burnt_out_gland_is_not_resolved():
     assert any("volume fall -37" in r for r in found.reasons)
 
 
+@pytest.mark.parametrize(("now", "severity", "why"), [
+    ({"thyroid_gland__volume_ml": 14.9, "thyroid_gland__hu": 113.0}, 3, "47 HU darker, whatever its poor outline says"),
+    ({"thyroid_gland__volume_ml": 14.0, "thyroid_gland__hu": 150.0}, 3, "30 % smaller"),
+    ({"thyroid_gland__volume_ml": 14.9, "thyroid_gland__hu": 135.0}, 3, "25 HU darker"),
+    ({"thyroid_gland__volume_ml": 14.9, "thyroid_gland__hu": 136.0}, 1, "just short of both"),
+    ({"thyroid_gland__volume_ml": 14.1, "thyroid_gland__hu": 113.0, "aorta__hu": 40.0}, 1, "another contrast phase"),
+    ({"thyroid_gland__volume_ml": 14.0, "thyroid_gland__hu": 113.0, "thyroid_gland__suv75": 4.6}, 2, "still inflamed"),
+])
+def test_severity_of_what_is_left_of_a_burnt_out_gland(now, severity, why):
+    assert thyroid({**HEALTHY, **now}).severity == severity, why
+
+
+def test_uptake_through_two_outlines_that_are_no_gland_is_no_rise():
+    poor = {"thyroid_gland__tissue_percent": 73.0, "thyroid_gland__suv75": 1.6, "thyroid_gland__suv_max": 4.7}
+    earlier = [result(numbers(**HEALTHY | poor | {"thyroid_gland__suv75": 1.1, "thyroid_gland__suv_max": 4.1}))]
+    found = assess_findings(exam(*CT_PET), organs=ALL_CT, pituitary=None, quantities=numbers(**HEALTHY | poor),
+                            learned={}, earlier=earlier)[2]
+    assert found.decision is Decision.NOT_SUSPECTED
+    assert {e.name: e.met for e in found.evidence}["suv75_rise"] is None
+    assert any("tissue percent is under 80" in reason for reason in found.reasons)
+
+
 def test_shrinking_alone_is_told_after_a_known_episode_only():
     shrunk = {**HEALTHY, "thyroid_gland__volume_ml": 13.5}
     assert thyroid(shrunk).decision is Decision.SUSPECTED
