@@ -96,9 +96,10 @@ def vaccine_node(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | N
 def thyroid_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """Focal thyroid uptake: malignant in 11-15 %, mostly a second primary (PMC4387987, PMC5643945).
 
-    A patch of the gland is a nodule too, unless it is faint or thyroiditis is suspected.
+    A patch of the gland is a nodule too, unless it is faint or thyroiditis is suspected. Both lobes alike are no nodule
+    where thyroiditis is suspected, however little of them a mask holds.
     """
-    if focus.organ != "thyroid_gland":
+    if focus.organ != "thyroid_gland" or (Irae.THYROIDITIS in now.suspected and _both_lobes(focus, now)):
         return None
     if not is_focal(focus, rules):
         if focus.features.get("organ_share", 1.0) >= rules.organ_share_some or Irae.THYROIDITIS in now.suspected:
@@ -108,6 +109,18 @@ def thyroid_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate |
                         "than the liver: neither diffuse nor a nodule.")
     return Gate(Nature.INDETERMINATE, 0.5, "indeterminate: thyroid nodule",
                 "Focal thyroid uptake is a nodule until shown otherwise (malignant in 11-15 %): ultrasound.")
+
+
+def _both_lobes(focus: Focus, now: Situation) -> bool:
+    """Whether the other lobe is hot, too, by no less than half and no more than twice."""
+    side, heat = focus.features.get("off_midline_mm"), focus.suv_peak
+    if side is None or not heat:
+        return False
+    return any(
+        other.organ == focus.organ and other.suv_peak is not None and 0.5 <= other.suv_peak / heat <= 2.0
+        and side * other.features.get("off_midline_mm", 0.0) < 0.0
+        for other in now.foci
+    )
 
 
 __all__ = ["GATES", "Gate", "may_be_normal_uptake"]

@@ -308,13 +308,13 @@ def bowel_and_stomach(focus: Focus, now: Situation, rules: EvidenceRules) -> Gat
     if focus.organ not in {"colon", "small_bowel", "stomach"} or not focus.features.get("picture"):
         return None
     irae = IRAE_SITE.get(site_of(focus.organ))
-    if irae in now.suspected:
-        if focus.organ == "colon":
-            return None
-        return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: small bowel",
-                    "Diffuse small bowel uptake; colitis is suspected, so enteritis is possible.")
     ratio = focus.features.get("liver_ratio")
     quiet = ratio is None or ratio <= rules.quiet_organ_ratio
+    if irae in now.suspected:
+        if focus.organ == "colon" or not quiet:
+            return None  # enteritis, or inflamed colon that a mask took for small bowel
+        return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: small bowel",
+                    "Diffuse faint small bowel uptake; colitis is suspected, so enteritis is possible.")
     name = focus.organ.replace("_", " ")
     if irae in now.cleared or irae is None or quiet:
         return Gate(Nature.PHYSIOLOGIC, 0.85 if quiet else 0.7, f"physiologic: {name}",

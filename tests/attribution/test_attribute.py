@@ -325,6 +325,20 @@ def test_a_patch_of_the_thyroid(ratio, nature):
     assert decide(picture("thyroid_gland", share=0.08, liver_ratio=ratio))[0].nature is nature
 
 
+@pytest.mark.parametrize(("ratio", "nature"), [(1.4, Nature.PHYSIOLOGIC), (3.2, Nature.INFLAMMATION)])
+def test_hot_small_bowel_is_not_physiologic_while_colitis_is_suspected(ratio, nature):
+    loop = picture("small_bowel", liver_ratio=ratio)
+    assert decide(loop, findings=[finding(Irae.COLITIS)])[0].nature is nature
+
+
+@pytest.mark.parametrize(("heat", "suspected", "nodule"), [(5.5, True, False), (5.5, False, True), (2.0, True, True)])
+def test_both_lobes_alike_are_no_nodule_while_thyroiditis_is_suspected(heat, suspected, nodule):
+    lobes = [spot(number, "thyroid_gland", share=0.2, contrast=3.0, suv=suv, off_midline_mm=side)
+             for number, suv, side in ((1, 6.0, 20.0), (2, heat, -20.0))]
+    first = decide(*lobes, findings=[finding(Irae.THYROIDITIS)] if suspected else [])[0]
+    assert ("thyroid nodule" in first.outcome) is nodule
+
+
 def test_percimt_counts_only_what_is_a_metastasis_by_itself_and_hot_or_seen_on_ct():
     hot = [spot(id=i, organ="liver", longest=16.0, liver_ratio=3.0) for i in (1, 2)]
     faint = [spot(id=i, organ="liver", longest=16.0, liver_ratio=1.2) for i in (1, 2)]
