@@ -38,7 +38,7 @@ from irae.findings.fusion import FittedFusion
 from irae.findings.rules import COMMON
 from irae.lesions import FOCI_RULES, EarlierExam, find_foci
 from irae.lesions.alignment import aligned
-from irae.lesions.match import match_with_notices
+from irae.lesions.match import match_and_follow
 from irae.quant.uptake import UptakeReference, uptake_reference
 from irae.response.views import ExamLesions, assess_course, due, patterns
 from irae.triage import triage_exam
@@ -122,8 +122,8 @@ def assess_exam(
     searched = exam.ct is not None or exam.pet is not None
     found = find_foci(exam, organs=organs, reference=reference) if searched else None
     body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
-    matched = match_with_notices(found, exam, organs=organs, earlier=body) if found is not None else ((), ())
-    foci, match_notices = matched
+    found = match_and_follow(found, exam, earlier=body) if found is not None else None
+    foci = found.foci if found is not None else ()
     quantities = Quantities({**quantities.values, **measure_foci(foci, laid, organs)})
     findings += assess_further(laid, organs=organs, quantities=quantities, earlier=history)
     attributed = attribute(
@@ -133,7 +133,7 @@ def assess_exam(
     )
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
-    notices += [*match_notices, *attribution_notices(attributed, stages.attribution)]
+    notices += [*attribution_notices(attributed, stages.attribution)]
     notices += [*expected_gaps(exam, history, organs, pituitary)]
     notices += [
         *activation_notices(quantities, exam.context, exam.acquired_on, COMMON), *uncertain_notices(findings)

@@ -11,12 +11,12 @@ from scipy.optimize import linear_sum_assignment
 
 from irae.core.anatomy import site_of
 from irae.core.exam import Exam
-from irae.core.focus import Focus, FocusStatus
-from irae.core.geometry import Geometry
+from irae.core.focus import Focus, FocusStatus, Nature
 from irae.core.notice import Notice
 from irae.core.volume import LabelMap
+from irae.lesions.follow import follow, in_field
 from irae.lesions.register import register
-from irae.lesions.values import EarlierExam, FociFound
+from irae.lesions.values import EarlierExam, FociFound, Known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +34,7 @@ class MatchRules:
 
 
 MATCH_RULES = MatchRules()
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Known:
-    """A track as last seen: where it would lie now."""
-
-    focus: Focus
-    place: NDArray[np.float64]
+CT_SEARCHED = frozenset({"lung", "liver"})  # sites in which lesions are found on a CT alone
 
 
 def match_foci(
@@ -78,25 +71,28 @@ def match_foci(
     Returns:
         The foci in their order, track and status set, then the gone ones.
     """
-    foci, _ = match_with_notices(found, exam, organs=organs, earlier=earlier, rules=rules)
-    return foci
+    return match_and_follow(found, exam, earlier=earlier, rules=rules).foci
 
 
-def match_with_notices(
-    found: FociFound,
-    exam: Exam,
-    *,
-    organs: LabelMap | None,
-    earlier: Sequence[EarlierExam],
-    rules: MatchRules = MATCH_RULES,
-) -> tuple[tuple[Focus, ...], tuple[Notice, ...]]:
-    """As ``match_foci``, with the notices of registrations that failed."""
+def match_and_follow(
+    found: FociFound, exam: Exam, *, earlier: Sequence[EarlierExam], rules: MatchRules = MATCH_RULES
+) -> FociFound:
+    """As ``match_foci``, known lesions that only a CT without PET can show being added (``follow``).
+
+    Returns:
+        The matched foci, gone ones last; the labels with what was added; its notices, then those of registrations that
+        failed and of known lesions that were followed.
+    """
     past = sorted((e for e in earlier if e.exam is not exam), key=lambda e: e.exam.acquired_on)
     known, notices = _known_tracks(past, exam)
     tracks = {a.focus.track for e in past for a in e.result.foci if a.focus.track}
     following = 1 + max((int(t[1:]) for t in tracks if t[1:].isdigit()), default=0)
+    pairs = _assigned(found.foci, known, rules)
+    lost = [k for at, k in enumerate(known) if at not in set(pairs.values())]
+    found, followed, told = follow(found, exam, lost)
     foci = list(found.foci)
-    pairs = _assigned(foci, known, rules)
+    first = len(foci) - len(followed)
+    pairs |= {first + n: known.index(track) for n, track in enumerate(followed)}
     matched: list[Focus] = []
     for at, focus in enumerate(foci):
         if at in pairs:
@@ -108,21 +104,27 @@ def match_with_notices(
             features["split_of"] = float(parent.focus.track[1:])
         matched.append(replace(focus, track=f"L{following:02d}", status=FocusStatus.NEW, features=features))
         following += 1
-    return (*_with_gone(matched, known, set(pairs.values()), found, exam, rules),), notices
+    foci = _with_gone(matched, known, set(pairs.values()), found, exam, rules)
+    return replace(found, foci=tuple(foci), notices=(*found.notices, *notices, *told))
 
 
-def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[_Known], tuple[Notice, ...]]:
+def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[Known], tuple[Notice, ...]]:
     """Every track as last seen, at the place where its newest listing (gone included) has it, mapped to this exam.
 
     A gone lesion's place was already mapped into the exam that lists it, so that mostly one registration is enough.
     """
     newest: dict[str, tuple[int, Focus]] = {}
+    natures: dict[str, Nature] = {}
+    gone: set[str] = set()
     for at, exam in enumerate(past):
         for attributed in exam.result.foci:
             focus = attributed.focus
             if focus.track and focus.status is not FocusStatus.GONE:
                 newest[focus.track] = (at, focus)
+                natures[focus.track] = attributed.nature
+                gone.discard(focus.track)
             elif focus.track in newest:
+                gone.add(focus.track)
                 newest[focus.track] = (at, replace(newest[focus.track][1], centroid_ras_mm=focus.centroid_ras_mm))
     known, notices = [], []
     for at, exam in enumerate(past):
@@ -132,7 +134,10 @@ def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[_Known],
             if mapping.notice is not None:
                 notices.append(mapping.notice)
             places = mapping.to_now(np.array([f.centroid_ras_mm for f in here]))
-            known += [_Known(focus, place) for focus, place in zip(here, places, strict=True)]
+            known += [
+                Known(focus=focus, place=place, nature=natures[focus.track], gone=focus.track in gone)
+                for focus, place in zip(here, places, strict=True)
+            ]
     return sorted(known, key=lambda k: k.focus.track), tuple(notices)
 
 
@@ -144,7 +149,7 @@ def _gate_mm(now: Focus, before: Focus, rules: MatchRules) -> float:
     return rules.gate_mm + rules.gate_per_radius * max(_radius_mm(now), _radius_mm(before))
 
 
-def _assigned(foci: Sequence[Focus], known: Sequence[_Known], rules: MatchRules) -> dict[int, int]:
+def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) -> dict[int, int]:
     """Index of focus to index of track: the assignment of least total cost within the gates."""
     if not foci or not known:
         return {}
@@ -180,7 +185,7 @@ def _again(focus: Focus, before: Focus) -> Focus:
     return replace(focus, track=before.track, status=FocusStatus.KNOWN, features=features, is_node=is_node)
 
 
-def _parent(focus: Focus, matched: Sequence[_Known], rules: MatchRules) -> _Known | None:
+def _parent(focus: Focus, matched: Sequence[Known], rules: MatchRules) -> Known | None:
     place = np.array(focus.centroid_ras_mm)
     inside = [
         k for k in matched
@@ -191,7 +196,7 @@ def _parent(focus: Focus, matched: Sequence[_Known], rules: MatchRules) -> _Know
 
 
 def _with_gone(
-    matched: list[Focus], known: Sequence[_Known], again: set[int], found: FociFound, exam: Exam, rules: MatchRules
+    matched: list[Focus], known: Sequence[Known], again: set[int], found: FociFound, exam: Exam, rules: MatchRules
 ) -> list[Focus]:
     """Adds the lost tracks: merged into another focus, gone, or (not imaged) left out."""
     foci = list(matched)
@@ -225,14 +230,11 @@ def _focus_at(place: NDArray[np.float64], found: FociFound) -> int:
     return int(found.labels[tuple(index)])
 
 
-def _imaged(track: _Known, exam: Exam) -> bool:
+def _imaged(track: Known, exam: Exam) -> bool:
     """Whether the place of a track lies in the field of view of an image of the kind it was seen on."""
     volume = exam.pet if track.focus.suv_max is not None and exam.pet is not None else exam.ct
-    if track.focus.suv_max is not None and exam.pet is None and not track.focus.features.get("size_from_ct"):
-        return False  # seen by its uptake only: a CT alone cannot say that it is gone
-    return volume is not None and _inside(track.place, volume.geometry)
-
-
-def _inside(place: NDArray[np.float64], grid: Geometry, margin_voxels: float = 1.0) -> bool:
-    index = grid.to_index(place)
-    return bool((index >= margin_voxels).all() and (index <= np.array(grid.shape) - 1 - margin_voxels).all())
+    if exam.pet is None:
+        searched = track.gone or site_of(track.focus.organ) in CT_SEARCHED
+        if not (searched and track.focus.features.get("size_from_ct")):
+            return False  # not seen on a CT alone is not gone
+    return volume is not None and in_field(track.place, volume.geometry)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.exam import Exam
-from irae.core.focus import Focus
+from irae.core.focus import Focus, Nature
 from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.result import ExamResult
@@ -47,3 +47,13 @@ class EarlierExam:
     exam: Exam
     organs: LabelMap | None
     pituitary: LabelMap | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Known:
+    """A track as last seen: where it would lie now (RAS+ mm), what it was called, whether it has been gone since."""
+
+    focus: Focus
+    place: NDArray[np.float64]
+    nature: Nature
+    gone: bool = False
