@@ -216,6 +216,17 @@ def test_a_gone_lesion_keeps_what_it_was_called_whatever_the_model_says():
     assert answer.nature is METASTASIS
 
 
+@pytest.mark.parametrize(("organ", "short"), [("lymph_node", 14.0), ("lung_left", 14.0), (None, 14.0)])
+def test_a_known_metastasis_stays_one_on_a_ct_without_pet(organ, short):
+    """The model was trained with PET; the points and what the lesion was called decide."""
+    before = told(decide(spot(organ=organ, track="L01"), learned=always(0.01, 0.98, 0.01)), START)
+    now = replace(spot(organ=organ, short=short, status=FocusStatus.KNOWN, track="L01", size_from_ct=1.0), suv_max=None,
+                  suv_peak=None, suv_mean=None, tlg=None)
+    (answer,) = decide(now, learned=always(0.01, 0.01, 0.98), earlier=[before])
+    assert answer.nature is METASTASIS
+    assert any(reason.startswith("Unlike all") for reason in answer.reasons)
+
+
 def test_findings_reach_the_model():
     from irae.core.anatomy import Irae
 
