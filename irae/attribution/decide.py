@@ -103,7 +103,9 @@ def _by_evidence(candidate: Candidate, now: Situation, rules: EvidenceRules) -> 
 
 def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceRules) -> AttributedFocus:
     gate = candidate.gate
-    nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, rules))
+    if gate is None and told.possible > {Nature.PHYSIOLOGIC} and not normal_place(candidate.focus):
+        told = told.without(Nature.PHYSIOLOGIC)
+    nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, candidate.score, rules))
     doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
     if nature is Nature.PHYSIOLOGIC and gate is None:
         doubt = _by_statistics_alone(candidate.focus, rules)
@@ -121,11 +123,16 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
     )
 
 
-def _possible_nature(told: Told, rules: EvidenceRules) -> tuple[Nature, str]:
-    """The one nature that cannot be ruled out, if it is likelier than not; else none can be said."""
+def _possible_nature(told: Told, score: float, rules: EvidenceRules) -> tuple[Nature, str]:
+    """The one nature that cannot be ruled out, if it is likelier than not; else none can be said.
+
+    Metastasis is said, too, where it is the likeliest and the points alone suspect it.
+    """
     ranked = sorted(told.possible, key=lambda nature: -told.probabilities[nature])
     words = _probabilities_in_words(told)
     if len(ranked) > 1:
+        if ranked[0] is Nature.METASTASIS and reaches(-score, rules.probable):
+            return ranked[0], f"Evidence points ({score:+.1f}) and learned model agree. {words}"
         return Nature.INDETERMINATE, f"{' or '.join(n.value for n in ranked).capitalize()} cannot be ruled out. {words}"
     if told.probabilities[ranked[0]] <= rules.least_likely:
         return Nature.INDETERMINATE, f"It resembles nothing that the model has learnt. {words}"

@@ -6,7 +6,7 @@ Fitting lives in ``training``, reading and writing in ``models``. Nothing here c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -180,6 +180,13 @@ class Told:
     possible: frozenset[Nature]
     subjects: Mapping[Subject, Mapping[Nature, float]]
     unlike: Subject | None
+
+    def without(self, nature: Nature) -> Told:
+        """The same where one of several possible natures cannot be: the others share its probability."""
+        rest = {n: p for n, p in self.probabilities.items() if n is not nature}
+        whole = sum(rest.values())
+        shared = {n: rest.get(n, 0.0) / whole for n in self.probabilities}
+        return replace(self, probabilities=shared, possible=self.possible - {nature})
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

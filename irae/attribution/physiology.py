@@ -316,6 +316,11 @@ def bowel_and_stomach(focus: Focus, now: Situation, rules: EvidenceRules) -> Gat
         return Gate(Nature.PHYSIOLOGIC, 0.6, "physiologic: small bowel",
                     "Diffuse faint small bowel uptake; colitis is suspected, so enteritis is possible.")
     name = focus.organ.replace("_", " ")
+    get = focus.features.get
+    compact = get("elongation", 9.0) < rules.focal_elongation and reaches(get("contrast", 0.0), rules.contrast_high)
+    if compact and not quiet:
+        return _open(f"hot {name}", f"Compact, and far hotter than liver and {name}: a lesion in or beside it as well "
+                     "as its own uptake.")
     if irae in now.cleared or irae is None or quiet:
         return Gate(Nature.PHYSIOLOGIC, 0.85 if quiet else 0.7, f"physiologic: {name}",
                     f"Diffuse {name} uptake without a suspected irAE there is physiologic until shown otherwise.")

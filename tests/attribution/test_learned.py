@@ -116,7 +116,6 @@ def test_without_context_therapy_is_unknown_and_not_absent():
     ((0.90, 0.05, 0.05), (0.2, 0.2, 0.2), INFLAMMATION),
     ((0.05, 0.90, 0.05), (0.2, 0.2, 0.2), METASTASIS),
     ((0.60, 0.30, 0.10), (0.2, 0.2, 0.2), Nature.INDETERMINATE),  # metastasis cannot be ruled out
-    ((0.10, 0.25, 0.65), (0.2, 0.2, 0.9), Nature.INDETERMINATE),  # possible alone, but not the likeliest
     ((0.40, 0.30, 0.30), (0.9, 0.9, 0.9), Nature.INDETERMINATE),  # like nothing learnt
 ])
 def test_a_nature_is_named_only_where_the_others_are_ruled_out(p, least, nature):
@@ -143,6 +142,26 @@ def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
 ])
 def test_nothing_is_called_physiologic_by_statistics_alone(focus, nature, why):
     (answer,) = decide(focus, learned=always(0.01, 0.01, 0.98, trained_on=seen(8.0, 10.1)))
+    assert answer.nature is nature, why
+
+
+@pytest.mark.parametrize(("focus", "nature", "why"), [
+    (spot(organ="lymph_node", size_from_ct=1.0), METASTASIS, "no normal uptake there: 90 to 4"),
+    (spot(head_neck=1.0, liver_ratio=1.1), Nature.INDETERMINATE, "glands may be hot: normal uptake stays possible"),
+])
+def test_what_cannot_be_normal_uptake_by_place_does_not_compete(focus, nature, why):
+    (answer,) = decide(focus, learned=always(0.02, 0.45, 0.53, least=(0.1, 0.2, 0.9)))
+    assert answer.nature is nature, why
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("p", "focus", "nature", "why"), [
+    ((0.28, 0.70, 0.02), spot(organ="liver", share=0.004, contrast=4.0), METASTASIS, "likeliest, -3 points"),
+    ((0.50, 0.48, 0.02), spot(organ="liver", share=0.004, contrast=4.0), Nature.INDETERMINATE, "not the likeliest"),
+    ((0.28, 0.70, 0.02), spot(organ="lymph_node", size_from_ct=1.0), Nature.INDETERMINATE, "few points"),
+])
+def test_where_both_arms_suspect_a_metastasis_it_is_named(p, focus, nature, why):
+    (answer,) = decide(focus, learned=always(*p))
     assert answer.nature is nature, why
 
 

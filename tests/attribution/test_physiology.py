@@ -36,6 +36,10 @@ def gate_of(focus, *others, unseen=()):
     (spot(organ="lymph_node", field_end_mm=6.0), Nature.INDETERMINATE, "the last slices"),
     (spot(organ="lymph_node", field_end_mm=14.0), None, "beyond them"),
     (spot(organ="colon"), Nature.INDETERMINATE, "focal colon"),
+    (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=5.0, liver_ratio=2.1), Nature.INDETERMINATE, "a ball"),
+    (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=5.0, liver_ratio=1.9), Nature.PHYSIOLOGIC, "not hot"),
+    (spot(organ="stomach", picture=1.0, elongation=1.9, contrast=5.0, liver_ratio=2.1), Nature.PHYSIOLOGIC, "long"),
+    (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=2.9, liver_ratio=2.1), Nature.PHYSIOLOGIC, "its wall"),
     (spot(elongation=3.0, symmetry=0.9), Nature.PHYSIOLOGIC, "muscle"),
     (spot(elongation=3.0, symmetry=0.9, size_from_ct=1.0), None, "a long node"),
 ])
