@@ -6,7 +6,7 @@ attributed view can then never be worse than the view as seen because of a lesio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
@@ -235,13 +235,8 @@ def _check(course: Sequence[ExamLesions], baseline_index: int) -> None:
 _NEVER = 1_000_000  # an exam that never comes
 
 
-def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
-    """From which exam on each track counts as tumour in a view; ``_NEVER`` where it does not. Skips physiology.
-
-    Attributed: from the first exam that called it metastasis, unless a later exam withdrew that and called it
-    inflammation; a vanished lesion may be called so, too. An indeterminate look later on does not withdraw a call.
-    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts.
-    """
+def _natures(exams: Sequence[ExamLesions]) -> dict[str, list[tuple[int, Nature]]]:
+    """What each track was called at which exam; at one where it is gone only if that was inflammation."""
     natures: dict[str, list[tuple[int, Nature]]] = {}
     for number, exam in enumerate(exams):
         for focus in exam.foci:
@@ -250,8 +245,27 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
                 natures.setdefault(track, []).append((number, focus.nature))
             elif track in natures and focus.nature is Nature.INFLAMMATION:
                 natures[track].append((number, focus.nature))
+    return natures
+
+
+def _told_inflammation(exams: Sequence[ExamLesions]) -> frozenset[str]:
+    """Tracks that were last called inflammation, whatever they were called before."""
+    last = {
+        track: sure[-1] for track, seen in _natures(exams).items()
+        if (sure := [nature for _, nature in seen if nature is not Nature.INDETERMINATE])
+    }
+    return frozenset(track for track, nature in last.items() if nature is Nature.INFLAMMATION)
+
+
+def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
+    """From which exam on each track counts as tumour in a view; ``_NEVER`` where it does not. Skips physiology.
+
+    Attributed: from the first exam that called it metastasis, unless a later exam withdrew that and called it
+    inflammation; a vanished lesion may be called so, too. An indeterminate look later on does not withdraw a call.
+    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts.
+    """
     called: dict[str, int] = {}
-    for track, seen in natures.items():
+    for track, seen in _natures(exams).items():
         sure = [nature for _, nature in seen if nature is not Nature.INDETERMINATE]
         if sure and sure[-1] is Nature.PHYSIOLOGIC:
             continue
@@ -348,6 +362,7 @@ def case_of(
         return Case(id="course", visits=(), options=options)
     plan = _plan(exams[0], options)
     groups = plan.groups(view)
+    equivocal = _told_inflammation(exams) if view is View.ATTRIBUTED else frozenset()
     called = _called_from(exams, view)
     sizes = _Sizes()
     visits = []
@@ -363,7 +378,7 @@ def case_of(
             ) if exam.has_ct else (),
             non_targets=tuple(
                 lesion for group in groups
-                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0)
+                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0, equivocal=equivocal)
             ),
             new_lesions=() if number == 0 else _new_lesions(exam, number, plan, called, sizes, rules),
             clinical_deterioration=exam.clinical_deterioration,
@@ -373,14 +388,19 @@ def case_of(
 
 
 def _non_targets(
-    tracks: tuple[str, ...], by_track: Mapping[str, AttributedFocus], sizes: _Sizes, rules: ViewRules, *, baseline: bool
+    tracks: tuple[str, ...], by_track: Mapping[str, AttributedFocus], sizes: _Sizes, rules: ViewRules, *,
+    baseline: bool, equivocal: Collection[str],
 ) -> tuple[NonTarget, ...]:
-    """One group of non-targets at one exam: those that clearly grew progress where its volume is up by 73 %."""
+    """One group of non-targets at one exam: those that clearly grew progress where its volume is up by 73 %.
+
+    What is equivocal is followed, but is no progression, and its volume is not counted.
+    """
     seen = [(t, by_track[t]) for t in tracks if t in by_track]
     changes = {t: sizes.change(t, _size_mm(f), rules) for t, f in seen}
-    volume = sum(f.focus.volume_ml for _, f in seen)
+    counted = [(t, f) for t, f in seen if t not in equivocal]
+    volume = sum(f.focus.volume_ml for _, f in counted)
     least = sizes.least_ml.get(tracks)
-    if len(seen) == len(tracks):
+    if len(counted) == sum(t not in equivocal for t in tracks):
         sizes.least_ml[tracks] = volume if least is None else min(least, volume)
     burden_up = (
         least is not None and least > 0 and 100 * (volume - least) >= rules.non_target_volume_pct * least
@@ -393,7 +413,7 @@ def _non_targets(
             and 100 * (sizes.last_mm[track] - sizes.least_mm[track])
             >= rules.clear_growth_pct * sizes.least_mm[track]
         )
-        progressed = not baseline and not gone and burden_up and grew
+        progressed = not baseline and not gone and burden_up and grew and track not in equivocal
         state = State.ABSENT if gone else (State.PROGRESSED if progressed else State.PRESENT)
         change = changes[track]
         if change is Change.PROGRESSED:
@@ -595,13 +615,13 @@ def _hinges(
 ) -> tuple[Hinge, ...]:
     """For every focus of the last exam: were its track of the other nature, which categories would change.
 
-    Disease that was followed from baseline on is not asked about: its nature was settled before treatment. Nor is
-    uptake that is all but certainly physiologic: neither view counts it.
+    Disease that was followed from baseline on is not asked about: its nature was settled before treatment, unless it
+    was told to be inflammation since. Nor is uptake that is all but certainly physiologic: neither view counts it.
     """
     now = {a.criterion: a.category for a in assessments if a.view is View.ATTRIBUTED}
     exams = [e for e in course if _counts(e)]
     plan = _plan(exams[0], options)
-    settled = {*plan.targets, *plan.non_targets}
+    settled = {*plan.targets, *plan.non_targets} - _told_inflammation(exams)
     found: list[Hinge] = []
     for focus in course[-1].foci:
         physiologic = focus.nature is Nature.PHYSIOLOGIC

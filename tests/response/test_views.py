@@ -73,6 +73,19 @@ def test_inflammation_set_aside_is_progression_as_seen_and_the_category_hinges_o
     assert all(a.reasons for a in assessments)
 
 
+def test_a_doubtful_focus_of_the_baseline_that_is_told_to_be_inflammation_is_no_progression() -> None:
+    course = [
+        exam(0, focus(1, M, 60), focus(2, Q, 12, organ="lung_right")),
+        exam(56, focus(1, M, 38), focus(2, N, 60, organ="lung_right")),
+    ]
+    assessments, hinges = assess_course(course)
+    assert category(assessments, "irecist", View.ATTRIBUTED) == "iPR"
+    assert category(assessments, "irecist", View.AS_SEEN) == "iUPD"
+    assert [(h.focus, h.if_nature) for h in hinges] == [(2, "metastasis")]
+    doubtful = [course[0], replace(course[1], foci=(course[1].foci[0], focus(2, Q, 60, organ="lung_right")))]
+    assert category(assess_course(doubtful)[0], "irecist", View.ATTRIBUTED) == "iUPD", "doubt does not set aside"
+
+
 def test_inflammation_does_not_dilute_the_growth_of_a_non_target() -> None:
     """As seen, an inflamed focus beside a growing metastasis must not hide its growth (found by Hypothesis)."""
     course = [exam(0, focus(1, M, 60), focus(2, M, 20), focus(3, M, 30), focus(4, N, 60, organ="colon")),
