@@ -18,18 +18,19 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
 from irae.lesions.rules import LUNGS, DarkLesion, FociRules
 from irae.lesions.sizing import crop_around
-from irae.quant.region import organ_boxes
+from irae.quant.region import depth_mm, geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 from irae.quant.shape import shape_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CtLesion:
-    """A lesion on a crop of a CT-derived grid."""
+    """A lesion on a crop of a CT-derived grid; ``doubtful``: too small on this CT to be believed without a PET."""
 
     mask: NDArray[np.bool_]
     geometry: Geometry
     organ: str
+    doubtful: bool = False
 
 
 def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesion]:
@@ -69,16 +70,16 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
             stop = (start[0] + nodule.shape[0], start[1] + nodule.shape[1], start[2] + nodule.shape[2])
             sub = grid.cropped(start, stop)
             shape = shape_of(nodule, sub)
-            least_mm = max(rules.ct_nodule_least_mm, rules.ct_nodule_voxels * max(ct.geometry.spacing_mm))
-            least_ml = np.pi / 6.0 * least_mm**3 / 1000.0
-            volume_ml = np.count_nonzero(nodule) * sub.voxel_volume_ml
+            voxel_mm, volume_ml = max(ct.geometry.spacing_mm), np.count_nonzero(nodule) * sub.voxel_volume_ml
+            sure_ml, least_ml = (_ball_ml(max(rules.ct_nodule_least_mm, n * voxel_mm))
+                                 for n in (rules.ct_nodule_voxels, rules.ct_nodule_voxels_hot))
             edge = np.count_nonzero(nodule & ~ndimage.binary_erosion(field[crop], iterations=1))
             if (
                 volume_ml < least_ml or shape.elongation > rules.ct_nodule_elongation
                 or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < rules.ct_nodule_sphericity
             ):
                 continue
-            found.append(CtLesion(nodule, sub, lung))
+            found.append(CtLesion(nodule, sub, lung, doubtful=bool(volume_ml < sure_ml)))
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask) * lesion.geometry.voxel_volume_ml)
 
 
@@ -99,22 +100,35 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: 
         return []
     typical = float(np.median(smooth[inner]))
     spread = 1.4826 * float(np.median(np.abs(smooth[inner] - typical)))
-    dark = inner & (smooth <= typical - max(limits.contrast_hu, limits.sd * spread)) & (smooth > 15.0)
+    contrast = max(limits.contrast_hu, limits.sd * spread)
+    dark = inner & (smooth <= typical - contrast) & (smooth > 15.0)
     parts = cc3d.connected_components(dark, connectivity=18)
     found = []
     for part, box in enumerate(ndimage.find_objects(parts), start=1):
         if box is None:
             continue
-        own = np.pad(parts[box] == part, 1)
-        start = (box[0].start - 1, box[1].start - 1, box[2].start - 1)
-        sub = grid.cropped(start, (start[0] + own.shape[0], start[1] + own.shape[1], start[2] + own.shape[2]))
-        shape = shape_of(own, sub)
-        volume_ml = np.count_nonzero(own) * sub.voxel_volume_ml
-        if volume_ml < np.pi / 6.0 * limits.least_mm**3 / 1000.0:
+        volume_ml = np.count_nonzero(parts[box] == part) * grid.voxel_volume_ml
+        if volume_ml < _ball_ml(limits.least_mm):
             continue
-        if shape.elongation <= rules.ct_nodule_elongation and shape.sphericity >= 0.6:
+        around = grown(box, grid, 9.0)
+        own, sub = ndimage.binary_fill_holes(parts[around] == part), geometry_of(around, grid)
+        widest_mm = 2.0 * float(depth_mm(own, sub).max())
+        away = ndimage.distance_transform_edt(~own, sampling=spacing)
+        rim = smooth[around][(away > 3.0) & (away <= 8.0)]
+        if (
+            widest_mm >= rules.dark_compact * _ball_mm(volume_ml)
+            and np.mean(rim >= typical - 0.5 * contrast) >= rules.dark_enclosed
+        ):
             found.append(CtLesion(own, sub, "liver"))
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask))
+
+
+def _ball_ml(diameter_mm: float) -> float:
+    return float(np.pi / 6.0 * diameter_mm**3 / 1000.0)
+
+
+def _ball_mm(volume_ml: float) -> float:
+    return float(np.cbrt(6.0 * volume_ml * 1000.0 / np.pi))
 
 
 def _closed(mask: NDArray[np.bool_], spacing: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:

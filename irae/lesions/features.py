@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from irae.core.anatomy import site_of
 from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.lesions.rules import LUNGS, URINE, FociRules
-from irae.quant.region import Box, joined, organ_boxes
+from irae.quant.region import Box, box_around, joined, organ_boxes
 
 # Mirror partners are looked for within this distance of the mirrored place.
 PARTNER_REACH_MM = 35.0
 # Foci whose centre is this near the midline, or that reach across it, are compared with themselves.
 MIDLINE_MM = 12.0
+# Lateral of this share of the lungs' half width the inside of the chest is lung.
+LATERAL = 0.4
+# Half-spaces of a convex hull: (n, 4) normals and offsets, RAS+ mm; inside where normals @ place + offset <= 0.
+Hull = NDArray[np.float64]
 
 
 def ct_features(
@@ -33,6 +38,8 @@ def ct_features(
         geometry: Their grid.
         rules: HU ranges.
     """
+    box = box_around(mask, geometry, 11.0)
+    hu, mask = hu[box], mask[box]
     inside = hu[mask]
     spacing = geometry.spacing_mm
     distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
@@ -73,6 +80,23 @@ class Landmarks:
     kidneys: tuple[tuple[float, float, float], ...] = ()
     bladder: tuple[float, float, float] | None = None
     renal_hila: tuple[tuple[float, float, float], ...] = ()
+    lungs: Mapping[str, Hull] = field(default_factory=dict)
+
+    def lung_at(self, place: NDArray[np.float64], midline: float | None) -> str | None:
+        """The lung in whose convex hull, or in the mirror image of the other's, a place lies lateral of the hilum.
+
+        Consolidated lung is missing in masks that follow air.
+        """
+        if midline is None or self.lung_half_width is None or set(self.lungs) != set(LUNGS):
+            return None
+        off = float(place[0]) - midline
+        if abs(off) < LATERAL * self.lung_half_width:
+            return None
+        mirrored = place * (-1.0, 1.0, 1.0) + (2.0 * midline, 0.0, 0.0)
+        left, right = LUNGS
+        own, other = (right, left) if off > 0 else (left, right)
+        inside = (self.lungs[own] @ (*place, 1.0) <= 0.0).all() or (self.lungs[other] @ (*mirrored, 1.0) <= 0.0).all()
+        return own if inside else None
 
     def of(self, place: NDArray[np.float64], midline: float | None) -> dict[str, float]:
         """``height_in_lungs`` (0 bases, 1 apices), ``below_lungs_mm`` (of the bases),
@@ -111,18 +135,23 @@ def near_hot_organs(
 ) -> dict[str, float]:
     """Share of a focus in or just beside organs hot by nature (``near_urine``, ``near_heart``, ``near_brain``), 0..1.
 
-    Coarse masks end millimetres inside or outside of the organ, and its uptake spills over its border.
+    Coarse masks end millimetres inside or outside of the organ, and its uptake spills over its border. An organ that
+    was not seen is left out.
     """
     shares = {}
+    box = box_around(mask, geometry, max(rules.spill_mm, rules.myocardium_mm) + 1.0)
+    mask, organ_labels = mask[box], organ_labels[box]
     for name, organs, within_mm in (
         ("near_urine", URINE, rules.spill_mm), ("near_heart", {"heart"}, rules.myocardium_mm),
         ("near_brain", {"brain"}, rules.spill_mm),
     ):
         labels = [label for label, organ in names.items() if organ in organs]
-        there = np.isin(organ_labels, np.array(labels, np.uint8)) if labels else np.zeros(mask.shape, bool)
-        if there.any():
-            away = ndimage.distance_transform_edt(~there, sampling=geometry.spacing_mm)
-            shares[name] = float(np.mean(away[mask] <= within_mm))
+        if labels:
+            there = np.isin(organ_labels, np.array(labels, np.uint8))
+            shares[name] = 0.0
+            if there.any():
+                away = ndimage.distance_transform_edt(~there, sampling=geometry.spacing_mm)
+                shares[name] = float(np.mean(away[mask] <= within_mm))
     return shares
 
 
@@ -150,7 +179,23 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
     neck = float(thyroid[:, 2].max()) + 10.0 if thyroid is not None else float(lung[:, 2].max()) + 60.0
     width = None if midline is None else float(np.abs(lung[:, 0] - midline).max())
     return Landmarks(lung_bottom=float(lung[:, 2].min()), lung_top=float(lung[:, 2].max()), lung_half_width=width,
-                     neck_top=neck, kidneys=kidneys, bladder=bladder, renal_hila=hila)
+                     neck_top=neck, kidneys=kidneys, bladder=bladder, renal_hila=hila,
+                     lungs={lung: hull for lung in LUNGS if (hull := _hull(organs, lung, boxes)) is not None})
+
+
+def _hull(organs: LabelMap, organ: str, boxes: Mapping[str, Box]) -> Hull | None:
+    """The convex hull of an organ; None where it has no volume."""
+    if organ not in boxes:
+        return None
+    mask = organs.array[boxes[organ]] == organs.labels[organ]
+    step = max(1, round(4.0 / min(organs.geometry.spacing_mm)))
+    start = np.array([part.start for part in boxes[organ]])
+    places = organs.geometry.to_world(np.argwhere(mask[::step, ::step, ::step]) * step + start)
+    try:
+        equations: Hull = ConvexHull(places).equations
+    except (QhullError, ValueError):
+        return None
+    return equations
 
 
 def _places(organs: LabelMap, organ: str, boxes: Mapping[str, Box]) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ MOST_FOCI = np.iinfo(np.uint16).max
 # PET finer than this is searched on a grid of this spacing; sizes and SUV still come from the full resolution.
 _SEARCH_SPACING_MM = 2.5
 _MEASURE_SPACING_MM = (1.2, 1.6)
+_MEASURE_REACH_MM = 100.0  # a region whose surroundings reach further is measured with proportionally larger voxels
 
 
 def find_foci(
@@ -192,8 +193,9 @@ class _Finder:
         bounds = crop_around(self.grid, corners.min(axis=0), corners.max(axis=0))
         if bounds is None:
             return
-        fine = self.grid.cropped(*bounds)
-        fine = fine.with_spacing(_within(fine.spacing_mm, _MEASURE_SPACING_MM))
+        fine, (low, high) = self.grid.cropped(*bounds), _MEASURE_SPACING_MM
+        coarser = max(1.0, float(np.ptp(corners, axis=0).max()) / _MEASURE_REACH_MM)
+        fine = fine.with_spacing(_within(fine.spacing_mm, (low * coarser, high * coarser)))
         hu = None
         if self.ct is not None:
             inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
@@ -225,13 +227,15 @@ class _Finder:
             features["ct_nodule_mm"] = extent.longest_mm
         organ_crop = self._organs_on(fine)
         organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules,
-                                     place=self.landmarks.of(centre, self.midline))
-        bony = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0) >= 0.3
-        if faint and organ in LUNGS and bony:
-            return  # marrow of a rib that spills into the lung
+                                     place=self.landmarks.of(centre, self.midline),
+                                     lung=self.landmarks.lung_at(centre, self.midline))
         of_marrow = (native[1] < self.rules.marrow_peak_ratio * self.marrow_suv
                      and native[0] < self.rules.marrow_max_ratio * self.marrow_suv)
-        if organ in (BONE, "vertebrae") and of_marrow:
+        bone = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0)
+        if organ in LUNGS and not extent.from_ct and bone >= self.rules.rib_bone and (faint or of_marrow):
+            return  # marrow of a rib that spills into the lung
+        trabecular = fraction < 0.3 and tissue.get("ct_hu_mean", 0.0) >= self.rules.marrow_hu
+        if of_marrow and (trabecular or organ in (BONE, "vertebrae")):
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)
@@ -337,8 +341,16 @@ class _Finder:
         lesions += dark_liver_lesions(self.ct, self.organs, limits, self.rules)
         for lesion in lesions:
             taken = onto_grid(self.labels, self.grid, lesion.geometry, order=0)[lesion.mask]
-            if np.mean(taken > 0) < 0.3 and len(self.foci) < MOST_FOCI:
+            if np.mean(taken > 0) < 0.3 and len(self.foci) < MOST_FOCI and not (lesion.doubtful and self._cold(lesion)):
                 self._add_ct_lesion(lesion)
+
+    def _cold(self, lesion: CtLesion) -> bool:
+        """Whether the PET does not show a lung nodule; True without PET."""
+        if self.pet is None or lesion.organ not in self.noise.organs:
+            return True
+        suv = onto_grid(self.pet.array, self.pet.geometry, lesion.geometry, order=1, antialias=False)[lesion.mask]
+        usual, _ = self.noise.organs[lesion.organ]
+        return float(suv.max()) < max(self.rules.lung_nodule_suv, self.rules.ct_nodule_lung_ratio * usual)
 
     def _add_ct_lesion(self, lesion: CtLesion) -> None:
         assert self.ct is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
-from irae.lesions.rules import BONE, LUNGS, NODE, FociRules
+from irae.lesions.rules import BONE, BOWEL, LUNGS, NODE, FociRules
+from irae.quant.region import box_around, organ_boxes
 
 # Nodes lie against these; a focus that is only partly inside one of them is beside it.
 _NODES_LIE_AGAINST = frozenset({"aorta", "heart", *LUNGS})
@@ -26,12 +27,14 @@ def host_organ(
     rules: FociRules,
     *,
     place: Mapping[str, float] | None = None,
+    lung: str | None = None,
 ) -> tuple[str | None, float]:
     """The organ of a focus and the share of the focus inside that organ's mask.
 
     In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
-    organ that holds most of it; an organ that it touches within the margin, unless fat lies between;
-    bone, by its HU; a lymph node: soft tissue of a node's size in fat or against lung and vessels. Else None.
+    organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
+    it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
+    tissue of a node's size in fat or against lung and vessels. Else None.
 
     Args:
         mask: The focus on a crop.
@@ -42,6 +45,7 @@ def host_organ(
         longest_mm: Its longest diameter.
         rules: Margins.
         place: Where in the body it lies (``Landmarks.of``); without it no hilum is known.
+        lung: The lung in whose hull it lies (``Landmarks.lung_at``).
     """
     size = int(np.count_nonzero(mask))
     counts = np.bincount(organ_labels[mask], minlength=256)
@@ -60,12 +64,14 @@ def host_organ(
         organ = _nearest(mask, organ_labels, names, geometry, 2.0 * rules.organ_margin_mm, only=LUNGS)
     if in_lung and organ in LUNGS:
         return organ, share
+    if lung is not None and not in_bone and share < 0.3:
+        return lung, 0.0
     if in_bone and names:
         near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=("vertebrae",))
         return (near, share if near == organ else 0.0) if near else (BONE, 0.0)
     fatty_rim = tissue.get("rim_fat_fraction", 0.0) >= 0.35
     if not fatty_rim:
-        solid = tuple(o for o in names.values() if o not in _NODES_LIE_AGAINST and o != "vertebrae")
+        solid = set(names.values()) - _NODES_LIE_AGAINST - BOWEL - {"vertebrae"}
         near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=solid)
         if near is not None:
             return near, share if near == organ else 0.0
@@ -110,26 +116,34 @@ def _nearest(
     geometry: Geometry,
     within_mm: float,
     *,
-    only: tuple[str, ...],
+    only: Collection[str],
 ) -> str | None:
-    distance = ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_mm)
-    near = organ_labels[(distance <= within_mm) & (organ_labels > 0)]
-    where = distance[(distance <= within_mm) & (organ_labels > 0)]
-    best: tuple[float, str] | None = None
-    for label, name in names.items():
-        if name in only and (near == label).any():
-            candidate = (float(where[near == label].min()), name)
-            best = candidate if best is None else min(best, candidate)
-    return None if best is None else best[1]
+    """The organ that most of a focus lies within a margin of; None where more than half of it lies beyond."""
+    box = box_around(mask, geometry, within_mm + 1.0)
+    mask, organ_labels = mask[box], organ_labels[box]
+    labels = [label for label, name in names.items() if name in only]
+    there = np.isin(organ_labels, np.array(labels, np.uint8))
+    if not there.any():
+        return None
+    away, nearest = ndimage.distance_transform_edt(~there, sampling=geometry.spacing_mm, return_indices=True)
+    near = mask & (away <= within_mm)
+    if 2 * np.count_nonzero(near) < np.count_nonzero(mask):
+        return None
+    i, j, k = nearest[:, near]
+    return names[int(np.bincount(organ_labels[i, j, k]).argmax())]
 
 
 def midline_ras_mm(organs: LabelMap | None, ct: Volume | None, pet: Volume | None) -> float | None:
     """The x of the body's midline: of the spine, else the middle of the body on CT, else of the uptake; or None."""
     if organs is not None:
+        boxes = organ_boxes(organs)
         for organ in ("vertebrae", "brain"):
-            mask = organs.mask(organ)
+            if organ not in boxes:
+                continue
+            mask = organs.array[boxes[organ]] == organs.labels[organ]
             if np.count_nonzero(mask) * organs.geometry.voxel_volume_ml > 50.0:
-                return float(organs.geometry.to_world(np.argwhere(mask)[::7]).mean(axis=0)[0])
+                places = np.argwhere(mask)[::7] + [part.start for part in boxes[organ]]
+                return float(organs.geometry.to_world(places).mean(axis=0)[0])
     for volume, limit in ((ct, -300.0), (pet, 0.3)):
         if volume is not None:
             places = np.argwhere(volume.array[::4, ::4, ::4] > limit) * 4.0

@@ -15,6 +15,7 @@ from irae.core.anatomy import BY_NAME
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Volume
 from irae.lesions.rules import LUNGS, FociRules
+from irae.quant.region import Box, joined, organ_boxes
 from irae.quant.resample import onto_grid
 
 ABDOMINAL = ("colon", "small_bowel", "stomach", "spleen", "liver", "kidney_left", "kidney_right", "pancreas",
@@ -31,13 +32,15 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
     """
     if organs is None:
         return None
-    array = organs.array.copy()
+    array, boxes = organs.array.copy(), organ_boxes(organs)
     lungs = _extent(organs, LUNGS)
     if lungs is not None:
         bottom, top = lungs
         ceiling = bottom + rules.abdomen_height * (top - bottom)
-        _drop(array, organs, ABDOMINAL, above=ceiling)
-        _drop(array, organs, ("brain",), below=top)
+        for organ in boxes.keys() & set(ABDOMINAL):
+            _drop(array, organs.geometry, boxes[organ], organs.labels[organ], above=ceiling)
+        if "brain" in boxes:
+            _drop(array, organs.geometry, boxes["brain"], organs.labels["brain"], below=top)
     labels, coverage = dict(organs.labels), dict(organs.coverage)
     skull = None if ct is None else inside_skull(ct, None if lungs is None else lungs[1], rules)
     if skull is not None:
@@ -51,8 +54,8 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
             view[brain & (view == 0)] = label
             vertex = float(grid.to_world(np.argwhere(inside))[:, 2].max())
             coverage["brain"] = Coverage.PARTIAL if not organs.seen("brain") else coverage["brain"]
-            searched = LabelMap(array=array, geometry=organs.geometry, labels=labels, coverage=coverage)
-            _drop(array, searched, ("brain",), below=vertex - rules.brain_height_mm)  # face and neck
+            whole = joined([box, *(boxes[o] for o in ("brain",) if o in boxes)])
+            _drop(array, organs.geometry, whole, label, below=vertex - rules.brain_height_mm)  # face and neck
     return LabelMap(array=array, geometry=organs.geometry, labels=labels, coverage=coverage, rejected=organs.rejected)
 
 
@@ -116,27 +119,25 @@ def inside_skull(
 
 def _extent(organs: LabelMap, members: tuple[str, ...]) -> tuple[float, float] | None:
     """Lowest and highest RAS+ z of organs, mm; None where one of them was not seen."""
-    if not all(organs.seen(organ) for organ in members):
+    boxes = organ_boxes(organs)
+    if not all(organ in boxes for organ in members):
         return None
     axis = organs.geometry.axis_of(2)
-    rows = np.flatnonzero(organs.mask(*members).any(axis=tuple({0, 1, 2} - {axis})))
-    if not rows.size:
-        return None
-    z = organs.geometry.affine[2, 3] + organs.geometry.affine[2, axis] * rows[[0, -1]]
+    rows = joined([boxes[organ] for organ in members])[axis]
+    z = organs.geometry.affine[2, 3] + organs.geometry.affine[2, axis] * np.array([rows.start, rows.stop - 1])
     return float(z.min()), float(z.max())
 
 
 def _drop(
-    array: NDArray[np.uint8], organs: LabelMap, names: tuple[str, ...], *, above: float = np.inf,
-    below: float = -np.inf,
+    array: NDArray[np.uint8], grid: Geometry, box: Box, label: int, *, above: float = np.inf, below: float = -np.inf
 ) -> None:
-    """Takes organs (in place) out of the slices above or below a height, RAS+ z mm."""
-    axis = organs.geometry.axis_of(2)
-    z = organs.geometry.affine[2, 3] + organs.geometry.affine[2, axis] * np.arange(array.shape[axis])
-    view = np.moveaxis(array, axis, 0)[(z > above) | (z < below)]
-    wanted = [organs.labels[o] for o in names if organs.seen(o)]
-    if wanted and view.size:
-        np.moveaxis(array, axis, 0)[(z > above) | (z < below)] = np.where(np.isin(view, wanted), 0, view)
+    """Takes an organ (in place) out of the slices of a box above or below a height, RAS+ z mm."""
+    axis = grid.axis_of(2)
+    z = grid.affine[2, 3] + grid.affine[2, axis] * np.arange(box[axis].start, box[axis].stop)
+    rows = np.flatnonzero((z > above) | (z < below))
+    if rows.size:
+        part = np.moveaxis(array[box], axis, 0)[rows[0] : rows[-1] + 1]
+        part[part == label] = 0
 
 
 def _free_label(organs: LabelMap) -> int:
@@ -144,7 +145,7 @@ def _free_label(organs: LabelMap) -> int:
     return usual if usual not in organs.labels.values() else max(organs.labels.values()) + 1
 
 
-def _box_on(grid: Geometry, other: Geometry) -> tuple[slice, slice, slice] | None:
+def _box_on(grid: Geometry, other: Geometry) -> Box | None:
     index = grid.to_index(other.corners_mm())
     start = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
     stop = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, grid.shape)
@@ -153,9 +154,9 @@ def _box_on(grid: Geometry, other: Geometry) -> tuple[slice, slice, slice] | Non
     return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])
 
 
-def _starts(box: tuple[slice, slice, slice]) -> tuple[int, int, int]:
+def _starts(box: Box) -> tuple[int, int, int]:
     return int(box[0].start), int(box[1].start), int(box[2].start)
 
 
-def _stops(box: tuple[slice, slice, slice]) -> tuple[int, int, int]:
+def _stops(box: Box) -> tuple[int, int, int]:
     return int(box[0].stop), int(box[1].stop), int(box[2].stop)

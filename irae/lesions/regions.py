@@ -14,10 +14,11 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import BOWEL, LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.rules import LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 
 FWHM_PER_SIGMA = 2.3548
+SOLID = frozenset({"brain", "heart"})
 EVEN = ("liver", "spleen", "vertebrae", "lung_left", "lung_right")  # organs of one uptake throughout
 
 
@@ -144,8 +145,8 @@ def _thresholds(
     if organs is None:
         # What is quiet and what is an organ is not known: only the general threshold is safe.
         return np.full(smooth.shape, threshold.suv, np.float32)
-    own = {"colon": rules.bowel_suv, "small_bowel": rules.bowel_suv, "thyroid_gland": rules.thyroid_suv}
-    for organ, suv in own.items():
+    searched_lower = {"colon": rules.bowel_suv, "small_bowel": rules.bowel_suv, "thyroid_gland": rules.thyroid_suv}
+    for organ, suv in searched_lower.items():
         limit[organs.mask(organ)] = min(suv, threshold.suv)
     noise = 0.1 if liver is None else liver[1] / liver[0]
     for organ in ("spleen", "heart", "aorta", "stomach", "pancreas", "vertebrae", *URINE, "brain"):
@@ -153,7 +154,8 @@ def _thresholds(
         if mask.any():
             # A uniformly active organ near the threshold must not break up into its noise.
             usual = float(np.median(smooth[mask])) if BY_NAME[organ].uptake is Uptake.LOW else 0.0
-            limit[mask] = max(threshold.suv, usual * max(rules.organ_ratio, 1.0 + rules.liver_lesion_sd * noise))
+            own = usual * max(rules.organ_ratio, 1.0 + rules.liver_lesion_sd * noise)
+            limit[mask] = np.maximum(limit[mask] if organ in EVEN else threshold.suv, own)
     limit[organs.mask("liver")] = threshold.suv
     if liver is not None:
         mean, sd = liver
@@ -161,9 +163,16 @@ def _thresholds(
         limit[organs.mask("liver")] = min(threshold.suv, lesion)
     # Inside the lungs, away from ribs, heart and liver, whose uptake spills in; lung vessels have the blood's uptake.
     depth = [max(1, round(rules.lung_edge_mm / s)) for s in spacing]
-    inner = ndimage.minimum_filter(organs.mask(*LUNGS), size=[2 * d + 1 for d in depth])
+    lungs = ndimage.binary_closing(organs.mask(*LUNGS), iterations=depth[0]) & _lung_or_nothing(organs)
+    inner = ndimage.minimum_filter(lungs, size=[2 * d + 1 for d in depth])
     limit[inner] = max(rules.lung_nodule_suv, 1.1 * blood_pool) if blood_pool is not None else rules.lung_suv
     return limit
+
+
+def _lung_or_nothing(organs: LabelMap) -> NDArray[np.bool_]:
+    """Where no organ but the lungs lies: a nodule that a segmenter left out belongs to the lung around it."""
+    free: NDArray[np.bool_] = organs.array == 0
+    return free | organs.mask(*LUNGS)
 
 
 def _hottest(
@@ -226,8 +235,9 @@ def _join_over_saddles(
         a, b = find(int(keys[at] // (count + 1))), find(int(keys[at] % (count + 1)))
         ratio = rules.saddle_ratio if home[a] == home[b] else rules.saddle_ratio_at_organ
         lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
-        # A spot far hotter than the hot organ around it is not that organ's noise.
-        stands_out = home[a] == home[b] != 0 and peak[higher] >= rules.standout_ratio * peak[lower]
+        # A spot far hotter than the hot organ around or beside it is not that organ's.
+        organs_own = home[lower] != 0 and home[higher] in (0, home[lower])
+        stands_out = organs_own and peak[higher] >= rules.standout_ratio * peak[lower]
         if a != b and not stands_out and saddle[at] >= ratio * peak[lower]:
             root[lower] = higher
     return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)
@@ -269,17 +279,14 @@ def _join_pictures(
         core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
         members = []
         core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
-        standing_out = []
         for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
-            compact = core_size[region] * geometry.voxel_volume_ml <= rules.standout_volume_ml
+            most_ml = rules.standout_in_solid_ml if organ in SOLID else rules.standout_volume_ml
+            compact = core_size[region] * geometry.voxel_volume_ml <= most_ml
             if organ not in URINE and compact:
                 rest = suv[box][mask & ~ndimage.binary_dilation(inside == region, iterations=2)]
                 if rest.size >= 20 and peak[region] >= rules.standout_ratio * np.percentile(rest, 90):
-                    standing_out.append(int(region))
                     continue
             members.append(int(region))
-        if organ in BOWEL and len(standing_out) > rules.most_bowel_spots:
-            members += standing_out  # many hot spots along the bowel are a pattern of the bowel
         if members:
             joined = np.arange(count + 1, dtype=np.int32)
             joined[members] = members[0]

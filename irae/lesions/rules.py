@@ -71,6 +71,8 @@ class FociRules:
     # SUVmax over the spine's median.
     marrow_peak_ratio: float = 1.9
     marrow_max_ratio: float = 2.6
+    marrow_hu: float = 130.0  # outside organs, tissue this dense throughout is trabecular bone that no cortex shows of
+    rib_bone: float = 0.15  # a focus in the lung of which, with its rim, this share is bone is a rib's
     organ_ratio: float = 1.4  # in spleen, pancreas, spine, aorta: times the organ's own median, at least
 
     smoothing_fwhm_mm: float = 4.0  # before looking for maxima
@@ -89,7 +91,7 @@ class FociRules:
     saddle_ratio_at_organ: float = 0.9  # ... if one of them is an organ that is hot by nature
     standout_ratio: float = 1.7  # a compact focus this many times the organ's own 90th percentile is its own focus
     standout_volume_ml: float = 20.0
-    most_bowel_spots: int = 2
+    standout_in_solid_ml: float = 60.0  # in brain and heart: a mass; the whole myocardium is larger
     diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
     # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").
     contour: float = 0.5
@@ -100,7 +102,7 @@ class FociRules:
     least_contrast_hot: float = 1.5  # where the hottest voxel alone reaches the general threshold
     least_contrasted_ml: float = 0.25
     least_contrast_in_organ: float = 1.3  # in the thyroid, which has a threshold of its own
-    least_contrast_in_liver: float = 1.38  # over the liver's mean and over the surroundings: above its noise
+    least_contrast_in_liver: float = 1.3  # over the liver's mean and over the surroundings: above its noise
     stray_mm: float = 10.0  # an organ's picture does not reach this far into the inside of another organ
     stray_ml: float = 1.0
     least_volume_ml: float = 0.10  # a sphere of 5.8 mm; smaller hot spots are noise on any PET
@@ -122,7 +124,13 @@ class FociRules:
     ct_nodule_vessel_mm: float = 4.0  # thinner solid structures are taken for vessels
     ct_nodule_elongation: float = 1.9
     ct_nodule_sphericity: float = 0.65
-    ct_nodule_voxels: float = 3.0  # a nodule spans at least this many voxels of the CT
+    ct_nodule_voxels: float = 3.0  # a nodule spans at least this many voxels of the CT ...
+    ct_nodule_voxels_hot: float = 2.0  # ... or this many where the PET shows it, too:
+    ct_nodule_lung_ratio: float = 2.5  # SUVmax over the lung's own median, and lung_nodule_suv
+    # A dark liver lesion is compact (widest ball inside over the diameter of its volume) and lies in the liver (share
+    # of its surroundings, 3-8 mm, as dense as the liver); clefts, vessels, gallbladder and borders are not.
+    dark_compact: float = 0.6
+    dark_enclosed: float = 0.75
     # Dark liver lesions on CT. Beside a PET, which shows the active ones, only what is plain on CT is added: with the
     # limits of a CT alone and coarse masks most of what is found is fissures, vessels and texture. Design values.
     ct_liver: DarkLesion = DarkLesion(contrast_hu=18.0, sd=3.0, least_mm=8.0)

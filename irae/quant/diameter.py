@@ -63,11 +63,11 @@ def axial_diameters(mask: NDArray[np.bool_], geometry: Geometry) -> AxialDiamete
     slices = np.moveaxis(mask[found], axial, 0)
     best: tuple[float, float, int, NDArray[np.float64]] | None = None
     for index, plane in enumerate(slices):
-        parts, count = ndimage.label(plane, structure=np.ones((3, 3)))
-        for part in range(1, count + 1):
-            outline = _outline(parts == part)
-            if best is not None and np.linalg.norm(np.abs(steps) @ np.ptp(outline, axis=0)) <= best[0]:
+        parts, _ = ndimage.label(plane, structure=np.ones((3, 3)))
+        for part, box in enumerate(ndimage.find_objects(parts), start=1):
+            if best is not None and np.linalg.norm(np.abs(steps) @ [s.stop - s.start for s in box]) <= best[0]:
                 continue
+            outline = _outline(parts[box] == part) + [s.start for s in box]
             longest, short, ends = _callipers(outline, steps)
             if best is None or longest > best[0] + 1e-9:
                 best = (longest, short, index, ends)
@@ -82,8 +82,10 @@ def axial_diameters(mask: NDArray[np.bool_], geometry: Geometry) -> AxialDiamete
 
 def _outline(part: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Corner points of the convex outline through the middles of the outer voxel faces, (n, 2) voxel units."""
-    border = part & ~ndimage.binary_erosion(part)
-    centres = np.argwhere(border).astype(float)
+    rows = np.flatnonzero(part.any(axis=1))
+    first, last = part.argmax(axis=1)[rows], part.shape[1] - 1 - part[:, ::-1].argmax(axis=1)[rows]
+    # What lies between a row's ends cannot be a corner.
+    centres = np.stack([np.tile(rows, 2), np.concatenate([first, last])], axis=-1).astype(float)
     half = np.array([(0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.0, -0.5)])
     points = (centres[:, None, :] + half).reshape(-1, 2)
     try:

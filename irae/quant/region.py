@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,14 +17,15 @@ from irae.core.volume import LabelMap
 Box = tuple[slice, slice, slice]
 
 
-def organ_boxes(labels: LabelMap) -> dict[str, Box]:
+@lru_cache(maxsize=2)  # every measure of an exam asks for them
+def organ_boxes(labels: LabelMap) -> Mapping[str, Box]:
     """The smallest box around every organ that was seen and has voxels."""
     found = ndimage.find_objects(labels.array)
-    return {
+    return MappingProxyType({
         organ: found[label - 1]
         for organ, label in labels.labels.items()
         if labels.seen(organ) and label <= len(found) and found[label - 1] is not None
-    }
+    })
 
 
 def joined(boxes: list[Box]) -> Box:
@@ -45,6 +49,13 @@ def grown(box: Box, geometry: Geometry, margin_mm: float) -> Box:
         )
     )
     return i, j, k
+
+
+def box_around(mask: NDArray[np.bool_], geometry: Geometry, margin_mm: float) -> Box:
+    """The smallest box around a mask with a margin on every side, cut at the grid's ends; whole if it is empty."""
+    found: Box | None = ndimage.find_objects(mask.view(np.uint8), max_label=1)[0]
+    i, j, k = (slice(0, n) for n in mask.shape)
+    return (i, j, k) if found is None else grown(found, geometry, margin_mm)
 
 
 def geometry_of(box: Box, geometry: Geometry) -> Geometry:

@@ -40,12 +40,22 @@ def onto_grid(
     if source.same_grid(target):
         return array.copy()
     to_source = np.linalg.inv(source.affine) @ target.affine
-    values: NDArray[Any] = array
+    sigma = np.zeros(3)
     if antialias and order > 0:
         step = np.linalg.norm(to_source[:3, :3], axis=1)
         sigma = np.where(step > 1.5, 0.5 * np.sqrt(np.maximum(step**2 - 1.0, 0.0)) / 1.1774, 0.0)
-        if sigma.any():
-            values = ndimage.gaussian_filter(array.astype(np.float32), sigma, mode="nearest")
+    values: NDArray[Any] = array
+    if order <= 1:  # a cubic spline depends on the whole array
+        corners = source.to_index(target.corners_mm())
+        margin = np.ceil(4.0 * sigma).astype(int) + 2  # a Gaussian is cut at 4 sigma
+        start = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, source.shape)
+        stop = np.clip(np.ceil(corners.max(axis=0)).astype(int) + margin + 1, 0, source.shape)
+        if (stop <= start).any():
+            return np.full(target.shape, outside, dtype=array.dtype)
+        values = array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+        to_source[:3, 3] -= start
+    if sigma.any():
+        values = ndimage.gaussian_filter(values.astype(np.float32), sigma, mode="nearest")
     sampled: NDArray[Any] = ndimage.affine_transform(
         values, to_source[:3, :3], to_source[:3, 3], output_shape=target.shape,
         output=array.dtype if order == 0 else np.float32, order=order, mode="grid-constant", cval=outside,
