@@ -18,7 +18,7 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
 from irae.lesions.rules import LUNGS, DarkLesion, FociRules
 from irae.lesions.sizing import crop_around
-from irae.quant.region import depth_mm, geometry_of, grown, organ_boxes
+from irae.quant.region import ball, depth_mm, geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 from irae.quant.shape import shape_of
 
@@ -55,8 +55,7 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
         # A nodule that a segmenter left out belongs to the lung, the top of a kidney in a bay of the lung does not.
         field = _closed(field, spacing, 8.0) & (field | (labels == 0))
         solid = (ndimage.gaussian_filter(hu, 0.7 / spacing) >= rules.nodule_in_lung_hu) & field
-        thickness = ndimage.distance_transform_edt(solid, sampling=spacing)
-        core = thickness > rules.ct_nodule_vessel_mm / 2.0
+        core = ndimage.binary_erosion(solid, ball(grid.spacing_mm, rules.ct_nodule_vessel_mm / 2.0), border_value=1)
         parts = cc3d.connected_components(core, connectivity=18)
         for part, box in enumerate(ndimage.find_objects(parts), start=1):
             if box is None:

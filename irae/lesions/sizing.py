@@ -12,6 +12,7 @@ from scipy import ndimage
 from irae.core.geometry import Geometry
 from irae.lesions.rules import FociRules
 from irae.quant.diameter import axial_diameters
+from irae.quant.region import ball
 from irae.quant.resample import onto_grid
 
 
@@ -150,8 +151,7 @@ def extent_on_ct(
     else:
         return None
     solid = (smooth >= limit) & (distance <= 12.0)
-    radius = ndimage.distance_transform_edt(np.pad(solid, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    core = radius > 1.8  # cuts vessels and septa
+    core = ndimage.binary_erosion(solid, ball(geometry.spacing_mm, 1.8))  # cuts vessels and septa
     parts, count = ndimage.label(core)
     if count == 0:
         return None
@@ -160,7 +160,7 @@ def extent_on_ct(
     if not hits.any():
         return None
     core = parts == int(hits.argmax())
-    nodule: NDArray[np.bool_] = solid & (ndimage.distance_transform_edt(~core, sampling=spacing) <= 1.9)
+    nodule: NDArray[np.bool_] = solid & ndimage.binary_dilation(core, ball(geometry.spacing_mm, 1.9))
     # Single noisy voxels on the surface would lengthen the diameter; a reader does not see them.
     nodule = ndimage.gaussian_filter(nodule.astype(np.float32), 1.2 / spacing) >= 0.5
     volume, expected = np.count_nonzero(nodule), np.count_nonzero(seed)
