@@ -237,7 +237,8 @@ def _join_over_saddles(
         lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
         # A spot far hotter than the hot organ around or beside it is not that organ's.
         organs_own = home[lower] != 0 and home[higher] in (0, home[lower])
-        stands_out = organs_own and peak[higher] >= rules.standout_ratio * peak[lower]
+        least = rules.standout_ratio if home[higher] else rules.standout_beside
+        stands_out = organs_own and peak[higher] >= least * peak[lower]
         if a != b and not stands_out and saddle[at] >= ratio * peak[lower]:
             root[lower] = higher
     return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)
@@ -257,7 +258,7 @@ def _join_pictures(
     if organs is None:
         return pictures
     count = int(basins.max())
-    peak, _ = _hottest(basins, smooth)
+    peak, places = _hottest(basins, smooth)
     # Hot voxels without a maximum of their own have no basin: region 0 is the background, never part of a picture.
     core = hot & (basins > 0) & (smooth >= 0.6 * peak[basins])
     core_size = np.bincount(basins[core], minlength=count + 1)
@@ -283,8 +284,12 @@ def _join_pictures(
             most_ml = rules.standout_in_solid_ml if organ in SOLID else rules.standout_volume_ml
             compact = core_size[region] * geometry.voxel_volume_ml <= most_ml
             if organ not in URINE and compact:
-                rest = suv[box][mask & ~ndimage.binary_dilation(inside == region, iterations=2)]
-                if rest.size >= 20 and peak[region] >= rules.standout_ratio * np.percentile(rest, 90):
+                rest = mask & ~ndimage.binary_dilation(inside == region, iterations=2)
+                at = [p - s.start for p, s in zip(places[int(region)], box, strict=True)]
+                reach = [int(rules.standout_nearby_mm / s) for s in geometry.spacing_mm]
+                nearby = tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(at, reach, strict=True))
+                if (_stands_out(peak[region], suv[box][rest], rules.standout_ratio) or
+                        _stands_out(peak[region], suv[box][nearby][rest[nearby]], rules.standout_nearby_ratio)):
                     continue
             members.append(int(region))
         if members:
@@ -297,6 +302,11 @@ def _join_pictures(
             pictures[members[0]] = organ
     _release_strays(basins, pictures, organs, geometry, rules)
     return pictures
+
+
+def _stands_out(peak: float, rest: NDArray[np.float32], ratio: float) -> bool:
+    """Whether a peak is so many times hotter than the 90th percentile of the rest; not where too little is left."""
+    return rest.size >= 20 and bool(peak >= ratio * np.percentile(rest, 90))
 
 
 def _release_strays(

@@ -90,7 +90,11 @@ class FociRules:
     saddle_ratio: float = 0.7  # two maxima are one focus if the saddle reaches this share of the lower
     saddle_ratio_at_organ: float = 0.9  # ... if one of them is an organ that is hot by nature
     standout_ratio: float = 1.7  # a compact focus this many times the organ's own 90th percentile is its own focus
+    standout_beside: float = 1.3  # ... of a focus whose maximum lies outside of the organ
     standout_volume_ml: float = 20.0
+    # ... or this many times the 90th percentile of the organ within this distance: hot bowel elsewhere hides nothing.
+    standout_nearby_ratio: float = 3.0
+    standout_nearby_mm: float = 60.0
     standout_in_solid_ml: float = 60.0  # in brain and heart: a mass; the whole myocardium is larger
     diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
     # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").

@@ -14,7 +14,7 @@ from irae.lesions.sizing import deblurred_mm
 from irae.lesions.threshold import hot_threshold
 from irae.quant.resample import volume_onto
 from irae.quant.uptake import UptakeReference
-from tests.lesions.bodies import FINE, REFERENCE, Ball, draw
+from tests.lesions.bodies import FINE, PET_GRID, REFERENCE, Ball, draw, points
 
 BALLS = (
     Ball((80, 0, 160), 20, 8.0, None),  # liver, not visible on CT
@@ -237,3 +237,16 @@ def test_a_liver_metastasis_against_a_hotter_colon_is_not_swallowed_by_it():
     assert regions.pictures == {colon: "colon"}
     assert lesion not in (0, colon)
     assert regions.peaks[lesion][1] == pytest.approx(8.0, abs=0.1)
+
+
+def test_a_spot_in_quiet_bowel_is_its_own_focus_however_hot_the_bowel_is_elsewhere():
+    exam, organs = draw([Ball((-105.0, 0.0, 120.0), 16, 9.0)])
+    suv, at = exam.pet.array.copy(), points(PET_GRID)
+    colon = volume_onto(Volume(array=organs.mask("colon"), geometry=FINE, quantity=Quantity.HU), PET_GRID).array > 0.5
+    suv[colon & (at[..., 0] > -40)] = 6.0
+    hot = Volume(array=suv, geometry=PET_GRID, quantity=Quantity.SUV_BW)
+    seen = Exam(patient="P", acquired_on=exam.acquired_on, volumes={Role.CT: exam.ct, Role.PET: hot})
+    found = [f for f in find_foci(seen, organs=organs, reference=REFERENCE).foci if f.organ == "colon"]
+    assert sorted(f.features["picture"] for f in found) == [0.0, 1.0]
+    spot = min(found, key=lambda f: f.features["picture"])
+    assert np.linalg.norm(np.subtract(spot.centroid_ras_mm, (-105.0, 0.0, 120.0))) < 6.0
