@@ -183,9 +183,10 @@ class Told:
 
     def without(self, nature: Nature) -> Told:
         """The same where one of several possible natures cannot be: the others share its probability."""
-        rest = {n: p for n, p in self.probabilities.items() if n is not nature}
-        whole = sum(rest.values())
-        shared = {n: rest.get(n, 0.0) / whole for n in self.probabilities}
+        whole = sum(p for n, p in self.probabilities.items() if n is not nature)
+        if whole <= 0.0:
+            return self
+        shared = {n: 0.0 if n is nature else p / whole for n, p in self.probabilities.items()}
         return replace(self, probabilities=shared, possible=self.possible - {nature})
 
 
