@@ -37,7 +37,6 @@ CREATE TABLE files (
     modified_ns INTEGER NOT NULL, changed_ns INTEGER NOT NULL, container TEXT, number INTEGER,
     kind TEXT NOT NULL, template INTEGER, header TEXT, patient TEXT, uid TEXT, study TEXT, sop TEXT,
     own TEXT, verdict TEXT, sha256 TEXT, plan TEXT, position INTEGER, run INTEGER NOT NULL);
-CREATE INDEX files_of_a_series ON files (uid) WHERE uid IS NOT NULL;
 CREATE INDEX files_of_a_zip ON files (container) WHERE container IS NOT NULL;
 CREATE INDEX files_of_a_plan ON files (plan) WHERE plan IS NOT NULL;
 CREATE TABLE plans (key TEXT PRIMARY KEY, content TEXT NOT NULL);
@@ -47,6 +46,9 @@ _FORMAT = "1"
 _CHECKSUM_BYTES = 4
 _CHUNK = 1 << 18
 _MOST_CHANGES = 30  # more values than this differ from the last header: it becomes a template of its own
+
+
+_encoded = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps would make one for each header
 
 
 class CatalogueError(Exception):
@@ -170,7 +172,7 @@ class Catalogue:
         else:
             number = known[0]
         rest = [_coded(changed), gone, header.syntax, sorted(header.bad), header.pixels, header.has_pixels]
-        return number, json.dumps(rest, separators=(",", ":"))
+        return number, _encoded(rest)
 
 
 @dataclass(frozen=True, slots=True)

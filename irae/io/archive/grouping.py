@@ -184,12 +184,12 @@ def _made_uid(header: Header) -> str:
 def _kind(header: Header) -> Hashable:
     if is_enhanced(header):
         return ("enhanced", header.file.name)
-    kind = [value.upper() for value in header.get("ImageType", ())]
+    get = header.values.get
+    kind, spacing = [value.upper() for value in get("ImageType", ())], get("PixelSpacing")
     return (
-        modality_of(header), header.text("SOPClassUID"), "LOCALIZER" in kind, header.get("Rows"),
-        header.get("Columns"), header.get("SamplesPerPixel", 1), header.text("FrameOfReferenceUID"),
-        None if header.get("PixelSpacing") is None else tuple(round(v, 3) for v in header.get("PixelSpacing")),
-        header.text("Units"),
+        modality_of(header), get("SOPClassUID"), "LOCALIZER" in kind, get("Rows"), get("Columns"),
+        get("SamplesPerPixel", 1), get("FrameOfReferenceUID"),
+        None if spacing is None else tuple(round(v, 3) for v in spacing), get("Units"),
     )
 
 

@@ -44,30 +44,30 @@ def check_format(header: Header) -> None:
     Raises:
         StudyError: ``pixel_format_unsupported``, ``no_pixels``, ``truncated``, ``pixels_broken`` (a row too many).
     """
-    name = header.file.name
-    rows, columns, bits = header.get("Rows"), header.get("Columns"), header.get("BitsAllocated")
-    stored = header.get("BitsStored", bits)
+    name, get = header.file.name, header.values.get
+    rows, columns, bits = get("Rows"), get("Columns"), get("BitsAllocated")
+    stored = get("BitsStored", bits)
     if not rows or not columns or bits not in (8, 16, 32) or not stored or stored > bits:
         raise StudyError(
             "pixel_format_unsupported", f"{name}: {rows} x {columns} pixels, {stored} of {bits} bits are not a slice"
         )
-    high = header.get("HighBit", stored - 1)
+    high = get("HighBit", stored - 1)
     if not stored - 1 <= high < bits:
         raise StudyError("pixel_format_unsupported", f"{name}: {stored} of {bits} bits do not end at bit {high}")
-    photometric = header.text("PhotometricInterpretation") or "MONOCHROME2"
-    if header.get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+    photometric = get("PhotometricInterpretation", "MONOCHROME2")
+    if get("SamplesPerPixel", 1) != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise StudyError("pixel_format_unsupported", f"{name}: {photometric} is not greyscale")
-    if header.get("PixelRepresentation", 0) not in (0, 1):
+    if get("PixelRepresentation", 0) not in (0, 1):
         raise StudyError("pixel_format_unsupported", f"{name}: pixel representation is not 0 or 1")
     if not header.has_pixels:
         raise StudyError("no_pixels", f"{name}: no pixel data")
     if header.pixels is not None:
         offset, length = header.pixels
-        needed = rows * columns * bits // 8 * max(1, header.get("NumberOfFrames", 1))
+        needed = rows * columns * bits // 8 * max(1, get("NumberOfFrames", 1))
         there = min(length, header.file.size - offset)
         if there < needed:
             raise StudyError("truncated", f"{name}: {there} of {needed} bytes of pixel data")
-        if header.get("NumberOfFrames", 1) == 1 and there >= needed + columns * bits // 8:
+        if get("NumberOfFrames", 1) == 1 and there >= needed + columns * bits // 8:
             raise StudyError(
                 "pixels_broken", f"{name}: {there} bytes of pixel data, but {rows} x {columns} pixels need {needed}"
             )

@@ -24,7 +24,7 @@ from irae.io.archive.plan_json import plan_as_json
 from irae.io.archive.values import FileOutcome, FoundFile
 from irae.io.archive.zips import Budget, is_zip, present, unpacked
 
-_THREADS = 8  # they wait for the disk, not for each other
+_THREADS = 4  # they wait for the disk; where nothing waits, more of them only get into each other's way
 _CHUNK = 64
 _BATCH = _THREADS * _CHUNK
 _CLOCK_NS = 20_000_000  # within one tick of a file system's clock a file can change without changing its time
@@ -85,6 +85,8 @@ class _Refresh:
 
     def _known(self, file: FoundFile) -> bool:
         """Whether the catalogue knows the file as it is now; it is kept then."""
+        if self.run_number == 1:
+            return False
         db = self.catalogue.db
         row = db.execute(
             "SELECT id, own FROM files WHERE name = ? AND size = ? AND modified_ns = ? AND changed_ns = ?"
@@ -115,7 +117,7 @@ class _Refresh:
     def _entry(self, file: FoundFile, look: Header | FileOutcome | None) -> tuple[object, ...]:
         """The row of one file that was looked at."""
         raw_path = None
-        if file.container is None and not os.fsencode(file.path).endswith(os.fsencode(f"/{file.name}")):
+        if file.container is None and not str(file.path).endswith(f"/{file.name}"):
             raw_path = os.fsencode(file.path)
         container = file.container.name if file.container is not None else None
         where = (
