@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from irae.core.anatomy import BY_NAME
 from irae.models.nets import dynunet_arguments, parameter_count
@@ -184,6 +185,9 @@ def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe:
             cases, plan, device=device, dtype=dtype, start=None if start is None else start.network(device),
             report=place.reporter(run), validate=segmentation_validation(watched, plan, dtype=dtype),
         )
+        if start is not None and settings.start_share:
+            first = start.network(device).state_dict()
+            network.load_state_dict(blended(first, network.state_dict(), settings.start_share))
         if not leads():
             return place.out / name
         if run is not None:
@@ -210,6 +214,16 @@ def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe:
     for key, metric in metrics.items():
         place.say(f"{name}: {key} {metric.value} ({metric.low} to {metric.high}, n {metric.n})")
     return folder
+
+
+def blended(
+    first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """The mean of two states of one network, ``share`` being the first one's; what is no fraction is the second's."""
+    return {
+        name: share * first[name] + (1.0 - share) * value if value.is_floating_point() else value
+        for name, value in second.items()
+    }
 
 
 def segmentation_cases(

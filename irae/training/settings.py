@@ -129,6 +129,8 @@ class VoxelSettings(NetworkSettings):
         spacing_mm: The network's isotropic grid. patch: Its window, voxels.
         windows: One input channel per (low, high): HU for CT, share of the bright end for MR.
         image_spacing_mm: Grid of the synthetic images.
+        start_share: Share of start_from's weights in the mean that is kept. What goes on from a good package keeps more
+            of what that one could do on other images (Wortsman, CVPR 2022, "Robust fine-tuning").
     """
 
     labels: list[str] = field(default_factory=lambda: ["liver"])
@@ -136,10 +138,13 @@ class VoxelSettings(NetworkSettings):
     patch: list[int] = field(default_factory=lambda: [48, 48, 48])
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
     image_spacing_mm: float = 4.0
+    start_share: float = 0.0
 
     def check(self) -> None:
         """Refuses settings that cannot work; see ``TaskSettings.check``."""
         super().check()
+        if not 0.0 <= self.start_share < 1.0 or (self.start_share and self.start_from is None):
+            raise ValueError(f"task.start_share must be 0 to under 1 and needs start_from, got {self.start_share}")
         multiple = 2 ** (len(self.filters) - 1)
         if len(self.patch) != 3 or any(n % multiple or n < 2 * multiple for n in self.patch):
             raise ValueError(

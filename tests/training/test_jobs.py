@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,22 @@ def test_wrong_settings_and_data_are_refused(tmp_path):
         segmentation_job(colon, StandIn(), quick(tmp_path))
     with pytest.raises(ValueError, match="steps >= 1"):
         Budget(steps=0)
+
+
+def test_what_goes_on_from_a_package_can_keep_a_share_of_its_weights(trained, tmp_path):
+    further = replace(ORGANS, start_from=str(trained[0]), steps=2, train_cases=2, held_out_cases=1)
+    states = []
+    for share in (0.0, 0.75):
+        folder = segmentation_job(replace(further, start_share=share), StandIn(), quick(tmp_path / str(share)))
+        states.append(load_package(folder))
+    start = load_package(trained[0]).state
+    for name, value in states[0].state.items():
+        expected = 0.75 * start[name] + 0.25 * value
+        torch.testing.assert_close(states[1].state[name], expected, atol=2e-3, rtol=2e-3)  # half precision
+    assert any(not torch.equal(states[0].state[name], start[name]) for name in start)
+    assert states[1].card.training["start_share"] == 0.75
+    with pytest.raises(ValueError, match=r"task\.start_share must be 0 to under 1 and needs start_from"):
+        replace(ORGANS, start_share=0.5).check()
 
 
 def test_a_diverging_loss_stops_the_training():
