@@ -68,6 +68,7 @@ def rows(
         "metastases >= 10 mm found": (">= 0.95", share(metastases_found(made))),
         "longest diameter, bias and limits of agreement, mm":
             ("2, +-5", f"{bias:+.1f}, {bias - spread:+.1f} .. {bias + spread:+.1f} (n={len(errors)})"),
+        "longest diameter off by more than 5 mm": ("-", share((int((np.abs(errors) > 5.0).sum()), len(errors)))),
         "one track id over the exams": (">= 0.95", share(one_track(made))),
     }
     table = [(name, wanted, {"all arms": value}) for name, (wanted, value) in same.items()]

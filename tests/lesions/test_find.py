@@ -250,3 +250,31 @@ def test_a_spot_in_quiet_bowel_is_its_own_focus_however_hot_the_bowel_is_elsewhe
     assert sorted(f.features["picture"] for f in found) == [0.0, 1.0]
     spot = min(found, key=lambda f: f.features["picture"])
     assert np.linalg.norm(np.subtract(spot.centroid_ras_mm, (-105.0, 0.0, 120.0))) < 6.0
+
+
+def test_a_dark_cleft_at_the_livers_border_is_no_lesion_and_a_dark_ball_inside_is():
+    inside, at_the_border = Ball((80, 0, 160), 24, 2.2, 20.0), Ball((80, -52, 160), 30, 2.2, 20.0)
+    exam, organs = draw([inside, at_the_border], pet=False)
+    liver = [f for f in find_foci(exam, organs=organs, reference=None).foci if f.organ == "liver"]
+    assert len(liver) == 1
+    assert np.linalg.norm(np.subtract(liver[0].centroid_ras_mm, inside.centre)) < 4.0
+
+
+@pytest.mark.parametrize(("suv", "expected"), [(2.5, 1), (0.5, 0)])
+def test_a_nodule_of_two_voxels_of_the_ct_is_believed_where_the_pet_shows_it(suv, expected):
+    coarse = Geometry.axis_aligned((90, 63, 112), (4.0, 4.0, 4.0), (-180.0, -126.0, 0.0))
+    exam, organs = draw([Ball((80, 0, 300), 11, suv)], ct_grid=coarse)
+    found = [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if f.organ == "lung_right"]
+    assert len(found) == expected
+
+
+def test_consolidation_that_the_lung_mask_leaves_out_belongs_to_the_lung():
+    exam, organs = draw([Ball((95, 0, 290), 60, 6.0)])
+    grid = organs.geometry.to_world(np.argwhere(organs.array == organs.labels["lung_right"]))
+    left_out = np.argwhere(organs.array == organs.labels["lung_right"])[
+        np.linalg.norm(grid - (95, 0, 290), axis=-1) <= 34]
+    array = organs.array.copy()
+    array[tuple(left_out.T)] = 0
+    holed = LabelMap(array=array, geometry=organs.geometry, labels=organs.labels, coverage=organs.coverage)
+    focus = nearest(find_foci(exam, organs=holed, reference=REFERENCE), (95, 0, 290))
+    assert (focus.organ, focus.organ_fraction < 0.3) == ("lung_right", True)
