@@ -247,8 +247,12 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
         return _physiologic(rules, "brown fat", f"The CT shows fat there ({100 * fat:.0f} % of it at -190..-10 HU): "
                             "brown fat.", 0.85)
     others = sum(_is_fat(f, rules) for f in now.foci if f.organ_fraction < 0.3)
-    if others >= rules.brown_fat_pattern and fat >= rules.brown_fat_mixed and reaches(
-            focus.features.get("symmetry", 0.0), rules.symmetric):
+    alike = fat >= rules.brown_fat_mixed and reaches(focus.features.get("symmetry", 0.0), rules.symmetric)
+    fossa = focus.features.get("above_lungs_mm", -99.0) > 0.0 and not focus.features.get("head_neck")
+    if alike and fossa and focus.features.get("ct_hu_mean", 0.0) <= rules.brown_fat_mean_hu:
+        return _physiologic(rules, "brown fat", f"Mostly fat ({100 * fat:.0f} %), alike on both sides above the "
+                            "collarbones.", 0.75)
+    if alike and others >= rules.brown_fat_pattern:
         return _physiologic(rules, "brown fat", f"Partly fat ({100 * fat:.0f} %), alike on both sides, with {others} "
                             "further foci of brown fat.", 0.75)
     return None

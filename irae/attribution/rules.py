@@ -154,6 +154,7 @@ class EvidenceRules:
     muscle_elongation: float = 2.5
     liver_lesion_ratio: float = 1.2  # SUVpeak of a liver lesion over the liver's mean, from which it is not cold
     brown_fat_pattern: int = 2
+    brown_fat_mean_hu: float = -50.0  # a solid node has no such mean, whatever fat lies around it
     brown_fat_mixed: float = 0.25
     focal_elongation: float = 1.8  # a single focus must be this long for its width to follow the bowel
     gland_suv: float = 4.0

@@ -350,7 +350,9 @@ class _Finder:
             return True
         suv = onto_grid(self.pet.array, self.pet.geometry, lesion.geometry, order=1, antialias=False)[lesion.mask]
         usual, _ = self.noise.organs[lesion.organ]
-        return float(suv.max()) < max(self.rules.lung_nodule_suv, self.rules.ct_nodule_lung_ratio * usual)
+        blood = 0.0 if self.reference is None else self.reference.blood_pool_mean or 0.0
+        least = max(self.rules.lung_nodule_suv, self.rules.ct_nodule_lung_ratio * usual, 1.1 * blood)  # no vessel
+        return float(suv.max()) < least
 
     def _add_ct_lesion(self, lesion: CtLesion) -> None:
         assert self.ct is not None

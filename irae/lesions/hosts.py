@@ -86,7 +86,8 @@ def _in_bone(tissue: Mapping[str, float]) -> bool:
     """Bone by its HU: cortex in or around it, marrow denser than soft tissue, or destroyed bone between cortices."""
     inside, rim = tissue.get("bone_fraction", 0.0), tissue.get("rim_bone_fraction", 0.0)
     marrow = tissue.get("ct_hu_mean", 0.0) >= 130.0 and inside + rim >= 0.15
-    return inside + 0.5 * rim >= 0.3 or marrow or (rim >= 0.2 and tissue.get("rim_soft_fraction", 1.0) <= 0.2)
+    cortex = inside + 0.5 * rim >= 0.3 or rim >= 0.45 or (rim >= 0.2 and tissue.get("rim_soft_fraction", 1.0) <= 0.2)
+    return cortex or marrow
 
 
 def _is_hilar_node(

@@ -8,7 +8,7 @@ from irae.attribution.situation import situation
 from irae.core.context import PatientContext
 from irae.core.finding import Quantities
 from irae.core.focus import FocusSource, Nature
-from tests.attribution.made import WEEK_10, spot
+from tests.attribution.made import WEEK_10, decide, spot
 
 
 def situation_of(foci, unseen=()):
@@ -89,3 +89,11 @@ def test_cold_liver_lesions_and_nodules_stay_open():
 
 def test_a_single_spot_among_small_bowel_loops_may_be_a_mesenteric_node():
     assert gate_of(spot(organ="small_bowel")) is None
+
+
+@pytest.mark.parametrize(("hu", "above", "normal"), [(-142.0, 20.0, True), (20.0, 20.0, False), (-142.0, -60.0, False)])
+def test_fat_alike_on_both_sides_above_the_collarbones_is_brown_fat(hu, above, normal):
+    pad = spot(longest=30.0, short=12.0, suv=3.8, fat_fraction=0.5, ct_hu_mean=hu, ct_hu_core=15.0, symmetry=0.89,
+               above_lungs_mm=above, off_midline_mm=45.0, liver_ratio=1.6)
+    (answer,) = decide(pad)
+    assert ("brown fat" in answer.outcome) is normal

@@ -1,0 +1,27 @@
+"""To which organ a focus belongs, by its mask and by what the CT shows around it."""
+
+import numpy as np
+import pytest
+
+from irae.core.geometry import Geometry
+from irae.lesions.hosts import host_organ
+from irae.lesions.rules import BONE, FOCI_RULES, NODE
+
+GRID = Geometry.axis_aligned((20, 20, 20), (2.0, 2.0, 2.0))
+
+
+def host(*, spine: bool, **tissue):
+    """The organ of a 12 mm ball of soft tissue, a vertebra's mask 6 mm beside it or not."""
+    centre = np.linalg.norm(np.argwhere(np.ones(GRID.shape)) - 10, axis=1).reshape(GRID.shape)
+    labels = np.zeros(GRID.shape, np.uint8)
+    if spine:
+        labels[:, :7] = 16
+    seen = {"ct_hu_mean": 45.0, "bone_fraction": 0.0, "rim_soft_fraction": 0.21} | tissue
+    return host_organ(centre <= 3, labels, {16: "vertebrae", 5: "liver"}, GRID, seen, 17.5, FOCI_RULES)[0]
+
+
+@pytest.mark.parametrize(("rim", "spine", "organ"), [
+    (0.52, True, "vertebrae"), (0.52, False, BONE), (0.3, False, NODE),
+])
+def test_what_bone_surrounds_by_half_is_a_bone_lesion_and_a_node_against_it_is_not(rim, spine, organ):
+    assert host(spine=spine, rim_bone_fraction=rim) == organ
