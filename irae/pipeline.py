@@ -6,6 +6,7 @@ Stages that can be exchanged (segmenter, classifier) come in as arguments; nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -36,9 +37,10 @@ from irae.findings import (
 )
 from irae.findings.fusion import FittedFusion
 from irae.findings.rules import COMMON
-from irae.lesions import FOCI_RULES, EarlierExam, find_foci
+from irae.lesions import FOCI_RULES, EarlierExam, FociFound, find_foci
 from irae.lesions.alignment import aligned
 from irae.lesions.match import match_and_follow
+from irae.quant.region import organ_boxes
 from irae.quant.uptake import UptakeReference, uptake_reference
 from irae.response.views import ExamLesions, assess_course, due, patterns
 from irae.triage import triage_exam
@@ -110,19 +112,18 @@ def assess_exam(
     laid = replace(exam, volumes={r: v for r, v in exam.volumes.items() if r is not Role.PET}) if apart else exam
     reference = uptake_reference(exam.pet, None if apart else organs) if exam.pet is not None else None
 
-    measured = measure(laid, organs, pituitary, reference)
-    quantities = Quantities({**measured.values, **acquisition_quantities(exam, reference)})
-    classifier = stages.classifier
-    learned = {} if classifier is None else classifier.score(laid, organs, pituitary, baseline_images(images))
-    findings = assess_findings(
-        laid, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history,
-        fusion=stages.fusion,
-    )
-
-    searched = exam.ct is not None or exam.pet is not None
-    found = find_foci(exam, organs=organs, reference=reference) if searched else None
-    body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
-    found = match_and_follow(found, exam, earlier=body) if found is not None else None
+    # Organs are measured while foci are searched for: neither needs the other, and each takes seconds.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        search = beside.submit(_matched_foci, exam, organs, reference, images)
+        measured = measure(laid, organs, pituitary, reference)
+        quantities = Quantities({**measured.values, **acquisition_quantities(exam, reference)})
+        classifier = stages.classifier
+        learned = {} if classifier is None else classifier.score(laid, organs, pituitary, baseline_images(images))
+        findings = assess_findings(
+            laid, organs=organs, pituitary=pituitary, quantities=quantities, learned=learned, earlier=history,
+            fusion=stages.fusion,
+        )
+        found = search.result()
     foci = found.foci if found is not None else ()
     quantities = Quantities({**quantities.values, **measure_foci(foci, laid, organs)})
     findings += assess_further(laid, organs=organs, quantities=quantities, earlier=history)
@@ -162,6 +163,17 @@ def assess_exam(
         foci_labels=found.labels if found else None, foci_geometry=found.geometry if found else None,
         evidence_maps={irae: s.evidence_map for irae, s in learned.items() if s.evidence_map is not None},
     )
+
+
+def _matched_foci(
+    exam: Exam, organs: LabelMap | None, reference: UptakeReference | None, images: Sequence[EarlierExam]
+) -> FociFound | None:
+    """The foci of an exam, matched to earlier ones; None where neither CT nor PET can be searched."""
+    if exam.ct is None and exam.pet is None:
+        return None
+    found = find_foci(exam, organs=organs, reference=reference)
+    body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
+    return match_and_follow(found, exam, earlier=body)
 
 
 def baseline_images(images: Sequence[EarlierExam]) -> BaselineImages | None:
@@ -281,12 +293,13 @@ def organs_seen(*maps: LabelMap | None) -> dict[str, OrganSeen]:
     for labels in maps:
         if labels is None:
             continue
-        counts = np.bincount(labels.array.reshape(-1), minlength=256)
+        boxes = organ_boxes(labels)
         for organ, coverage in labels.coverage.items():
             label = labels.labels.get(organ, 0)
+            voxels = np.count_nonzero(labels.array[boxes[organ]] == label) if organ in boxes else 0
             seen[organ] = OrganSeen(
                 label=label,
-                volume_ml=float(counts[label]) * labels.geometry.voxel_volume_ml if label else 0.0,
+                volume_ml=float(voxels) * labels.geometry.voxel_volume_ml,
                 coverage=coverage,
                 rejected=labels.rejected.get(organ, ""),
             )
