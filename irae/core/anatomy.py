@@ -86,7 +86,7 @@ ORGANS: tuple[Organ, ...] = (
     Organ(name="liver", label=5, display="liver", site="liver", snomed="10200004", volume_ml=(500, 4500),
           irae=Irae.HEPATITIS),
     Organ(name="spleen", label=6, display="spleen", site="spleen", snomed="78961009", volume_ml=(40, 1800)),
-    Organ(name="thyroid_gland", label=7, display="thyroid", site="thyroid", snomed="69748006", volume_ml=(2, 150),
+    Organ(name="thyroid_gland", label=7, display="thyroid", site="thyroid", snomed="69748006", volume_ml=(3, 150),
           irae=Irae.THYROIDITIS),
     Organ(name="kidney_left", label=8, display="left kidney", site="kidney", snomed="64033007", laterality="left",
           volume_ml=(50, 600), uptake=Uptake.HIGH),

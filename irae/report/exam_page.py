@@ -129,7 +129,7 @@ def write_exam_page(
 
 
 def headline(result: ExamResult, *, first_exam: bool) -> list[str]:
-    """The exam in at most three sentences."""
+    """The exam in at most four sentences."""
     suspected = [
         f"{f.irae.value} ({words.STATE[f.state]}, radiological severity {f.severity} of 3)"
         for f in result.findings if f.decision is Decision.SUSPECTED
@@ -137,7 +137,13 @@ def headline(result: ExamResult, *, first_exam: bool) -> list[str]:
     unseen = [
         f.irae.value for f in result.findings if f.decision is Decision.NOT_ASSESSABLE and isinstance(f.irae, Irae)
     ]
+    uncertain = [
+        f.irae.value for f in result.findings
+        if f.decision is Decision.NOT_SUSPECTED and f.conformal is not None and f.conformal.uncertain
+    ]
     lines = ["Suspected: " + "; ".join(suspected) + "." if suspected else "No irAE is suspected."]
+    if uncertain:
+        lines.append("Uncertain, neither suspected nor excluded: " + ", ".join(uncertain) + ".")
     if unseen:
         lines.append("Not assessable: " + ", ".join(unseen) + ".")
     fresh = [f for f in result.foci if f.focus.status is FocusStatus.NEW and f.nature is not Nature.PHYSIOLOGIC]

@@ -84,8 +84,13 @@ def _of_finding(
     finding: OrganFinding, context: PatientContext, on: date, rules: TriageRules
 ) -> _Actionable | None:
     name = f"{finding.irae.value} ({_site(finding.organ)})"
-    if finding.decision is not Decision.SUSPECTED or finding.probability is None:
+    if finding.probability is None:
         return None
+    if finding.decision is not Decision.SUSPECTED:
+        if finding.conformal is None or not finding.conformal.uncertain:
+            return None
+        return _Actionable(3, 0.5 * finding.probability, f"Uncertain {name}, probability {finding.probability:.2f}: "
+                           "neither suspected nor excluded; a reader must decide.")
     worse = any(e.name == "severity_rise" and e.met for e in finding.evidence)
     emergencies = [text for code, text in rules.emergency_evidence.items() if _met(finding, code)]
     if finding.state in _KNOWN and not worse and not emergencies:

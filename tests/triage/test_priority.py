@@ -7,13 +7,14 @@ import pytest
 from irae.core.anatomy import Irae
 from irae.core.assessment import Assessment, View
 from irae.core.context import ContextKind
-from irae.core.finding import EpisodeState, Evidence
+from irae.core.finding import ConformalSet, EpisodeState, Evidence
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.notice import Notice
 from irae.core.triage import Priority
+from irae.report.exam_page import headline
 from irae.triage import triage_exam
 from irae.triage.rules import TRIAGE_RULES
-from tests.findings.exams import DAY, context, finding
+from tests.findings.exams import DAY, context, finding, result
 
 CLEAN = [finding(irae) for irae in Irae]
 
@@ -62,6 +63,17 @@ def test_acr_category(irae, severity, category):
     low, high = TRIAGE_RULES.bands[category]
     assert low <= found.score <= high
     assert irae.value in found.reasons[0]
+
+
+@pytest.mark.parametrize(("suspected", "category"), [(True, 3), (False, None)])
+def test_an_uncertain_irae_is_read_within_days_and_said_in_the_headline(suspected, category):
+    conformal = ConformalSet(coverage=0.9, suspected=suspected, not_suspected=True)
+    unsure = replace(CLEAN[0], conformal=conformal)
+    answer = triage(unsure)
+    assert answer.acr_category == category
+    assert ("a reader must decide" in answer.reasons[0]) is suspected
+    lines = headline(result(findings=[unsure, *CLEAN[1:]]), first_exam=False)
+    assert any("neither suspected nor excluded: colitis" in line for line in lines) is suspected
 
 
 def test_clean_exam():
