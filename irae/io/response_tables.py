@@ -103,6 +103,8 @@ def read_tables(path: Path, *, options: Mapping[str, object] | None = None) -> T
             content = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path.name} is not JSON: {error}") from error
+        except RecursionError as error:
+            raise ValueError(f"{path.name} is nested too deeply to be a case file") from error
     elif suffix in (".yaml", ".yml"):
         content = _load_yaml(path.name, text)
     else:
@@ -128,11 +130,12 @@ def read_tables(path: Path, *, options: Mapping[str, object] | None = None) -> T
 def _load_yaml(name: str, text: str) -> Any:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader, the C one where libyaml is there
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{name} is not YAML: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{name} is nested too deeply to be a case file") from error
 
 
 # --- Case files ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from irae.io.atomic import write_text, written_aside
-from irae.models.nets import NETWORKS
+from irae.models.nets import NETWORKS, check_plain
 from irae.models.package import Package, PackageError
 from irae.models.segmenters.monai_bundle import IMAGE
 
@@ -19,7 +19,9 @@ def export_bundle(package: Package, folder: Path) -> Path:
     """Writes configs/metadata.json, configs/inference.json and models/model.safetensors.
 
     Raises:
-        PackageError: If the package is a classifier, or reads an MR, whose normalisation is no transform of MONAI.
+        PackageError: If the package is a classifier, or reads an MR, whose normalisation is no transform of MONAI; if
+            its weights or arguments are refused, or a text of its card would be run by what reads the bundle. Nothing
+            is written then.
     """
     card = package.card
     if card.is_classifier or any(channel.source != "ct" for channel in card.channels):
@@ -67,10 +69,15 @@ def export_bundle(package: Package, folder: Path) -> Path:
             }},
         },
     }
+    # Built first: that checks the arguments, which other programs will take from the configuration.
+    network = package.network(torch.device("cpu"))
+    try:
+        check_plain(f"package {card.name}: its card", metadata)
+    except ValueError as error:
+        raise PackageError(str(error)) from error
     for name, document in (("inference", inference), ("metadata", metadata)):
         write_text(folder / "configs" / f"{name}.json", json.dumps(document, indent=1) + "\n")
     # safetensors holds no tensor twice; a network that shares a block under two names gets two copies.
-    network = package.network(torch.device("cpu"))
     state = {name: value.clone().contiguous() for name, value in network.state_dict().items()}
     with written_aside(folder / "models" / "model.safetensors") as aside:
         save_file(state, aside)

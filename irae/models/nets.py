@@ -80,7 +80,7 @@ def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     if unknown:
         raise ValueError(f"network {name}: unknown arguments {unknown}; known are {sorted(kind.arguments)}")
     for key, value in arguments.items():
-        _check_plain(f"network {name}: argument {key}", value)
+        check_plain(f"network {name}: argument {key}", value)
 
     from monai.networks import nets
 
@@ -124,13 +124,20 @@ def resnet_arguments(*, in_channels: int, filters: Sequence[int], outputs: int =
     }
 
 
-def _check_plain(what: str, value: Any) -> None:
+def check_plain(what: str, value: Any) -> None:
+    """Refuses what a program that reads MONAI's configurations would run: expressions, references, ``_target_``.
+
+    Raises:
+        ValueError: Naming what it is and its value.
+    """
     if isinstance(value, Mapping):
-        for item in value.values():
-            _check_plain(what, item)
+        for key, item in value.items():
+            if not isinstance(key, str) or key.startswith("_"):
+                raise ValueError(f"{what} has the key {key!r}; only plain names are taken")
+            check_plain(what, item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            _check_plain(what, item)
+            check_plain(what, item)
     elif isinstance(value, str):
         if value.startswith(("$", "@", "%")):
             raise ValueError(f"{what} is an expression ({value!r}); only plain values are taken")

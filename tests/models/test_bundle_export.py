@@ -1,6 +1,7 @@
 """A package written as a MONAI bundle is the same network on the same channels."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -49,3 +50,21 @@ def test_what_a_bundle_cannot_say_is_refused(tmp_path):
     ))
     with pytest.raises(PackageError, match="only networks that find organs on CT"):
         export_bundle(package, tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(("change", "text"), [
+    ({"arguments": {"act_name": ["prelu", {"_target_": "os.system", "command": "true"}]}}, "the key '_target_'"),
+    ({"arguments": {"dropout": "$__import__('os').getcwd()"}}, "is an expression"),
+    ({"intended_use": "$__import__('os').getcwd()"}, "is an expression"),
+    ({"labels": ("spleen", "liver"), "limitations": "@network_def"}, "is an expression"),
+])
+def test_nothing_that_another_program_would_run_is_written(tmp_path, change, text):
+    card = organs_card()
+    package = load_package(save_package(
+        tmp_path / "package", card, build_network(card.network, card.arguments).state_dict()
+    ))
+    changed = change | {"arguments": {**card.arguments, **change.get("arguments", {})}}
+    hostile = replace(package, card=replace(package.card, **changed))
+    with pytest.raises(PackageError, match=text):
+        export_bundle(hostile, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

@@ -70,7 +70,9 @@ def test_missing_column_and_other_files_are_refused(tmp_path: Path) -> None:
     other.write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match=r"need \.yaml"):
         read_tables(other)
-    for name, text in (("a.yaml", "cases: {"), ("a.json", "{"), ("b.yaml", "title: none")):
+    deep = "[" * 200_000
+    for name, text in (("a.yaml", "cases: {"), ("a.json", "{"), ("c.yaml", deep), ("c.json", deep),
+                       ("b.yaml", "title: none")):
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=name):

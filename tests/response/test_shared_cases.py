@@ -19,7 +19,7 @@ CASES = SHARED / "response_cases.yaml"
 
 
 def load() -> dict[str, Any]:
-    content = yaml.load(CASES.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    content = yaml.safe_load(CASES.read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
 
