@@ -112,7 +112,6 @@ ORGANS: tuple[Organ, ...] = (
 )
 
 BY_NAME: dict[str, Organ] = {organ.name: organ for organ in ORGANS}
-BY_LABEL: dict[int, Organ] = {organ.label: organ for organ in ORGANS}
 
 # Which organs answer for which irAE; an irAE is assessable only where at least one of them was seen.
 IRAE_ORGANS: dict[Irae, tuple[str, ...]] = {
