@@ -114,6 +114,8 @@ class Sign:
         phase_bound: CT attenuation: comparable only in the same contrast phase.
         native_only: CT attenuation that means something without contrast only.
         needs: Another quantity, and the least value at which this one can be believed.
+        read_percent: The quantity that says along how much of the organ this one was read, percent: where the sign is
+            not met, it speaks against the irAE by that share only. Empty: of the whole organ.
         shown_only: Listed as evidence, counts nothing (a complication, a mimic).
         cutoff_men: The cut-off for men, where it depends on sex; ``cutoff`` is the women's and holds where the sex
             is unknown.
@@ -131,6 +133,7 @@ class Sign:
     phase_bound: bool = False
     native_only: bool = False
     needs: tuple[str, float] | None = None
+    read_percent: str = ""
     shown_only: bool = False
     cutoff_men: Cutoff | None = None
 

@@ -184,8 +184,12 @@ def _judge(
             return _not_judged(sign, value, moved)
     if sign.phase_bound and baseline is not None and not _phase_matches(quantities, baseline, rule_set):
         return _not_judged(sign, value, "the contrast phase differs from the baseline's, or is unknown")
-    evidence = _evidence(sign, value, sign.cutoff.met(value))
-    return Judged(sign=sign, evidence=evidence, log_odds=log_odds(sign, value))
+    counts = log_odds(sign, value)
+    read = quantities.get(sign.read_percent) if sign.read_percent and counts < 0 else None
+    return Judged(
+        sign=sign, evidence=_evidence(sign, value, sign.cutoff.met(value)),
+        log_odds=counts if read is None else counts * min(1.0, read / 100.0),
+    )
 
 
 def _not_judged(sign: Sign, value: float | None, why: str) -> Judged:

@@ -43,7 +43,8 @@ TBR = "Clin Nucl Med, 10.1097/RLU.0000000000005440"
 THYROID_MASK = ("thyroid_gland.tissue_percent", 80.0)
 # The wall says how severe a colitis is where it was read along this share of the colon; else the uptake does, too: a
 # filled inflamed segment hides its wall. Design value.
-COLON_WALL_SEEN = ("colon.assessable_percent", 50.0)
+COLON_READ = "colon.assessable_percent"
+COLON_WALL_SEEN = (COLON_READ, 50.0)
 
 
 COLITIS = IraeRules(
@@ -53,7 +54,7 @@ COLITIS = IraeRules(
     signs=(
         Sign(
             name="wall_p90", quantity="colon.wall_p90_mm", modality=Modality.CT, group="wall",
-            if_met=3.0, if_not=-1.0, span=1.5,
+            if_met=3.0, if_not=-1.0, span=1.5, read_percent=COLON_READ,
             cutoff=cutoff_of(
                 ">=", 4.0, "mm", f"{BOWEL_CT}, upper end of normal at a calibre of 2 cm or more",
                 "CT by readers against biopsy: sensitivity 81 %, specificity 52 % (n=118, PMID 34081152)",
@@ -61,11 +62,12 @@ COLITIS = IraeRules(
         ),
         Sign(
             name="wall_rise", quantity="colon.wall_p90_mm", change=Change.DIFFERENCE, modality=Modality.CT,
-            group="wall", if_met=3.0, if_not=-1.0, span=1.0, cutoff=cutoff_of(">=", 1.5, "mm"),
+            group="wall", if_met=3.0, if_not=-1.0, span=1.0, read_percent=COLON_READ,
+            cutoff=cutoff_of(">=", 1.5, "mm"),
         ),
         Sign(
             name="thickened_length", quantity="colon.thickened_cm", modality=Modality.CT, group="wall",
-            if_met=2.5, if_not=-1.0, span=10.0,
+            if_met=2.5, if_not=-1.0, span=10.0, read_percent=COLON_READ,
             cutoff=cutoff_of(
                 ">=", 6.0, "cm", f"{BOWEL_CT}, segmental 6-40 cm, diffuse above",
                 "thickening over less than 5 cm is focal: a colonoscopy flag, not colitis",
@@ -73,7 +75,7 @@ COLITIS = IraeRules(
         ),
         Sign(
             name="wall_for_calibre", quantity="colon.excess_p90_mm", modality=Modality.CT, group="wall",
-            if_met=2.0, if_not=-1.0, span=2.0,
+            if_met=2.0, if_not=-1.0, span=2.0, read_percent=COLON_READ,
             cutoff=cutoff_of(
                 ">=", 1.5, "mm", f"{DESIGN}, above the {CALIBRE}",
                 "normal wall: up to 4 mm at 2-3 cm, 2.5 mm at 3-4 cm, 2 mm above; readings are good to about 1 mm",

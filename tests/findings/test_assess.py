@@ -10,6 +10,7 @@ from irae.core.finding import Decision, EpisodeState, LearnedScore, Measured, Qu
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, Quantity, Volume
 from irae.findings import assess_findings
+from irae.findings.fusion import logit
 from irae.findings.tables import RULE_SET
 from tests.findings.exams import ALL_CT, DAY, PITUITARY, context, exam, finding, numbers, organs, result
 
@@ -75,6 +76,17 @@ def test_normal_organs_are_not_suspected(irae, values):
     assert found.severity == 0
     assert found.state is EpisodeState.NONE
     assert RULE_SET.iraes[irae].visible in found.reasons
+
+
+def test_a_wall_that_was_read_along_a_third_speaks_for_a_third():
+    """Not thick, along all of the colon or along some of it: the less was read, the less it says; thick says it all."""
+    def rule(wall: float, read: float) -> float:
+        values = numbers(colon__wall_p90_mm=wall, colon__suv95=6.4, colon__assessable_percent=read)
+        return answer(Irae.COLITIS, values).rule_probability
+
+    assert rule(1.5, 100.0) < rule(1.5, 60.0) < rule(1.5, 30.0)
+    assert logit(rule(1.5, 30.0)) - logit(rule(1.5, 100.0)) == pytest.approx(0.7, abs=1e-6)
+    assert rule(7.0, 100.0) == rule(7.0, 30.0)
 
 
 def test_change_against_own_baseline():
