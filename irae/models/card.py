@@ -19,6 +19,8 @@ SCHEMA = "irae.model/1"
 SCORINGS = ("scoring", "scoring_without_pet", "scoring_with_baseline", "scoring_with_baseline_without_pet")
 # The further outputs of a classifier with severity: the logits of "at least 1", "at least 2" and "3", if it is there.
 SEVERITIES = ("severity_1", "severity_2", "severity_3")
+# A channel of this prefix and an organ's name is the probability of that organ, found by a coarser network before.
+FOUND = "found:"
 # The task of a network that looks for lesions on PET/CT, and its one label.
 FOCI_TASK, FOCI_LABEL = "foci", "lesion"
 
@@ -31,8 +33,8 @@ class PackageError(ValueError):
 class Channel:
     """One input channel: its source and the values that become 0 and 1.
 
-    Sources: ct, pet, mr, organ; the same place at the patient's baseline as baseline_ct, baseline_pet, baseline_mr; and
-    pet_present, baseline_present, which are 1 or 0 everywhere.
+    Sources: ct, pet, mr, organ; the same place at the patient's baseline as baseline_ct, baseline_pet, baseline_mr;
+    pet_present, baseline_present, which are 1 or 0 everywhere; and ``FOUND`` with an organ's name.
     """
 
     source: str
@@ -42,6 +44,13 @@ class Channel:
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ValueError(f"channel {self.source}: needs low < high, got {self.low} and {self.high}")
+        if self.found is not None and self.found not in BY_NAME:
+            raise ValueError(f"channel {self.source}: no organ {self.found}; known are {sorted(BY_NAME)}")
+
+    @property
+    def found(self) -> str | None:
+        """The organ whose coarse probability this channel is; None for every other source."""
+        return self.source.removeprefix(FOUND) if self.source.startswith(FOUND) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ class Card:
 
     Attributes:
         name: Model name, as registered.
-        task: ``organs``, ``thyroid``, ``pituitary``, ``foci`` or the value of an irAE.
+        task: ``organs``, ``organs_fine``, ``thyroid``, ``pituitary``, ``foci`` or the value of an irAE.
         network, arguments, parameters: Row of ``nets.NETWORKS``, its arguments, its number of parameters.
         spacing_mm, patch, channels: The input contract: isotropic RAS grid, window or crop in voxels, channels.
         labels: Segmentation: organ names of the output channels 1, 2, ... (0 is background), or ``FOCI_LABEL``.

@@ -45,6 +45,17 @@ class SuvChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundChange:
+    """How what a coarser network found changes: an organ it missed altogether, soft or misplaced borders (voxels of
+    the crop). After Isensee, Nat Methods 2021 (nnU-Net), whose second stage is trained so, too.
+    """
+
+    missed_share: float = 0.04
+    blur_voxels: float = 1.0
+    shift_voxels: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MrChange:
     """How MR signal (normalised, about 0..1) changes: gain, offset, gamma, bias field, noise, blur."""
 
@@ -89,6 +100,24 @@ def sample(volume: torch.Tensor, field: torch.Tensor, *, outside: float, nearest
         volume[None] - outside, field, mode=mode, padding_mode="zeros", align_corners=True
     )
     return shifted[0] + outside
+
+
+def field_on(field: torch.Tensor, size: Sequence[int], other: Sequence[int]) -> torch.Tensor:
+    """A crop field of a volume of ``size`` voxels for a grid of ``other`` voxels over the same box."""
+    sizes, others = (torch.tensor(list(n)[::-1], dtype=torch.float32) for n in (size, other))
+    index = (field + 1.0) / 2.0 * (sizes - 1.0)
+    there = (index + 0.5) * others / sizes - 0.5
+    return 2.0 * there / (others - 1.0).clamp(min=1.0) - 1.0
+
+
+def changed_found(rng: np.random.Generator, found: torch.Tensor, change: FoundChange) -> torch.Tensor:
+    """(organs, I, J, K) probabilities of a coarser network's organs as on a worse day."""
+    out = blurred(found, rng.uniform(0.0, change.blur_voxels)) if rng.random() < 0.3 else found
+    if rng.random() < 0.3:
+        step = rng.integers(-change.shift_voxels, change.shift_voxels + 1, 3).tolist()
+        out = torch.roll(out, step, dims=(1, 2, 3))
+    kept = torch.from_numpy(rng.random(found.shape[0]) >= change.missed_share)
+    return out * kept[:, None, None, None]
 
 
 def changed_hu(rng: np.random.Generator, ct: torch.Tensor, change: HuChange) -> torch.Tensor:

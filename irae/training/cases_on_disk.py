@@ -38,10 +38,11 @@ class CasesOnDisk(Sequence[SegmentationCase]):
                 case = make(item["number"])
                 if case is None:
                     return {}
-                pet = {} if case.pet is None else {"pet": torch.from_numpy(case.pet)}
+                beside = {"pet": case.pet, "found": case.found}
                 return {
                     "image": torch.from_numpy(case.image), "labels": torch.from_numpy(case.labels),
-                    "quantity": case.quantity.name, **pet,
+                    "quantity": case.quantity.name,
+                    **{name: torch.from_numpy(array) for name, array in beside.items() if array is not None},
                 }
 
         self._dataset = PersistentDataset(
@@ -62,7 +63,7 @@ class CasesOnDisk(Sequence[SegmentationCase]):
         kept = self._dataset[self._kept[index]]
         return SegmentationCase(
             image=kept["image"].numpy(), labels=kept["labels"].numpy(), quantity=Quantity[kept["quantity"]],
-            pet=kept["pet"].numpy() if "pet" in kept else None,
+            **{name: kept[name].numpy() for name in ("pet", "found") if name in kept},
         )
 
     def __iter__(self) -> Iterator[SegmentationCase]:

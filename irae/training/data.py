@@ -16,6 +16,7 @@ from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.crops import Crops, CropSpec
 from irae.models.foci import on_network_grid
 from irae.models.neck import neck_box
+from irae.models.segmenters.packaged import PackagedSegmenter
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
 from irae.quant.resample import onto_grid
 from irae.training.provenance import Provenance
@@ -126,8 +127,13 @@ def as_shown(sample: Sample, target: Target) -> Sample | None:
     )
 
 
-def segmentation_case(sample: Sample, labels: Sequence[str], *, spacing_mm: float) -> SegmentationCase:
-    """A sample on the network's grid, prepared exactly as the segmenter prepares an image."""
+def segmentation_case(
+    sample: Sample, labels: Sequence[str], *, spacing_mm: float, coarse: PackagedSegmenter | None = None
+) -> SegmentationCase:
+    """A sample on the network's grid, prepared exactly as the segmenter prepares an image.
+
+    coarse: Finds the organs that a finer network starts from.
+    """
     image = mr_normalised(sample.image) if sample.image.quantity is Quantity.MR_SIGNAL else sample.image
     canonical = Canonical.of(image.geometry)
     grid = network_grid(canonical.geometry, spacing_mm)
@@ -135,6 +141,7 @@ def segmentation_case(sample: Sample, labels: Sequence[str], *, spacing_mm: floa
         image=resample(canonical.apply(image.array), grid.shape).numpy(),
         labels=class_numbers(sample.truth, labels, canonical, grid),
         quantity=image.quantity,
+        found=None if coarse is None else np.round(coarse.coarse_organs(image) * 255.0).astype(np.uint8),
     )
 
 

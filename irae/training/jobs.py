@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from irae.core.anatomy import BY_NAME
+from irae.models.card import FOUND
 from irae.models.nets import dynunet_arguments, parameter_count
 from irae.models.package import Card, Channel, Metric, Package, load_package, save_package
 from irae.models.plausibility import PLAUSIBILITY
@@ -144,10 +145,19 @@ def segmentation_job(settings: SegmentationSettings, source: Source, place: Work
     return voxel_job(settings, source, place, Recipe(
         name=settings.target.value,
         intended_use=f"Finds {', '.join(BY_NAME[label].display for label in settings.labels)} on {images}.",
-        channels=tuple(Channel("mr" if on_mr else "ct", low, high) for low, high in settings.windows),
+        channels=(
+            *(Channel("mr" if on_mr else "ct", low, high) for low, high in settings.windows), *coarse_channels(settings)
+        ),
         cases=lambda numbers: segmentation_cases(source, numbers, settings, folder=place.cases),
         measured=lambda folder, numbers: measure_segmenter(folder, settings, source, numbers, place),
     ))
+
+
+def coarse_channels(settings: SegmentationSettings) -> tuple[Channel, ...]:
+    """The channels of a finer network for what the coarser one found; none for every other target."""
+    if settings.target is not Target.organs_fine or settings.organs_package is None:
+        return ()
+    return tuple(Channel(FOUND + organ, 0.0, 1.0) for organ in load_package(Path(settings.organs_package)).card.labels)
 
 
 def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe: Recipe) -> Path:
@@ -230,16 +240,22 @@ def segmentation_cases(
     source: Source, numbers: Sequence[int], settings: SegmentationSettings, *, folder: Path | None = None
 ) -> Sequence[SegmentationCase]:
     """Cases as a network of these settings is shown them; those without its organ's place are left out."""
+    coarse, beside = None, ""
+    if settings.target is Target.organs_fine and settings.organs_package is not None:
+        package = load_package(Path(settings.organs_package))
+        coarse, beside = PackagedSegmenter({package.card.task: package}), package.digest
 
     def made(wanted: Sequence[int]) -> Iterator[SegmentationCase]:
         for sample in source.segmentation(settings.target, wanted, spacing_mm=settings.image_spacing_mm):
             shown = as_shown(sample, settings.target)
             if shown is not None:
-                yield segmentation_case(shown, settings.labels, spacing_mm=settings.spacing_mm)
+                yield segmentation_case(shown, settings.labels, spacing_mm=settings.spacing_mm, coarse=coarse)
 
     if folder is None:
         return list(made(numbers)) if numbers else []
-    key = f"{source.digest} {settings.target} {settings.labels} {settings.spacing_mm} {settings.image_spacing_mm}"
+    key = " ".join(map(str, (
+        source.digest, settings.target, settings.labels, settings.spacing_mm, settings.image_spacing_mm, beside
+    )))
     return CasesOnDisk(numbers, lambda number: next(made([number]), None), folder, key=key)
 
 

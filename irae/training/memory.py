@@ -9,12 +9,14 @@ import numpy as np
 
 from irae.core.geometry import Geometry
 from irae.models.tensors import network_grid
-from irae.training.settings import FociSettings, VoxelSettings
+from irae.training.settings import FociSettings, SegmentationSettings, Target, VoxelSettings
 
 GIB = 2**30
 # float32 image and uint8 labels of a case; twice as many while one is made. Crop centres: 8 bytes x 2000 x classes.
 # A PET beside it: float32.
 BYTES_A_VOXEL, BYTES_A_CLASS, BYTES_OF_PET = 5, 16_000, 4
+# What a coarser network found: a byte for each organ and voxel of its grid, which has a third of the voxels or fewer.
+BYTES_OF_FOUND = 0.34
 # Bytes of activations, gradients and workspace for each voxel and channel of the first level. Measured on DynUNet with
 # 17 classes, float32, a CPU: 141 (16 to 128 channels, 64^3), 146 (the same, 48^3), 234 (8 to 32 channels, 32^3).
 BYTES_A_CHANNEL = 250
@@ -43,8 +45,10 @@ def step_bytes(settings: VoxelSettings) -> float:
 def case_bytes(grid: Geometry, settings: VoxelSettings, spacing_mm: float) -> float:
     """Memory that a case on the network's grid takes."""
     voxels = float(np.prod(network_grid(grid, spacing_mm).shape))
-    pet = BYTES_OF_PET if isinstance(settings, FociSettings) else 0
-    return (BYTES_A_VOXEL + pet) * voxels + BYTES_A_CLASS * (len(settings.labels) + 1)
+    beside = BYTES_OF_PET if isinstance(settings, FociSettings) else 0.0
+    if isinstance(settings, SegmentationSettings) and settings.target is Target.organs_fine:
+        beside = BYTES_OF_FOUND * len(settings.labels)
+    return (BYTES_A_VOXEL + beside) * voxels + BYTES_A_CLASS * (len(settings.labels) + 1)
 
 
 def shortage(

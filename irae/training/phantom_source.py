@@ -48,7 +48,7 @@ class PhantomSource:
 
     def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:
         """CT with organs, CT of the neck with the thyroid, or T1c MR with the pituitary."""
-        make = {Target.organs: organs_sample, Target.thyroid: neck_sample, Target.pituitary: pituitary_sample}[target]
+        make = {Target.thyroid: neck_sample, Target.pituitary: pituitary_sample}.get(target, organs_sample)
         return self._made(partial(make, spacing_mm=spacing_mm), seeds)
 
     def foci(self, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[FociSample]:

@@ -28,6 +28,8 @@ SCHEMA = "irae.retrain/1"
 RECORD = "retrain.json"
 CHALLENGER = "challenger"
 CLASSIFIERS = "classifiers"
+# Tasks whose networks need no organs that another one found.
+ALONE = (Target.organs.value, Target.pituitary.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ def retrain(
     """Trains a challenger and measures it.
 
     Args:
-        task: ``organs``, ``thyroid``, ``pituitary`` or ``classifiers``.
+        task: ``organs``, ``organs_fine``, ``thyroid``, ``pituitary`` or ``classifiers``.
         manifest: New annotated exams; its test split decides.
         champion: Folder of the packages in use.
         place: Where the challenger is written (``out/trained``, ``out/models``, ``out/retrain.json``).
@@ -119,7 +121,7 @@ def settings_from(
     kept = _kept(SegmentationSettings, packages[task].card.training)
     return SegmentationSettings(**kept | {
         "target": Target(task), "start_from": str(champion / task),
-        "organs_package": str(champion / "organs") if task == Target.thyroid.value else None,
+        "organs_package": None if task in ALONE else str(champion / "organs"),
     })
 
 

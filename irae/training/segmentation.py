@@ -14,18 +14,21 @@ from torch import nn
 from irae.core.volume import Quantity
 from irae.models.nets import build_network
 from irae.models.package import Channel
-from irae.models.tensors import scaled
+from irae.models.tensors import finer, scaled
 from irae.quant.resample import OUTSIDE
 from irae.training.augment import (
     Deform,
+    FoundChange,
     HuChange,
     MrChange,
     SuvChange,
+    changed_found,
     changed_hu,
     changed_mr,
     changed_suv,
     crop_field,
     cut_axially,
+    field_on,
     sample,
 )
 from irae.training.loop import Batch, Budget, Optimiser, Report, Upkeep, Validate, fit
@@ -45,12 +48,15 @@ class SegmentationCase:
         labels: (I, J, K) uint8: 0 background, n the n-th label of the task.
         quantity: HU or MR signal.
         pet: (I, J, K) float32, SUVbw beside a CT; None where the network takes none.
+        found: (organs, ...) uint8 on any grid over the same box: 255 times the probability of each organ that a coarser
+            network was asked for, in its order; None where the network takes none.
     """
 
     image: NDArray[np.float32]
     labels: NDArray[np.uint8]
     quantity: Quantity
     pet: NDArray[np.float32] | None = None
+    found: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("labels", self.labels), ("pet", self.pet)):
@@ -61,18 +67,30 @@ class SegmentationCase:
         """(channels, I, J, K) float32 in 0..1: the whole case as the network is shown it."""
         image = torch.from_numpy(self.image)
         pet = None if self.pet is None else torch.from_numpy(self.pet)
-        return shown(image[None], None if pet is None else pet[None], channels)
+        found = None if self.found is None else finer(torch.from_numpy(self.found) / 255.0, self.image.shape)
+        return shown(image[None], None if pet is None else pet[None], channels, found)
 
 
-def shown(image: torch.Tensor, pet: torch.Tensor | None, channels: Sequence[Channel]) -> torch.Tensor:
-    """The channels of a network from a (1, I, J, K) CT or MR and the PET beside it.
+def shown(
+    image: torch.Tensor, pet: torch.Tensor | None, channels: Sequence[Channel], found: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The channels of a network from a (1, I, J, K) CT or MR and the PET and the coarse organs beside it.
 
     Raises:
-        ValueError: If a channel is of a PET, and there is none.
+        ValueError: If a channel is of a PET or a coarse organ, and there is none.
     """
-    if pet is None and any(channel.source == "pet" for channel in channels):
-        raise ValueError("a channel is of a PET, and the case has none")
-    parts = [scaled(pet if pet is not None and c.source == "pet" else image, c) for c in channels]
+    organs = iter(()) if found is None else iter(found)
+    parts = []
+    for channel in channels:
+        if channel.source == "pet" and pet is None:
+            raise ValueError("a channel is of a PET, and the case has none")
+        values = pet if pet is not None and channel.source == "pet" else image
+        if channel.found is not None:
+            coarse = next(organs, None)
+            if coarse is None:
+                raise ValueError(f"a channel is {channel.source}, and the case has no such coarse organ")
+            values = coarse[None]
+        parts.append(scaled(values, channel))
     return torch.cat(parts)
 
 
@@ -94,6 +112,7 @@ class SegmentationPlan:
     deform: Deform = field(default_factory=Deform)
     hu: HuChange = field(default_factory=HuChange)
     suv: SuvChange = field(default_factory=SuvChange)
+    found: FoundChange = field(default_factory=FoundChange)
     mr: MrChange = field(default_factory=MrChange)
 
 
@@ -135,14 +154,21 @@ class BalancedCrops:
         labels = sample(torch.from_numpy(case.labels)[None].float(), crop, outside=0.0, nearest=True)
         if case.quantity is not Quantity.HU:
             return shown(changed_mr(rng, image, plan.mr), None, plan.channels), labels
-        image, beyond = changed_hu(rng, image, plan.hu), torch.tensor([outside])
+        parts, beyond = [changed_hu(rng, image, plan.hu)], [outside]
         if case.pet is not None:
             pet = sample(torch.from_numpy(case.pet)[None], crop, outside=OUTSIDE[Quantity.SUV_BW])
-            image = torch.cat([image, changed_suv(rng, pet, plan.suv)])
-            beyond = torch.tensor([outside, OUTSIDE[Quantity.SUV_BW]])
+            parts.append(changed_suv(rng, pet, plan.suv))
+            beyond.append(OUTSIDE[Quantity.SUV_BW])
+        if case.found is not None:
+            coarse = field_on(crop, case.labels.shape, case.found.shape[1:])
+            found = sample(torch.from_numpy(case.found).float() / 255.0, coarse, outside=0.0)
+            parts.append(changed_found(rng, found, plan.found))
+            beyond += [0.0] * len(found)
+        stack = torch.cat(parts)
         if rng.random() < plan.hu.cut_share:
-            image, labels = cut_axially(rng, image, labels, outside=beyond[:, None, None, None])
-        return shown(image[:1], image[1:] if case.pet is not None else None, plan.channels), labels
+            stack, labels = cut_axially(rng, stack, labels, outside=torch.tensor(beyond)[:, None, None, None])
+        pets = int(case.pet is not None)
+        return shown(stack[:1], stack[1:2] if pets else None, plan.channels, stack[1 + pets:]), labels
 
 
 def class_weights(cases: Sequence[SegmentationCase], classes: int) -> torch.Tensor:

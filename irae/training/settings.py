@@ -15,9 +15,12 @@ FOLDERS = ("start_from", "organs_package")
 
 
 class Target(Enum):
-    """What a segmentation network finds: organs on CT, the thyroid in a box at the neck, or the pituitary on T1c MR."""
+    """What a segmentation network finds: organs on CT, the same on a finer grid from what a coarser network found, the
+    thyroid in a box at the neck, or the pituitary on T1c MR.
+    """
 
     organs = "organs"
+    organs_fine = "organs_fine"
     thyroid = "thyroid"
     pituitary = "pituitary"
 
@@ -165,7 +168,8 @@ class SegmentationSettings(VoxelSettings):
 
     Attributes:
         target: organs, thyroid or pituitary.
-        organs_package: Package of the task organs, with which a thyroid package is measured: it finds the neck.
+        organs_package: Package of the task organs: what organs_fine starts from, and what finds the neck when a thyroid
+            package is measured.
     """
 
     target: Target = Target.organs
@@ -179,8 +183,9 @@ class SegmentationSettings(VoxelSettings):
             raise ValueError(f"task.labels: unknown organs {unknown}; known are {', '.join(sorted(BY_NAME))}")
         if self.organs_package is not None and not (Path(self.organs_package) / "card.json").is_file():
             raise ValueError(f"task.organs_package={self.organs_package}: holds no card.json")
-        if self.target is Target.thyroid and self.organs_package is None:
-            raise ValueError("task.organs_package is needed with task.target=thyroid: it finds the neck")
+        if self.target in (Target.organs_fine, Target.thyroid) and self.organs_package is None:
+            why = "it finds the neck" if self.target is Target.thyroid else "what it finds is made finer"
+            raise ValueError(f"task.organs_package is needed with task.target={self.target.value}: {why}")
 
 
 @dataclass(kw_only=True)

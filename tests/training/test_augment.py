@@ -1,5 +1,7 @@
 """Augmentation moves image and truth together and keeps what means something."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,11 @@ from irae.core.volume import Quantity
 from irae.models.package import Channel
 from irae.training.augment import (
     Deform,
+    FoundChange,
     HuChange,
     MrChange,
     blurred,
+    changed_found,
     changed_hu,
     changed_mr,
     crop_field,
@@ -89,6 +93,34 @@ def test_small_organs_are_at_the_centre_as_often_as_large_ones():
     seen = np.array([[bool((truth == value).any()) for value in (1, 2)]
                      for _, truth in (crops.draw(rng) for _ in range(60))])
     assert seen[:, 1].mean() > 0.3, "eight voxels of 64000"
+
+
+def test_coarse_organs_are_cropped_where_the_image_is():
+    """The same box on a coarser grid: a ball in both stays one ball, whatever the crop."""
+    fine, coarse = (np.indices((n, n, n)).transpose(1, 2, 3, 0) + 0.5 for n in (48, 32))
+    labels = (np.linalg.norm(fine / 48 - 0.4, axis=-1) < 0.2).astype(np.uint8)
+    found = (np.linalg.norm(coarse / 32 - 0.4, axis=-1) < 0.2).astype(np.uint8)[None] * 255
+    case = SegmentationCase(labels.astype(np.float32) * 50, labels, Quantity.HU, found=found)
+    channels = (Channel("ct", -1000, 400), Channel("found:liver", 0.0, 1.0))
+    assert float((case.channels(channels)[1] > 0.5).float().sub(torch.from_numpy(labels)).abs().sum()) < 900
+    plan = SegmentationPlan(
+        network="dynunet", arguments={}, patch=(32, 32, 32), channels=channels, classes=2, budget=Budget(steps=1),
+        background_share=0.0, found=FoundChange(missed_share=0.0, shift_voxels=0),
+    )
+    crops, rng = BalancedCrops([case], plan), np.random.default_rng(0)
+    for image, truth in (crops.draw(rng) for _ in range(10)):
+        assert image.shape == (2, 32, 32, 32)
+        both = ((image[1] > 0.5) & (truth[0] == 1)).sum() * 2 / ((image[1] > 0.5).sum() + (truth[0] == 1).sum())
+        assert float(both) > 0.9
+    with pytest.raises(ValueError, match="no such coarse organ"):
+        replace(case, found=None).channels(channels)
+
+
+def test_a_coarse_network_misses_organs_now_and_then():
+    found = torch.ones((16, 8, 8, 8))
+    rng = np.random.default_rng(0)
+    drawn = [changed_found(rng, found, FoundChange(missed_share=0.25)).amax(dim=(1, 2, 3)) for _ in range(40)]
+    assert 0.15 < float((torch.stack(drawn) == 0).float().mean()) < 0.35
 
 
 @pytest.mark.parametrize(("pet", "baseline"), [(True, True), (False, True), (True, False), (False, False)])

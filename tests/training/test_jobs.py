@@ -11,7 +11,7 @@ import torch
 
 from irae.core.anatomy import Irae
 from irae.models.classifiers import PackagedClassifier
-from irae.models.package import PackageError, find_packages, load_package
+from irae.models.package import Channel, PackageError, find_packages, load_package, save_package
 from irae.models.runtime import Device, Precision
 from irae.models.segmenters import PackagedSegmenter
 from irae.training.classification_jobs import classification_job
@@ -237,6 +237,45 @@ def test_training_prepares_an_image_as_the_segmenter_does():
     assert case.image.shape == tuple(round(n / 2) for n in exam.ct.geometry.shape)
     inside = case.image[case.labels == 1]
     assert abs(float(inside.mean()) - float(exam.ct.array[truth.mask("liver")].mean())) < 30
+
+
+def test_a_finer_network_starts_from_what_the_coarser_one_found(trained, tmp_path):
+    """The second stage of a cascade: trained on little, it is no worse than the first, on a finer grid."""
+    torch.set_num_threads(1)
+    coarse_folder = trained[0]
+    settings = replace(
+        ORGANS, target=Target.organs_fine, spacing_mm=8.0, steps=150, organs_package=str(coarse_folder),
+    )
+    place = Workplace(out=tmp_path, tracking=None, device=Device.CPU, say=lambda text: None, cases=tmp_path / "cases")
+    package = load_package(segmentation_job(settings, StandIn(), place))
+    assert [channel.found for channel in package.card.channels] == [None, None, "lung_left", "lung_right", "liver"]
+    exam, truth = body(77)
+    coarse = PackagedSegmenter({"organs": load_package(coarse_folder)}, device=Device.CPU)
+    both = PackagedSegmenter(
+        {"organs": load_package(coarse_folder), "organs_fine": package}, device=Device.CPU
+    )
+    assert sorted(both.digests) == ["organs", "organs_fine"]
+    before, after = (
+        np.mean([dice(its.segment_ct(exam.ct).mask(o), truth.mask(o)) for o in ORGANS.labels]) for its in (coarse, both)
+    )
+    assert after > before - 0.02
+    assert after > 0.8
+
+
+def test_a_finer_network_without_its_coarser_one_is_refused(trained, tmp_path):
+    with pytest.raises(ValueError, match=r"task\.organs_package is needed with task\.target=organs_fine"):
+        replace(ORGANS, target=Target.organs_fine).check()
+    card = load_package(trained[0]).card
+    alone = replace(card, task="organs_fine", name="organs_fine")
+    save_package(tmp_path / "organs_fine", alone, load_package(trained[0]).state)
+    fine = load_package(tmp_path / "organs_fine")
+    with pytest.raises(PackageError, match="needs a package of task organs beside it"):
+        PackagedSegmenter({"organs_fine": fine}, device=Device.CPU)
+    save_package(tmp_path / "other", replace(alone, channels=(*card.channels, Channel("found:spleen", 0.0, 1.0))),
+                 load_package(trained[0]).state)
+    with pytest.raises(PackageError, match=r"works with the organs .*'spleen'.*, and organs finds"):
+        PackagedSegmenter({"organs": load_package(trained[0]), "organs_fine": load_package(tmp_path / "other")},
+                          device=Device.CPU)
 
 
 def test_the_thyroid_is_trained_in_a_box_at_the_neck(tmp_path):

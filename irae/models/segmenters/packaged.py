@@ -19,24 +19,27 @@ from irae.models.package import Package, PackageError, find_packages, load_packa
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.sliding import class_probabilities, labels_on_grid, mean_probability
-from irae.models.tensors import Canonical, body_box, mr_normalised, network_grid, resample, scaled
+from irae.models.tensors import Canonical, body_box, finer, mr_normalised, network_grid, resample, scaled
 from irae.quant.resample import onto_grid
 
 LUNGS = ("lung_left", "lung_right")
 # Grid on which air is looked for.
 AIR_MM = 4.0
-ORGANS_TASK, THYROID_TASK, PITUITARY_TASK = "organs", "thyroid", "pituitary"
-TASKS = (ORGANS_TASK, THYROID_TASK, PITUITARY_TASK)
+ORGANS_TASK, FINE_TASK, THYROID_TASK, PITUITARY_TASK = "organs", "organs_fine", "thyroid", "pituitary"
+TASKS = (ORGANS_TASK, FINE_TASK, THYROID_TASK, PITUITARY_TASK)
 THYROID = "thyroid_gland"
 
 
 class PackagedSegmenter:
-    """Organs of a CT and the pituitary of an MR, by packages of the tasks ``organs``, ``thyroid`` and ``pituitary``.
+    """Organs of a CT and the pituitary of an MR, by packages of the tasks in ``TASKS``.
 
-    ``thyroid`` looks closer, where ``organs`` found the neck; its gland replaces the coarse one.
+    ``organs`` finds them on a coarse grid; ``organs_fine`` gets what it found beside the CT and answers on a finer grid
+    (a cascade as in Isensee, Nat Methods 2021). ``thyroid`` looks closer, where the neck was found; its gland replaces
+    theirs.
 
     Raises:
-        PackageError: If there is no package of either task, or weights do not fit their card.
+        PackageError: If there is no package of any of these tasks, weights do not fit their card, or ``organs_fine``
+            needs organs that ``organs`` does not find.
     """
 
     name = "packaged"
@@ -52,6 +55,8 @@ class PackagedSegmenter:
         self._packages = {task: packages[task] for task in TASKS if task in packages}
         if not self._packages:
             raise PackageError(f"segmenter packaged: no package of task organs; there are {sorted(packages)}")
+        if FINE_TASK in self._packages:
+            _refuse_other_organs(self._packages)
         self._device = torch_device(device)
         self._dtype = autocast_dtype(self._device, precision)
         self._rules = rules
@@ -81,7 +86,7 @@ class PackagedSegmenter:
         if ORGANS_TASK not in self._packages:
             return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
         organs = self._packages[ORGANS_TASK].card.labels
-        raw, probability = self._predict(ORGANS_TASK, ct)
+        raw, probability = self._organs(ct)
         if THYROID_TASK in self._packages and THYROID in organs:
             raw, probability = self._thyroid_looked_closer(raw, probability, ct)
         found = believed(raw, ct, organs, clean=True, probability=probability, rules=self._rules)
@@ -99,14 +104,31 @@ class PackagedSegmenter:
             raise ValueError(f"segment_mr needs an MR signal, got {mr.quantity.value}")
         if PITUITARY_TASK not in self._packages:
             return believed(np.zeros(mr.geometry.shape, np.uint8), mr, ("pituitary",), clean=False)
-        labels, probability = self._predict(PITUITARY_TASK, mr_normalised(mr))
+        canonical = Canonical.of(mr.geometry)
+        source = canonical.apply(mr_normalised(mr).array)
+        found = self._probabilities(PITUITARY_TASK, source, canonical.geometry, mr.quantity)
+        canonical_labels, probability = self._labels(PITUITARY_TASK, found, source.shape)
+        labels = np.ascontiguousarray(canonical.undo(canonical_labels))
         organs = self._packages[PITUITARY_TASK].card.labels
         return believed(labels, mr, organs, clean=True, probability=probability, rules=self._rules)
 
-    def _predict(self, task: str, volume: Volume) -> tuple[NDArray[np.uint8], dict[str, float]]:
-        """Raw organ labels (values of ``core.anatomy``) on the volume's own grid, and each mask's mean probability."""
-        canonical = Canonical.of(volume.geometry)
-        labels, probability = self._labels(task, canonical.apply(volume.array), canonical.geometry, volume.quantity)
+    def coarse_organs(self, ct: Volume) -> NDArray[np.float32]:
+        """(organs, I, J, K): each organ's probability by the package ``organs``, on its own canonical grid."""
+        canonical = Canonical.of(ct.geometry)
+        found = self._probabilities(ORGANS_TASK, canonical.apply(ct.array), canonical.geometry, ct.quantity)
+        array: NDArray[np.float32] = found[1:].numpy()
+        return array
+
+    def _organs(self, ct: Volume) -> tuple[NDArray[np.uint8], dict[str, float]]:
+        """Raw organ labels (values of ``core.anatomy``) on the CT's own grid, and each mask's mean probability."""
+        canonical = Canonical.of(ct.geometry)
+        source, task = canonical.apply(ct.array), ORGANS_TASK
+        found = self._probabilities(task, source, canonical.geometry, ct.quantity)
+        if FINE_TASK in self._packages:
+            coarse = dict(zip(self._packages[task].card.labels, found[1:], strict=True))
+            task = FINE_TASK
+            found = self._probabilities(task, source, canonical.geometry, ct.quantity, coarse)
+        labels, probability = self._labels(task, found, source.shape)
         return np.ascontiguousarray(canonical.undo(labels)), probability
 
     def _thyroid_looked_closer(
@@ -121,29 +143,60 @@ class PackagedSegmenter:
         geometry = canonical.geometry.cropped(
             (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
         )
-        found, sure = self._labels(THYROID_TASK, canonical.apply(ct.array)[box], geometry, ct.quantity)
+        source = canonical.apply(ct.array)[box]
+        found, sure = self._labels(
+            THYROID_TASK, self._probabilities(THYROID_TASK, source, geometry, ct.quantity), source.shape
+        )
         value = BY_NAME[THYROID].label
         labels[labels == value] = 0
         part = labels[box]
         part[(found == value) & (part == 0)] = value  # other organs stay as they were found
         return np.ascontiguousarray(canonical.undo(labels)), probability | {THYROID: sure[THYROID]}
 
-    def _labels(
-        self, task: str, source: NDArray[np.float32], geometry: Geometry, quantity: Quantity
-    ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-        """The same for an array with canonical axes."""
+    def _probabilities(
+        self, task: str, source: NDArray[np.float32], geometry: Geometry, quantity: Quantity,
+        coarse: Mapping[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """(classes, I, J, K) on the network's grid, from an array with canonical axes; outside the body is background.
+
+        coarse: (I, J, K) probability of each organ that a coarser network found over the same box.
+        """
         card = self._packages[task].card
         image = resample(source, network_grid(geometry, card.spacing_mm).shape)
         box = body_box(image) if quantity is Quantity.HU else (slice(None),) * 3
-        channels = torch.stack([scaled(image[box], channel) for channel in card.channels])
-        found = class_probabilities(self._networks[task], channels, card.patch, dtype=self._dtype)
+        channels = []
+        for channel in card.channels:
+            values = image
+            if channel.found is not None and coarse is not None:
+                values = finer(coarse[channel.found][None], image.shape)[0]
+            channels.append(scaled(values[box], channel))
+        found = class_probabilities(self._networks[task], torch.stack(channels), card.patch, dtype=self._dtype)
         probabilities = torch.zeros((found.shape[0], *image.shape))
         probabilities[0] = 1.0
         probabilities[(slice(None), *box)] = found
-        classes = labels_on_grid(probabilities, source.shape)
-        values = np.array([0, *(BY_NAME[organ].label for organ in card.labels)], dtype=np.uint8)
-        probability = dict(zip(card.labels, mean_probability(found)[1:], strict=True))
-        return values[classes], probability
+        return probabilities
+
+    def _labels(
+        self, task: str, probabilities: torch.Tensor, shape: Sequence[int]
+    ) -> tuple[NDArray[np.uint8], dict[str, float]]:
+        """Organ labels on a grid with canonical axes, and each mask's mean probability."""
+        labels = self._packages[task].card.labels
+        values = np.array([0, *(BY_NAME[organ].label for organ in labels)], dtype=np.uint8)
+        probability = dict(zip(labels, mean_probability(probabilities)[1:], strict=True))
+        return values[labels_on_grid(probabilities, shape)], probability
+
+
+def _refuse_other_organs(packages: Mapping[str, Package]) -> None:
+    """Refuses a finer network of organs without the coarser one that finds the same."""
+    if ORGANS_TASK not in packages:
+        raise PackageError(f"package {packages[FINE_TASK].card.name}: needs a package of task {ORGANS_TASK} beside it")
+    coarse, fine = packages[ORGANS_TASK].card, packages[FINE_TASK].card
+    needed = {channel.found for channel in fine.channels if channel.found is not None} | set(fine.labels)
+    if needed != set(coarse.labels):
+        raise PackageError(
+            f"package {fine.name}: works with the organs {sorted(needed)}, and {coarse.name} finds "
+            f"{sorted(coarse.labels)}"
+        )
 
 
 def _with_lungs_from_air(
