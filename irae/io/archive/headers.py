@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import struct
 import warnings
 import zlib
@@ -29,7 +30,8 @@ INFLATED_LIMIT = 256 * 2**20
 _FIRST_READ = 8 * 1024
 _WINDOW = 8 * 1024
 _SEQUENCE_WINDOW = 1024 * 1024
-_SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
+_MOST_COMPARED = 128 * 1024  # headers up to this size are compared with each other
+_SPARE = 256  # bytes by which values may be longer in the next file, and the start of pixel data
 
 _TEXT, _TEXTS, _INT, _NUMBER, _NUMBERS, _SHORT, _RAW, _MARK = range(8)
 
@@ -122,6 +124,7 @@ _ALL_VRS = _LONG_FORM | {
 }
 _UNDEFINED = 0xFFFFFFFF
 _SOME_OF = ("SOPClassUID", "Modality", "Rows", "SOPInstanceUID")  # without any of them it is no image or report
+_SYNTAX, _CHARSET = 0x00020010, 0x00080005
 _PIXEL_TAGS = frozenset({0x7FE00010, 0x7FE00008, 0x7FE00009})
 
 
@@ -159,24 +162,55 @@ class _UnusualError(Exception):
     """The fast walker met something it does not handle."""
 
 
-def read_header(file: FoundFile) -> Header | None:
+@dataclass(slots=True)
+class Walked:
+    """A header that was walked: files whose headers are much like it are compared with it instead.
+
+    Attributes:
+        size: Bytes of a file that will hold its header.
+        data: The start of the file.
+        begins: Where its elements begin, pixel data last; empty where they are not all in ``data``.
+        varying: Which of them, by number, have differed in another file, in order.
+        syntax, charset, values, bad: What the header says.
+    """
+
+    size: int = _FIRST_READ
+    data: bytes = b""
+    begins: list[int] = field(default_factory=list)
+    varying: list[int] = field(default_factory=list)
+    syntax: str = ""
+    charset: bytes = b""
+    values: dict[str, Any] = field(default_factory=dict)
+    bad: frozenset[str] = frozenset()
+
+
+def read_header(file: FoundFile, like: Walked | None = None) -> Header | None:
     """The header of a file; None where the file is not DICOM at all.
+
+    Args:
+        file: The file.
+        like: Makes reading faster, not different, where it is given with files that are much alike; it is changed to
+            what is best compared with next.
 
     Raises:
         StudyError: ``unreadable``, ``empty_file``, ``header_broken`` or ``too_large``.
     """
     if file.size == 0:
         raise StudyError("empty_file", f"{file.name} is empty")
+    like = like or Walked()
     try:
-        with open(file.path, "rb", buffering=0) as stream:
-            start = stream.read(_FIRST_READ)
+        descriptor = os.open(file.path, os.O_RDONLY)
+        try:
+            start = os.read(descriptor, like.size)
             if not _looks_like_dicom(start):
                 return None
             if start[128:132] == b"DICM":
                 try:
-                    return _walk_file(file, stream, start)
+                    return _compared(file, start, like) or _walk_file(file, descriptor, start, like)
                 except (_UnusualError, struct.error, IndexError, ValueError, OverflowError):
                     pass
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StudyError("unreadable", f"{file.name} cannot be read: {error.strerror or error}") from error
     return _by_pydicom(file)
@@ -194,96 +228,143 @@ def _looks_like_dicom(start: bytes) -> bool:
     return start[4:6] in _ALL_VRS or struct.unpack_from("<I", start, 4)[0] <= 64
 
 
-def _walk_file(file: FoundFile, stream: Any, start: bytes) -> Header:
-    syntax, begin = _meta(start)
+def _walk_file(file: FoundFile, descriptor: int, start: bytes, like: Walked) -> Header:
+    syntax, begins = _meta(start)
     if syntax in (DEFLATED_LE, EXPLICIT_BE) or not syntax.startswith("1.2.840.10008.1.2"):
         raise _UnusualError
     raw: dict[int, tuple[bytes, bytes]] = {}
-    end = _walk(stream, start, begin, syntax != IMPLICIT_LE, raw, file.size)
-    values, bad = _decoded(raw, syntax != IMPLICIT_LE)
+    end = _walk(descriptor, start, begins, syntax != IMPLICIT_LE, raw, file.size)
+    charset = raw.get(_CHARSET, (b"", b""))[1]
+    values, bad = _decoded(raw, syntax != IMPLICIT_LE, charset)
+    if end is not None and end[0] <= _MOST_COMPARED:
+        like.size, like.data, like.begins, like.varying = max(_FIRST_READ, end[0] + _SPARE), start, begins, []
+        like.syntax, like.charset, like.values, like.bad = syntax, charset, values, bad
+    return _header(file, values, syntax, bad, end)
+
+
+def _header(
+    file: FoundFile, values: dict[str, Any], syntax: str, bad: frozenset[str], end: tuple[int, int] | None
+) -> Header:
     if not any(keyword in values for keyword in _SOME_OF):
         raise _UnusualError
-    pixels: tuple[int, int] | None = None
-    if end is not None:
-        offset, length = end
-        pixels = (offset, length) if syntax in UNCOMPRESSED and length != _UNDEFINED else None
-    return Header(file, values, syntax, bad, pixels, end is not None)
+    known = end is not None and syntax in UNCOMPRESSED and end[1] != _UNDEFINED
+    return Header(file, values, syntax, bad, end if known else None, end is not None)
 
 
-def _meta(start: bytes) -> tuple[str, int]:
-    """Transfer syntax and where the data set begins; group 2 is always explicit little endian."""
-    position, syntax = 132, ""
-    while True:
-        group, element = struct.unpack_from("<HH", start, position)
-        if group != 2:
-            break
-        vr = start[position + 4 : position + 6]
-        if vr in _LONG_FORM:
-            length = struct.unpack_from("<I", start, position + 8)[0]
-            position += 12
-        elif vr in _ALL_VRS:
-            length = struct.unpack_from("<H", start, position + 6)[0]
-            position += 8
-        else:
-            raise _UnusualError
+def _compared(file: FoundFile, data: bytes, like: Walked) -> Header | None:
+    """The header of a file that has the elements of another one; None where it has not, or is not there as a whole.
+
+    What is equal byte for byte is stepped over, what differs is read like any other element.
+    """
+    before, begins, varying = like.data, like.begins, like.varying
+    if not begins:
+        return None
+    explicit = like.syntax != IMPLICIT_LE
+    raw: dict[int, tuple[bytes, bytes]] = {}
+    position, number, nth = begins[0], 0, 0
+    try:
+        while True:
+            stop = varying[nth] if nth < len(varying) else len(begins) - 1
+            shift = position - begins[number]
+            position = begins[stop] + shift
+            if data[begins[number] + shift : position] != before[begins[number] : begins[stop]]:
+                while data[begins[number] + shift : begins[number + 1] + shift] == before[
+                    begins[number] : begins[number + 1]
+                ]:
+                    number += 1
+                stop, position = number, begins[number] + shift
+                varying.insert(nth, stop)
+            named = explicit or before.startswith(b"\2\0", begins[stop])  # group 2 names the VR in every file
+            tag, vr, length, position = element = _element(data, position, named)
+            if element[:2] != _element(before, begins[stop], named)[:2]:
+                return None
+            if stop == len(begins) - 1:
+                break
+            end = _skip_undefined(data, position, explicit, 0) if length == _UNDEFINED else position + length
+            if end > len(data) or tag in (_SYNTAX, _CHARSET):
+                return None
+            if tag in _WANTED:
+                raw[tag] = (vr, data[position:end])
+            position, number, nth = end, stop + 1, nth + 1
+        changed, bad = _decoded(raw, explicit, like.charset)
+    except (_UnusualError, struct.error):
+        return None
+    values = {**like.values, **changed}
+    for tag in raw:
+        if _WANTED[tag][0] not in changed:
+            values.pop(_WANTED[tag][0], None)
+    return _header(file, values, like.syntax, bad | (like.bad - {_WANTED[tag][0] for tag in raw}), (position, length))
+
+
+_HEAD = struct.Struct("<HH2sH").unpack_from
+_LONG = struct.Struct("<I").unpack_from
+_TAG = struct.Struct("<HH").unpack_from
+
+
+def _element(data: bytes, position: int, explicit: bool) -> tuple[int, bytes, int, int]:
+    """(tag, VR, length, where the value begins) of the element at a position."""
+    group, element, vr, length = _HEAD(data, position)
+    tag = group << 16 | element
+    if not explicit:
+        return tag, b"", _LONG(data, position + 4)[0], position + 8
+    if vr in _LONG_FORM:
+        return tag, vr, _LONG(data, position + 8)[0], position + 12
+    if vr not in _ALL_VRS:
+        raise _UnusualError
+    return tag, vr, length, position + 8
+
+
+def _meta(start: bytes) -> tuple[str, list[int]]:
+    """Transfer syntax, and where the elements of group 2 and the data set begin; group 2 is explicit little endian."""
+    position, syntax, begins = 132, "", [132]
+    while start[position : position + 2] == b"\2\0":
+        tag, _, length, position = _element(start, position, True)
         if position + length > len(start):
             raise _UnusualError
-        if element == 0x0010:
+        if tag == _SYNTAX:
             syntax = start[position : position + length].rstrip(b"\0 ").decode("ascii")
         position += length
+        begins.append(position)
     if not syntax:
         raise _UnusualError
-    return syntax, position
-
-
-_TAG = struct.Struct("<HH").unpack_from
-_LONG = struct.Struct("<I").unpack_from
-_SHORT_LENGTH = struct.Struct("<H").unpack_from
+    return syntax, begins
 
 
 def _walk(
-    stream: Any, data: bytes, position: int, explicit: bool, raw: dict[int, tuple[bytes, bytes]], size: int
+    descriptor: int, data: bytes, begins: list[int], explicit: bool, raw: dict[int, tuple[bytes, bytes]], size: int
 ) -> tuple[int, int] | None:
     """Collects the wanted elements; where pixel data begins and its length, or None where the file ends first.
 
-    ``data`` is a window of the file; what is not wanted is jumped over without being read.
+    ``data`` is the file's start, later a window of the file; what is not wanted is jumped over without being read.
+    ``begins`` ends with where the first element begins; where the next ones do is added, or it is emptied where they
+    do not all lie in the file's start.
     """
-    base, last = 0, 0
+    position, base, last = begins[-1], 0, 0
     while True:
         if position + 12 > len(data):
             base += position
             if base >= size:
                 return None
-            stream.seek(base)
-            data, position = stream.read(_WINDOW), 0
+            data, position = os.pread(descriptor, _WINDOW, base), 0
             if len(data) < 8:
                 raise _UnusualError
-        group, element = _TAG(data, position)
-        tag = group << 16 | element
+        tag, vr, length, position = _element(data, position, explicit)
         if tag <= last:
             raise _UnusualError  # out of order: not ours to judge
         last = tag
-        vr = b""
-        if explicit:
-            vr = data[position + 4 : position + 6]
-            if vr in _LONG_FORM:
-                length = _LONG(data, position + 8)[0]
-                position += 12
-            elif vr in _ALL_VRS:
-                length = _SHORT_LENGTH(data, position + 6)[0]
-                position += 8
-            else:
-                raise _UnusualError
-        else:
-            length = _LONG(data, position + 4)[0]
-            position += 8
         if tag in _PIXEL_TAGS:
+            if base:
+                begins.clear()
             return base + position, length
-        if group > 0x7FE0:
+        if tag > 0x7FE0FFFF:
             return None
         if length == _UNDEFINED:
-            data, position, base = _whole_sequence(stream, data, position, base)
-            end = _skip_undefined(data, position, explicit, 0)
+            try:
+                end = _skip_undefined(data, position, explicit, 0)
+            except struct.error:  # it does not end in this window
+                base += position
+                data, position = os.pread(descriptor, _SEQUENCE_WINDOW, base), 0
+                end = _skip_undefined(data, position, explicit, 0)
         else:
             end = position + length
             if base + end > size:
@@ -291,27 +372,19 @@ def _walk(
         if tag in _WANTED:
             if end > len(data):
                 base += position
-                stream.seek(base)
-                data, end, position = stream.read(end - position + _WINDOW), end - position, 0
+                data, end, position = os.pread(descriptor, end - position + _WINDOW, base), end - position, 0
             raw[tag] = (vr, data[position:end])
         position = end
-
-
-def _whole_sequence(stream: Any, data: bytes, position: int, base: int) -> tuple[bytes, int, int]:
-    """A window that holds an undefined-length sequence to its end, as far as its delimiter can be found."""
-    if data.find(_SEQUENCE_END, position) >= 0 and len(data) - position > _WINDOW // 2:
-        return data, position, base
-    stream.seek(base + position)
-    return stream.read(_SEQUENCE_WINDOW), 0, base + position
+        begins.append(position)
 
 
 def _skip_undefined(data: bytes, position: int, explicit: bool, depth: int) -> int:
-    """The end of a sequence of undefined length."""
+    """The end of a sequence of undefined length; a struct.error where the data ends first."""
     if depth > 32:
         raise _UnusualError
     while True:
-        group, element = struct.unpack_from("<HH", data, position)
-        length = struct.unpack_from("<I", data, position + 4)[0]
+        group, element = _TAG(data, position)
+        length = _LONG(data, position + 4)[0]
         position += 8
         if (group, element) == (0xFFFE, 0xE0DD):
             return position
@@ -322,26 +395,12 @@ def _skip_undefined(data: bytes, position: int, explicit: bool, depth: int) -> i
 
 def _skip_item(data: bytes, position: int, explicit: bool, depth: int) -> int:
     while True:
-        group, element = struct.unpack_from("<HH", data, position)
+        group, element = _TAG(data, position)
         if group == 0xFFFE:
             if element != 0xE00D:
                 raise _UnusualError
             return position + 8
-        if explicit:
-            vr = data[position + 4 : position + 6]
-            if vr in _LONG_FORM:
-                length = struct.unpack_from("<I", data, position + 8)[0]
-                position += 12
-            elif vr in _ALL_VRS:
-                length = struct.unpack_from("<H", data, position + 6)[0]
-                position += 8
-            elif len(vr) < 2:
-                raise struct.error
-            else:
-                raise _UnusualError
-        else:
-            length = struct.unpack_from("<I", data, position + 4)[0]
-            position += 8
+        _, _, length, position = _element(data, position, explicit)
         position = _skip_undefined(data, position, explicit, depth + 1) if length == _UNDEFINED else position + length
 
 
@@ -351,10 +410,11 @@ _UNDERSTOOD_MOST = 20_000  # what differs in every file must not pile up
 _NOTHING, _BAD = object(), object()
 
 
-def _decoded(raw: dict[int, tuple[bytes, bytes]], explicit: bool) -> tuple[dict[str, Any], frozenset[str]]:
+def _decoded(
+    raw: Mapping[int, tuple[bytes, bytes]], explicit: bool, charset: bytes
+) -> tuple[dict[str, Any], frozenset[str]]:
     values: dict[str, Any] = {}
     bad: list[str] = []
-    charset = raw.get(0x00080005, (b"", b""))[1]
     if len(_understood) > _UNDERSTOOD_MOST:
         _understood.clear()
     for tag, (vr, data) in raw.items():
@@ -537,14 +597,14 @@ def _inflated(file: FoundFile) -> bytes | None:
         start = stream.read(_FIRST_READ)
         if start[128:132] != b"DICM" or DEFLATED_LE.encode() not in start[:1024]:
             return None
-        syntax, begin = _meta(start)
+        syntax, begins = _meta(start)
         if syntax != DEFLATED_LE:
             return None
-        stream.seek(begin)
+        stream.seek(begins[-1])
         packed = stream.read()
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     data = inflater.decompress(packed, INFLATED_LIMIT)
     if inflater.unconsumed_tail:
         raise StudyError("too_large", f"{file.name} inflates to more than {INFLATED_LIMIT} bytes")
-    meta = start[:begin].replace(DEFLATED_LE.encode(), EXPLICIT_LE.encode() + b"\0" * 3, 1)
+    meta = start[: begins[-1]].replace(DEFLATED_LE.encode(), EXPLICIT_LE.encode() + b"\0" * 3, 1)
     return meta + data

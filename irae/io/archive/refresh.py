@@ -17,7 +17,7 @@ from irae.io.archive.catalogue import Catalogue, file_of, said
 from irae.io.archive.codes import Outcome
 from irae.io.archive.discover import Folder, Limits, printable
 from irae.io.archive.grouping import ROLE_MODALITIES, modality_of, series_of
-from irae.io.archive.headers import Header, read_header
+from irae.io.archive.headers import Header, Walked, read_header
 from irae.io.archive.loose import is_nifti, nifti_plan
 from irae.io.archive.pixels import check_format
 from irae.io.archive.plan_json import plan_as_json
@@ -210,15 +210,16 @@ def _files(folder: Folder) -> Iterator[FoundFile]:
 
 
 def _looked_at_all(files: Sequence[FoundFile]) -> list[Header | FileOutcome | None]:
-    return [_looked_at(file) for file in files]
+    like = Walked()
+    return [_looked_at(file, like) for file in files]
 
 
-def _looked_at(file: FoundFile) -> Header | FileOutcome | None:
+def _looked_at(file: FoundFile, like: Walked) -> Header | FileOutcome | None:
     """The header of a file, or its row where it goes no further; None for NIfTI."""
     if is_nifti(file):
         return None
     try:
-        header = read_header(file)
+        header = read_header(file, like)
         if header is not None:
             return header
         outcome, code, text = _foreign(file)

@@ -3,7 +3,9 @@
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import Dataset
 from pydicom.data import get_testdata_files
 from pydicom.uid import ImplicitVRLittleEndian
 
@@ -15,6 +17,11 @@ from tests.io.archive.made import series, write
 
 def found(path):
     return FoundFile(path.name, path, path.stat().st_size)
+
+
+def everything(header):
+    """All that a header says, sequences included."""
+    return header and (header.values, header.syntax, header.bad, header.pixels, header.has_pixels)
 
 
 def attempt(function, *args):
@@ -75,6 +82,66 @@ def test_walker_equals_pydicom_on_its_own_test_files():
             same(fast, headers._by_pydicom(file))
             compared += 1
     assert compared > 30
+
+
+def unlike(made):
+    """Slices of one series, each of which differs from the one before in its own way."""
+    made[1].InstanceNumber, made[1].SliceThickness = 1000, "2.50000"
+    made[2].ImagePositionPatient, made[2].RescaleSlope = [-1.25, 3, 1e-7], None
+    made[3].add_new(0x00091002, "LO", "one element more")
+    del made[4].SliceThickness, made[4].PatientID
+    made[5].SpecificCharacterSet, made[5].SeriesDescription = "ISO_IR 192", "Schädel µ"
+    made[6].Rows, made[6].SeriesDescription = 4, "x" * 60
+    made[7].SliceThickness = "2."
+    made[8]["ProcedureCodeSequence"].value[0].CodeMeaning = "another length"
+    made[9].file_meta.ImplementationVersionName = "IRAE"
+    return made
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("private_bytes", [20, 20_000, 200_000], ids=["small", "windows", "too large to compare"])
+def test_a_header_compared_with_the_one_before_is_the_same(tmp_path, implicit, private_bytes):
+    made = series("CT", slices=12)
+    for ds in made:
+        ds.add_new(0x00090010, "LO", "TEST")
+        ds.add_new(0x00091001, "OB", bytes(private_bytes))
+        ds.ProcedureCodeSequence = [Dataset()]
+        ds.ProcedureCodeSequence[0].CodeMeaning = "a code"
+        ds["ProcedureCodeSequence"].is_undefined_length = True
+        if implicit:
+            ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    paths = write(tmp_path, unlike(made))
+    paths[10].write_bytes(paths[10].read_bytes()[:900])
+    like, walked = headers.Walked(), 0
+    for path in [*paths, *reversed(paths)]:
+        before = like.begins
+        with_it, alone = (attempt(headers.read_header, found(path), *more) for more in ((like,), ()))
+        assert (everything(with_it[0]), with_it[1]) == (everything(alone[0]), alone[1]), path.name
+        walked += like.begins is not before
+    assert bool(like.begins) == (private_bytes < 100_000)
+    assert walked <= 14, "the others were compared"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_anywhere_reads_the_same_when_compared(tmp_path):
+    """Bytes of a header are changed at random: compared with a good one it reads as it does alone."""
+    rng = np.random.default_rng(11)
+    good, path = write(tmp_path, series("PT", slices=2, RescaleSlope=1.5))
+    data = path.read_bytes()
+    end = headers.read_header(found(path)).pixels[0]
+    read = 0
+    for _ in range(600):
+        spoiled = bytearray(data)
+        for at in rng.integers(132, end + 2, rng.integers(1, 3)):
+            spoiled[at] = rng.integers(256)
+        path.write_bytes(spoiled)
+        like = headers.Walked()
+        headers.read_header(found(good), like)
+        with_it, alone = (attempt(headers.read_header, found(path), *more) for more in ((like,), ()))
+        assert (everything(with_it[0]), with_it[1]) == (everything(alone[0]), alone[1])
+        read += alone[0] is not None
+    assert 300 < read < 600
 
 
 @pytest.mark.parametrize("cut", range(132, 1400, 37))

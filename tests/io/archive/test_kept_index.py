@@ -185,10 +185,10 @@ def test_unreadable_files_are_tried_again(archive, tmp_path, monkeypatch):
     from irae.core.errors import StudyError
     from irae.io.archive import refresh
 
-    def refused(file):
+    def refused(file, like):
         if file.name.endswith(victim):
             raise StudyError("unreadable", f"{file.name} cannot be read: Input/output error")
-        return real(file)
+        return real(file, like)
 
     monkeypatch.setattr(refresh, "read_header", refused)
     index, _ = look(archive, tmp_path)
