@@ -11,14 +11,22 @@ from irae.core.finding import Decision, EpisodeState, Evidence, LearnedScore, Or
 from irae.core.numbers import reaches
 from irae.core.result import ExamResult
 from irae.core.volume import LabelMap
-from irae.findings.confounders import confounders
+from irae.findings.confounders import Confounded, confounders
 from irae.findings.episodes import episode_state, past_findings
 from irae.findings.fusion import FittedFusion, FittedIrae, fitted_fuse, fuse, sigmoid
 from irae.findings.inputs import fusion_inputs
 from irae.findings.learned import learned_severity, severity_evidence
 from irae.findings.rules import IraeRules, RuleSet
 from irae.findings.sentences import Told, not_judged, reasons
-from irae.findings.signs import Judged, judge_signs, remains_of, rule_log_odds, severity_of, unmet_requirements
+from irae.findings.signs import (
+    Judged,
+    group_log_odds,
+    judge_signs,
+    remains_of,
+    rule_log_odds,
+    severity_of,
+    unmet_requirements,
+)
 from irae.findings.tables import RULE_SET
 
 # What an irAE's extent is read from, to tell receding from unchanged within one severity step.
@@ -101,14 +109,10 @@ def _assess(
         return _not_assessable(rules, (unseen,), past, ())
 
     exam, common = case.exam, case.rule_set.common
-    context = confounders(exam.context, exam.acquired_on, rules, case.quantities, common)
-    judged = judge_signs(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set)
     known = any(finding.decision is Decision.SUSPECTED for finding in past)
-    log_odds = rule_log_odds(rules, judged, context.log_odds, known=known)
-    rule = None if log_odds is None else sigmoid(log_odds)
-    inputs = fusion_inputs(rules.irae, exam, case.labels, rule=rule, learned=learned, context=context,
-                           earlier=case.earlier)
-    fused, why_design = fitted_fuse(inputs, learned, fitted)
+    weighed = _weighed(rules, case, learned, known=known)
+    context, judged, rule = weighed.context, weighed.judged, weighed.rule
+    fused, why_design = fitted_fuse(weighed.inputs, learned, fitted)
     if fused is None:
         fused = fuse(rule, common.threshold, learned, case.rule_set.fusion)
     evidence = tuple(item.evidence for item in judged)
@@ -150,6 +154,42 @@ def _assess(
         learned_probability=None if learned is None else learned.probability,
         conformal=fused.conformal,
     )
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class _Weighed:
+    """What context and signs say of one irAE, the rule arm's probability, and what a fitted fusion is told."""
+
+    context: Confounded
+    judged: tuple[Judged, ...]
+    rule: float | None
+    inputs: Mapping[str, float]
+
+
+def _weighed(rules: IraeRules, case: _Case, learned: LearnedScore | None, *, known: bool) -> _Weighed:
+    exam = case.exam
+    context = confounders(exam.context, exam.acquired_on, rules, case.quantities, case.rule_set.common)
+    judged = judge_signs(rules, exam, case.quantities, case.earlier, context.gates, case.rule_set)
+    log_odds = rule_log_odds(rules, judged, context.log_odds, known=known)
+    rule = None if log_odds is None else sigmoid(log_odds)
+    inputs = fusion_inputs(
+        rules.irae, exam, case.labels, rule=rule, groups=group_log_odds(rules, judged), learned=learned,
+        context=context, earlier=case.earlier,
+    )
+    return _Weighed(context=context, judged=judged, rule=rule, inputs=inputs)
+
+
+def inputs_for_fusion(
+    irae: Irae, exam: Exam, *, labels: LabelMap | None, quantities: Quantities, learned: LearnedScore | None,
+    earlier: Sequence[ExamResult], rule_set: RuleSet = RULE_SET,
+) -> Mapping[str, float]:
+    """What a fitted fusion is told about one irAE (``findings.inputs``); arguments as for ``assess_findings``.
+
+    labels: The organs it is judged on.
+    """
+    case = _Case(exam=exam, labels=labels, quantities=quantities, earlier=earlier, rule_set=rule_set)
+    known = any(finding.decision is Decision.SUSPECTED for finding in past_findings(irae, earlier))
+    return _weighed(rule_set.iraes[irae], case, learned, known=known).inputs
 
 
 def place_of(rules: IraeRules) -> str:

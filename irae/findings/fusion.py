@@ -21,6 +21,9 @@ INDICATORS = (
     "rule_missing", "pet_missing", "baseline_missing", "therapy_unknown", "confounded", "steroid", "partly_seen",
 )
 INPUTS = ARMS + INDICATORS
+# Beside them, what each group of signs adds to the rule arm (``rule.uptake``; 0 where nothing of it was judged): a fit
+# may find that one of them is worth more, or less, than the rules say.
+GROUP = "rule."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,8 @@ class FittedIrae:
     """The fitted fusion of one irAE.
 
     Attributes:
-        coefficients: Of every input; the arms' are not negative, so that more of a sign never lowers the answer.
+        coefficients: Of every input, and of groups of signs where they were fitted. An arm's is not negative, nor is
+            a group's together with the rule arm's, so that more of a sign never lowers the answer.
         intercept: Log-odds where every input is 0.
         scale, offset: Platt scaling of the fused log-odds, from other patients than those fitted on.
         threshold: At or above this probability the irAE is suspected.
@@ -51,17 +55,21 @@ class FittedIrae:
     never_seen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if set(self.coefficients) != set(INPUTS):
+        groups = {name for name in self.coefficients if name.startswith(GROUP)}
+        if set(self.coefficients) - groups != set(INPUTS):
             raise ValueError(f"fusion: coefficients must be those of {INPUTS}, got {sorted(self.coefficients)}")
+        least = -self.coefficients["rule_log_odds"] - 1e-5  # rounding
         if any(self.coefficients[arm] < 0 for arm in ARMS) or self.scale <= 0:
             raise ValueError("fusion: the arms' coefficients must not be negative, and scale must be positive")
+        if any(self.coefficients[name] < least for name in groups):
+            raise ValueError("fusion: a group of signs must not speak against what it shows")
         if not 0.0 < self.threshold < 1.0 or not 0.0 < self.coverage < 1.0:
             raise ValueError(f"fusion: threshold {self.threshold} and coverage {self.coverage} must lie in 0..1")
         object.__setattr__(self, "coefficients", FrozenMapping(self.coefficients))
 
     def log_odds(self, inputs: Mapping[str, float]) -> float:
         """Fused log-odds before scaling."""
-        return self.intercept + sum(self.coefficients[name] * inputs[name] for name in INPUTS)
+        return self.intercept + sum(value * inputs.get(name, 0.0) for name, value in self.coefficients.items())
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

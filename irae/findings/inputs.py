@@ -11,14 +11,14 @@ from irae.core.finding import LearnedScore
 from irae.core.result import ExamResult
 from irae.core.volume import Coverage, LabelMap
 from irae.findings.confounders import Confounded, held
-from irae.findings.fusion import logit
+from irae.findings.fusion import GROUP, logit
 
 CONFOUNDERS = ("infection", "radiotherapy")
 
 
 def fusion_inputs(
-    irae: AnyIrae, exam: Exam, labels: LabelMap | None, *, rule: float | None, learned: LearnedScore | None,
-    context: Confounded, earlier: Sequence[ExamResult],
+    irae: AnyIrae, exam: Exam, labels: LabelMap | None, *, rule: float | None, groups: Mapping[str, float],
+    learned: LearnedScore | None, context: Confounded, earlier: Sequence[ExamResult],
 ) -> Mapping[str, float]:
     """The inputs of ``fusion.FittedIrae``, by name.
 
@@ -27,6 +27,7 @@ def fusion_inputs(
         exam: The exam, with its context.
         labels: The organs it is judged on.
         rule: Probability of the rule arm; None where it had nothing to judge.
+        groups: Log-odds of each of its groups of signs.
         learned: The learned arm's score; None where there is none.
         context: What the context does to this irAE.
         earlier: Results of earlier exams.
@@ -46,4 +47,5 @@ def fusion_inputs(
         "confounded": float(confounded),
         "steroid": float(bool(held(exam.context, ContextKind.STEROID, day, 0))),
         "partly_seen": float(partly),
+        **{GROUP + name: value for name, value in groups.items()},
     }

@@ -111,28 +111,35 @@ def rule_log_odds(
 ) -> float | None:
     """Log-odds of the rule arm: prior, context, and the strongest sign of each group; None if nothing was judged.
 
-    In the late phase of a disease that burns out, its silent group does not speak against it, and a known episode
-    speaks for it.
+    In the late phase of a disease that burns out, a known episode speaks for it.
 
     Args:
         rules, judged: The irAE and its signs.
         terms: Context terms, by name.
         known: Whether an earlier exam suspected it.
     """
-    groups: dict[str, float] = {}
-    for item in judged:
-        if item.why_not or item.sign.shown_only:
-            continue
-        group = item.sign.group
-        groups[group] = max(groups.get(group, -math.inf), item.log_odds)
+    groups = group_log_odds(rules, judged)
     if not groups:
         return None
     total = rules.prior + sum(value for _, value in terms)
-    if rules.aftermath is not None and remains_of(rules, judged):
+    if rules.aftermath is not None and known and remains_of(rules, judged):
+        total += rules.aftermath.known
+    return total + sum(groups.values())
+
+
+def group_log_odds(rules: IraeRules, judged: Sequence[Judged]) -> dict[str, float]:
+    """Log-odds of the strongest sign of each group; a group of which nothing was judged is left out.
+
+    In the late phase of a disease that burns out, its silent group does not speak against it.
+    """
+    groups: dict[str, float] = {}
+    for item in judged:
+        if not item.why_not and not item.sign.shown_only:
+            groups[item.sign.group] = max(groups.get(item.sign.group, -math.inf), item.log_odds)
+    if groups and rules.aftermath is not None and remains_of(rules, judged):
         silent = rules.aftermath.silent
         groups[silent] = max(0.0, groups.get(silent, 0.0))
-        total += rules.aftermath.known if known else 0.0
-    return total + sum(groups.values())
+    return groups
 
 
 def severity_of(

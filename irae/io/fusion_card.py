@@ -90,8 +90,7 @@ def find_fusion(folder: Path) -> Path | None:
 
 
 def _values(fitted: FittedIrae) -> dict[str, Any]:
-    values = asdict(fitted) | {"coefficients": {name: fitted.coefficients[name] for name in INPUTS}}
-    return values | {"never_seen": list(fitted.never_seen)}
+    return asdict(fitted) | {"coefficients": dict(fitted.coefficients), "never_seen": list(fitted.never_seen)}
 
 
 def _digest(values: Mapping[str, Any]) -> str:

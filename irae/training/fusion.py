@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from irae.core.anatomy import Irae
-from irae.findings.fusion import ARMS, INDICATORS, INPUTS, FittedFusion, FittedIrae, logit
+from irae.findings.fusion import GROUP, INDICATORS, INPUTS, FittedFusion, FittedIrae, logit
 from irae.io.fusion_card import save_fusion
 from irae.models.classifiers import PackagedClassifier
 from irae.models.package import Metric
@@ -118,15 +118,16 @@ def fit_irae(train: Sequence[FusionRow], calibration: Sequence[FusionRow], setti
     for use, found in (("training", truth), ("calibration", others)):
         if not found.any() or found.all():
             raise ValueError(f"fusion of {name}: {use} needs both classes, got {int(found.sum())} of {found.size}")
-    coefficients, intercept = _logistic(_matrix(train), truth, settings.regularisation)
-    raw = _matrix(calibration) @ coefficients + intercept
+    names = (*INPUTS, *sorted({name for row in train for name in row.inputs if name.startswith(GROUP)}))
+    coefficients, intercept = _logistic(names, _matrix(train, names), truth, settings)
+    raw = _matrix(calibration, names) @ coefficients + intercept
     scaling = platt(raw, others)
     probability = _sigmoid(scaling.scale * raw + scaling.offset)
     point = operating_point(probability, others, specificity=settings.specificity)
     never = tuple(n for n in INDICATORS if sum(row.inputs[n] > 0 for row in train) < LEAST_SEEN)
     suspected_from, not_suspected_to = conformal_limits(raw, others, coverage=settings.coverage)
     return FittedIrae(
-        coefficients={n: round(float(c), 6) for n, c in zip(INPUTS, coefficients, strict=True)},
+        coefficients={n: round(float(c), 6) for n, c in zip(names, coefficients, strict=True)},
         intercept=round(intercept, 6), scale=scaling.scale, offset=scaling.offset, threshold=point.threshold,
         coverage=settings.coverage, suspected_from=round(suspected_from, 6),
         not_suspected_to=round(not_suspected_to, 6), classifier=train[0].classifier, never_seen=never,
@@ -134,19 +135,24 @@ def fit_irae(train: Sequence[FusionRow], calibration: Sequence[FusionRow], setti
 
 
 def _logistic(
-    inputs: NDArray[np.float64], truth: NDArray[np.bool_], regularisation: float
+    names: Sequence[str], inputs: NDArray[np.float64], truth: NDArray[np.bool_], settings: FusionSettings
 ) -> tuple[NDArray[np.float64], float]:
-    """Logistic regression; an arm that would speak against itself is left out and the rest fitted again."""
-    coefficients = np.zeros(inputs.shape[1])
-    used = list(range(inputs.shape[1]))
+    """Logistic regression; an arm or a group that would speak against itself is left out and the rest fitted again.
+
+    A group's own coefficient comes beside the rule arm's and costs more: where little was seen, cited weights stand.
+    """
+    share = np.array([settings.group_share if name.startswith(GROUP) else 1.0 for name in names])
+    used = np.flatnonzero(share > 0)
+    rule = names.index("rule_log_odds")
     while True:
-        model = LogisticRegression(C=regularisation, max_iter=2000).fit(inputs[:, used], truth)
-        found = model.coef_[0]
-        wrong = [used[n] for n, value in enumerate(found) if used[n] < len(ARMS) and value < 0]
+        model = LogisticRegression(C=settings.regularisation, max_iter=2000).fit((inputs * share)[:, used], truth)
+        coefficients = np.zeros(len(names))
+        coefficients[used] = model.coef_[0] * share[used]
+        whole = coefficients + np.where([name.startswith(GROUP) for name in names], coefficients[rule], 0.0)
+        wrong = [n for n in used.tolist() if names[n] not in INDICATORS and whole[n] < 0]
         if not wrong:
-            coefficients[used] = found
             return coefficients, float(model.intercept_[0])
-        used = [n for n in used if n not in wrong]
+        used = np.setdiff1d(used, wrong)
 
 
 def conformal_limits(
@@ -248,8 +254,8 @@ def _auprc(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float | Non
     return float(average_precision_score(truth, scores)) if truth.any() else None
 
 
-def _matrix(rows: Sequence[FusionRow]) -> NDArray[np.float64]:
-    return np.array([[row.inputs[name] for name in INPUTS] for row in rows], dtype=np.float64)
+def _matrix(rows: Sequence[FusionRow], names: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([[row.inputs.get(name, 0.0) for name in names] for row in rows], dtype=np.float64)
 
 
 def _truth(rows: Sequence[FusionRow]) -> NDArray[np.bool_]:

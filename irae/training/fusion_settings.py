@@ -22,6 +22,8 @@ class FusionSettings(TaskSettings):
         specificity: The operating point's least specificity on them.
         coverage: Of the conformal set.
         regularisation: Inverse strength of the L2 penalty (scikit-learn's C).
+        group_share: How freely a group of signs may count more or less than the cited rules say: 0 not at all, 1 as
+            freely as the arms.
         cache: Folder of the table; one file per patient, so that a stopped run goes on.
         ct_mm, pet_mm, mr_mm: Voxels of the images; coarser is faster and sees less.
     """
@@ -33,6 +35,7 @@ class FusionSettings(TaskSettings):
     specificity: float = 0.95
     coverage: float = 0.9
     regularisation: float = 1.0
+    group_share: float = 0.5
     cache: str = "outputs/fusion"
     ct_mm: list[float] = field(default_factory=lambda: [2.5, 2.5, 4.0])
     pet_mm: list[float] = field(default_factory=lambda: [4.0, 4.0, 4.0])
@@ -53,6 +56,8 @@ class FusionSettings(TaskSettings):
         for name in ("ct_mm", "pet_mm"):
             if len(getattr(self, name)) != 3 or min(getattr(self, name)) <= 0:
                 raise ValueError(f"task.{name} must be three positive numbers, got {getattr(self, name)}")
+        if not 0.0 <= self.group_share <= 1.0:
+            raise ValueError(f"task.group_share must be 0 to 1, got {self.group_share}")
         if self.regularisation <= 0:
             raise ValueError(f"task.regularisation must be positive, got {self.regularisation}")
         ranges = [

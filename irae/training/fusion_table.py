@@ -26,9 +26,7 @@ from irae.core.result import ExamResult, Versions
 from irae.core.triage import Priority, Triage
 from irae.core.volume import LabelMap
 from irae.findings import assess_findings, measure
-from irae.findings.confounders import confounders
-from irae.findings.inputs import fusion_inputs
-from irae.findings.tables import RULE_SET
+from irae.findings.assess import inputs_for_fusion
 from irae.io.atomic import write_text
 from irae.models.classifiers import PackagedClassifier
 from irae.models.runtime import Device, use_threads
@@ -218,11 +216,9 @@ def patient_rows(seed: int, settings: TableSettings) -> list[FusionRow]:
         for finding in findings:
             irae = Irae(finding.irae.value)
             truth, score = now.made.truth.irae(irae), learned.get(irae)
-            rules = RULE_SET.iraes[irae]
             labels = now.pituitary if irae is Irae.HYPOPHYSITIS else now.organs
-            inputs = fusion_inputs(
-                irae, exam, labels, rule=finding.rule_probability, learned=score, earlier=earlier,
-                context=confounders(exam.context, exam.acquired_on, rules, quantities, RULE_SET.common),
+            inputs = inputs_for_fusion(
+                irae, exam, labels=labels, quantities=quantities, learned=score, earlier=earlier
             )
             rows.append(
                 FusionRow(

@@ -10,6 +10,7 @@ from irae.core.anatomy import Irae
 from irae.core.exam import Role
 from irae.core.finding import Decision, LearnedScore
 from irae.findings import assess_findings, uncertain_notices
+from irae.findings.assess import inputs_for_fusion
 from irae.findings.fusion import ARMS, INPUTS, FittedFusion, FittedIrae, fitted_fuse
 from irae.io.fusion_card import FUSION_FILE, RECORD, FusionError, find_fusion, load_fusion, save_fusion
 from tests.findings.exams import ALL_CT, exam, numbers
@@ -36,6 +37,25 @@ def test_more_of_an_arm_never_lowers_the_answer():
         assert answers == sorted(answers)
     with pytest.raises(ValueError, match="must not be negative"):
         fitted(coefficients={**dict.fromkeys(INPUTS, 0.0), "rule_log_odds": -0.1})
+
+
+def test_a_group_may_count_less_but_never_against_itself():
+    lighter = fitted(coefficients={**fitted().coefficients, "rule.wall": -0.6})
+    assert lighter.log_odds({**NOTHING, "rule_log_odds": 2.0, "rule.wall": 2.0}) == pytest.approx(-0.2 + 0.1 * 2.0)
+    assert lighter.log_odds({**NOTHING, "rule_log_odds": 2.0}) == fitted().log_odds({**NOTHING, "rule_log_odds": 2.0})
+    with pytest.raises(ValueError, match="must not speak against"):
+        fitted(coefficients={**fitted().coefficients, "rule.wall": -0.8})
+
+
+def test_the_groups_are_told_to_the_fusion():
+    told = inputs_for_fusion(
+        Irae.COLITIS, exam(Role.CT, Role.PET), labels=ALL_CT, learned=None, earlier=(),
+        quantities=numbers(colon__wall_p90_mm=9.0, colon__suv95=1.0),
+    )
+    assert told["rule.wall"] == pytest.approx(3.0)
+    assert told["rule.uptake"] == pytest.approx(-0.4)
+    assert "rule.fat" not in told, "nothing of it was measured"
+    assert told["rule_log_odds"] == pytest.approx(-1.5 + 3.0 - 0.4)
 
 
 @pytest.mark.parametrize(("score", "never", "word"), [

@@ -68,6 +68,30 @@ def test_an_arm_that_speaks_against_itself_is_left_out():
     assert fitted.coefficients["rule_log_odds"] > 0.0
 
 
+def test_a_group_of_signs_that_means_nothing_counts_less():
+    """The rules trust two groups alike, and only one of them knows anything."""
+    def made(first, count):
+        found = []
+        for row in rows(first, count):
+            rng = np.random.default_rng([row.seed, 1])
+            knows = float((1.5 if row.visible else -1.5) + rng.standard_normal())
+            noise = float(3.0 * rng.standard_normal())
+            found.append(replace(row, inputs={
+                **row.inputs, "rule_log_odds": knows + noise, "rule.wall": knows, "rule.uptake": noise,
+            }))
+        return found
+
+    free, bound = (
+        fit_irae(made(0, 400), made(10_000, 200), replace(SETTINGS, group_share=share)) for share in (0.5, 0.0)
+    )
+    assert bound.coefficients["rule.wall"] == bound.coefficients["rule.uptake"] == 0.0
+    wall, uptake = (free.coefficients["rule_log_odds"] + free.coefficients[f"rule.{n}"] for n in ("wall", "uptake"))
+    assert 0.0 <= uptake < 0.25 * wall
+    held_out = made(20_000, 400)
+    better, worse = (measure_irae(held_out, fitted)["auroc"].value for fitted in (free, bound))
+    assert better > worse + 0.05
+
+
 def test_hidden_disease_is_neither_case_and_unanswered_rows_are_left_out():
     plain = rows(0, 40)
     hidden = [replace(r, present=True, visible=False) for r in plain[:5]]
@@ -99,6 +123,7 @@ def test_a_difference_of_nothing():
 @pytest.mark.parametrize(("changes", "word"), [
     ({"masks": "guessed"}, "masks"), ({"weights": "nowhere"}, "no model packages"), ({"coverage": 1.0}, "coverage"),
     ({"calibration_seed": 3}, "overlap"), ({"ct_mm": [2.0]}, "ct_mm"), ({"regularisation": 0.0}, "regularisation"),
+    ({"group_share": 1.5}, "group_share"),
 ])
 def test_settings_that_cannot_work_are_refused(project, changes, word):
     with pytest.raises(ValueError, match=word):
