@@ -150,11 +150,9 @@ class Catalogue:
         """Headers of the files that a condition names, also those just entered."""
         return _headers(self.shelf, self.rows, where, values)
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, also those just entered."""
-        cursor = self.db.cursor()
-        cursor.row_factory = sqlite3.Row
-        yield from cursor.execute(query, values)
+        yield from self.db.execute(query, values)
 
     def packed(self, header: Header) -> tuple[int, str]:
         """(template, content): a header as what differs from the one the last template was made of."""
@@ -183,10 +181,9 @@ class Shelf:
     root: Path
     scratch: Path
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a query, as they are found."""
         with closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as db:
-            db.row_factory = sqlite3.Row
             yield from db.execute(query, values)
 
     def headers(self, where: str, values: Sequence[Any]) -> Iterator[Header]:
@@ -194,40 +191,36 @@ class Shelf:
         return _headers(self, self.rows, where, values)
 
 
-_Rows = Callable[[str, Sequence[Any]], Iterator[sqlite3.Row]]
+_Rows = Callable[[str, Sequence[Any]], Iterator[tuple[Any, ...]]]
+FILE = "name, raw_path, container, number, size, modified_ns, changed_ns"  # the columns that ``file_of`` takes
 
 
-def file_of(shelf: Shelf, rows: _Rows, row: sqlite3.Row, known: dict[str, FoundFile]) -> FoundFile:
+def file_of(shelf: Shelf, rows: _Rows, row: Sequence[Any], known: dict[str, FoundFile]) -> FoundFile:
     """A row of ``files`` as a file; ``known`` keeps the zips it met."""
-    container = None
-    if row["container"] is not None:
-        name = row["container"]
-        if name not in known:
-            known[name] = file_of(shelf, rows, next(rows("SELECT * FROM files WHERE name = ?", (name,))), known)
-        container = known[name]
-        path = path_of(row["name"], row["number"], folder_of(container, shelf.scratch))
-    elif row["raw_path"] is not None:
-        path = Path(os.fsdecode(row["raw_path"]))
-    else:
-        path = shelf.root / row["name"]
-    return FoundFile(
-        row["name"], path, row["size"], row["modified_ns"], row["changed_ns"], container, row["number"] or 0
-    )
+    name, raw_path, zipped, number, size, modified_ns, changed_ns = row
+    if zipped is None:
+        where = f"{shelf.root}/{name}" if raw_path is None else os.fsdecode(raw_path)
+        return FoundFile(name, where, size, modified_ns, changed_ns)
+    if zipped not in known:
+        query = f"SELECT {FILE} FROM files WHERE name = ?"  # noqa: S608 - columns are ours
+        known[zipped] = file_of(shelf, rows, next(rows(query, (zipped,))), known)
+    where = str(path_of(name, number, folder_of(known[zipped], shelf.scratch)))
+    return FoundFile(name, where, size, modified_ns, changed_ns, known[zipped], number)
 
 
 def _headers(shelf: Shelf, rows: _Rows, where: str, values: Sequence[Any]) -> Iterator[Header]:
     templates: dict[int, dict[str, Any]] = {}
     known: dict[str, FoundFile] = {}
-    for row in rows(f"SELECT * FROM files WHERE {where}", values):  # noqa: S608 - conditions are ours
-        number = row["template"]
+    query = f"SELECT template, header, {FILE} FROM files WHERE {where}"  # noqa: S608 - conditions are ours
+    for number, header, *columns in rows(query, values):
         if number not in templates:
             content = next(rows("SELECT content FROM templates WHERE id = ?", (number,)))[0]
             templates[number] = _decoded(json.loads(content))
-        changed, gone, syntax, bad, pixels, has_pixels = json.loads(row["header"])
+        changed, gone, syntax, bad, pixels, has_pixels = json.loads(header)
         found = {**templates[number], **_decoded(changed)}
         for word in gone:
             del found[word]
-        file = file_of(shelf, rows, row, known)
+        file = file_of(shelf, rows, columns, known)
         yield Header(file, found, syntax, frozenset(bad), tuple(pixels) if pixels else None, has_pixels)
 
 
@@ -261,7 +254,7 @@ class StoredFiles(_Stored):
 
     def _loaded(self, most: int = -1) -> tuple[FoundFile, ...]:
         known: dict[str, FoundFile] = {}
-        query = "SELECT * FROM files WHERE plan = ? ORDER BY position LIMIT ?"
+        query = f"SELECT {FILE} FROM files WHERE plan = ? ORDER BY position LIMIT ?"  # noqa: S608 - columns are ours
         return tuple(
             file_of(self._shelf, self._shelf.rows, row, known) for row in self._shelf.rows(query, (self._plan, most))
         )
@@ -296,15 +289,15 @@ class StoredRows(Sequence[FileOutcome]):
         return self._count
 
     def __iter__(self) -> Iterator[FileOutcome]:
-        for row in self._shelf.rows("SELECT name, uid, own, verdict, plan FROM files ORDER BY name"):
-            said = row["verdict"] or row["own"]
+        query = "SELECT name, uid, COALESCE(verdict, own), plan FROM files ORDER BY name"
+        for name, uid, said, plan in self._shelf.rows(query):
             if said is None:
-                outcome, code, text, uid = self._fates[row["plan"]]
+                outcome, code, text, uid = self._fates[plan]
             else:
                 value, code, text = json.loads(said)
-                outcome, uid = Outcome(value), row["uid"] or ""
+                outcome, uid = Outcome(value), uid or ""
                 uid = "" if uid.startswith(MADE_UID) else uid
-            yield FileOutcome(path=row["name"], series_uid=uid, outcome=outcome, code=code, text=text)
+            yield FileOutcome(path=name, series_uid=uid, outcome=outcome, code=code, text=text)
 
     @overload
     def __getitem__(self, index: int) -> FileOutcome: ...

@@ -205,7 +205,7 @@ def _decoded(request: dict[str, Any]) -> NDArray[Any]:
 
     name, shape = request["name"], tuple(request["shape"])
     path = Path(os.fsdecode(bytes.fromhex(request["path"])))
-    dataset = read_dataset(FoundFile(name, path, request["size"]), pixels=True)
+    dataset = read_dataset(FoundFile(name, str(path), request["size"]), pixels=True)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
         dataset.ensure_file_meta()
         dataset.file_meta.TransferSyntaxUID = request["syntax"]

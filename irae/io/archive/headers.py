@@ -199,7 +199,7 @@ def read_header(file: FoundFile, like: Walked | None = None) -> Header | None:
         raise StudyError("empty_file", f"{file.name} is empty")
     like = like or Walked()
     try:
-        descriptor = os.open(file.path, os.O_RDONLY)
+        descriptor = os.open(file.where, os.O_RDONLY)
         try:
             start = os.read(descriptor, like.size)
             if not _looks_like_dicom(start):

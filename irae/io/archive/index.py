@@ -250,11 +250,11 @@ def _exams(catalogue: Catalogue) -> dict[str, Any]:
 
 def _plans(shelf: Shelf) -> dict[str, SeriesPlan]:
     plans: dict[str, SeriesPlan] = {}
-    for row in shelf.rows("SELECT key, content FROM plans ORDER BY rowid"):
-        content = json.loads(row["content"])
-        files = StoredFiles(shelf, row["key"], content["files"])
-        headers = StoredHeaders(shelf, row["key"], content["headers"], enhanced=content["kind"] == "enhanced")
-        plans[row["key"]] = plan_from_json(content, files=files, headers=headers)
+    for key, text in shelf.rows("SELECT key, content FROM plans ORDER BY rowid"):
+        content = json.loads(text)
+        files = StoredFiles(shelf, key, content["files"])
+        headers = StoredHeaders(shelf, key, content["headers"], enhanced=content["kind"] == "enhanced")
+        plans[key] = plan_from_json(content, files=files, headers=headers)
     return plans
 
 

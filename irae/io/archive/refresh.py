@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from irae.core.errors import StudyError
-from irae.io.archive.catalogue import Catalogue, file_of, said
+from irae.io.archive.catalogue import FILE, Catalogue, file_of, said
 from irae.io.archive.codes import Outcome
 from irae.io.archive.discover import Folder, Limits, printable
 from irae.io.archive.grouping import ROLE_MODALITIES, modality_of, series_of
@@ -24,9 +25,9 @@ from irae.io.archive.plan_json import plan_as_json
 from irae.io.archive.values import FileOutcome, FoundFile
 from irae.io.archive.zips import Budget, is_zip, present, unpacked
 
-_THREADS = 4  # they wait for the disk; where nothing waits, more of them only get into each other's way
+_THREADS = 8  # they wait for the disk; where nothing waits, they only get into each other's way and are not used
 _CHUNK = 64
-_BATCH = _THREADS * _CHUNK
+_BATCH = 2 * _THREADS * _CHUNK
 _CLOCK_NS = 20_000_000  # within one tick of a file system's clock a file can change without changing its time
 _FOREIGN = (
     ".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".htm", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".bmp",
@@ -63,6 +64,7 @@ class _Refresh:
     budget: Budget
     readers: ThreadPoolExecutor
     run_number: int = 0
+    disk_waits: bool = False
     _waiting: list[FoundFile] = field(default_factory=list)
 
     def run(self, found: Iterable[Folder]) -> None:
@@ -110,15 +112,24 @@ class _Refresh:
         age_ns = time.time_ns() - newest
         if 0 <= age_ns < _CLOCK_NS:
             time.sleep((_CLOCK_NS - age_ns) / 1e9)
+        while files and not self.disk_waits:
+            chunk, files = files[:_CHUNK], files[_CHUNK:]
+            before = _waits()
+            looks = _looked_at_all(chunk)
+            self.disk_waits = _waits() - before >= _CHUNK
+            self._enter(chunk, looks)
         chunks = [files[n : n + _CHUNK] for n in range(0, len(files), _CHUNK)]
         for chunk, looks in zip(chunks, self.readers.map(_looked_at_all, chunks), strict=True):
-            self.catalogue.db.executemany(_INSERT, map(self._entry, chunk, looks))
+            self._enter(chunk, looks)
+
+    def _enter(self, files: Sequence[FoundFile], looks: Sequence[Header | FileOutcome | None]) -> None:
+        self.catalogue.db.executemany(_INSERT, map(self._entry, files, looks))
 
     def _entry(self, file: FoundFile, look: Header | FileOutcome | None) -> tuple[object, ...]:
         """The row of one file that was looked at."""
         raw_path = None
-        if file.container is None and not str(file.path).endswith(f"/{file.name}"):
-            raw_path = os.fsencode(file.path)
+        if file.container is None and not file.where.endswith(f"/{file.name}"):
+            raw_path = os.fsencode(file.where)
         container = file.container.name if file.container is not None else None
         where = (
             file.name, raw_path, file.size, file.modified_ns, file.changed_ns, container,
@@ -206,7 +217,13 @@ class _Refresh:
 
 def _files(folder: Folder) -> Iterator[FoundFile]:
     for name, size, modified_ns, changed_ns in folder.entries:
-        yield FoundFile(folder.name + printable(name), Path(f"{folder.path}/{name}"), size, modified_ns, changed_ns)
+        yield FoundFile(folder.name + printable(name), f"{folder.path}/{name}", size, modified_ns, changed_ns)
+
+
+def _waits() -> int:
+    """How often this thread has waited for something, as for a disk; never where the system does not count it."""
+    who = getattr(resource, "RUSAGE_THREAD", None)
+    return 0 if who is None else resource.getrusage(who).ru_nvcsw
 
 
 def _looked_at_all(files: Sequence[FoundFile]) -> list[Header | FileOutcome | None]:
@@ -264,15 +281,13 @@ def _unusable(header: Header) -> StudyError | None:
 def _check_directory_records(catalogue: Catalogue, run: int) -> None:
     """Rows for each DICOMDIR, and for images it names that are not there or lie outside."""
     db = catalogue.db
-    records = [
-        row for row in catalogue.rows("SELECT * FROM files WHERE name LIKE '%DICOMDIR' AND kind != 'record'")
-        if PurePosixPath(row["name"]).name.upper() == "DICOMDIR"
-    ]
+    query = f"SELECT {FILE}, id FROM files WHERE name LIKE '%DICOMDIR' AND kind != 'record'"  # noqa: S608 - ours
+    records = [row for row in catalogue.rows(query) if PurePosixPath(row[0]).name.upper() == "DICOMDIR"]
     if not records:
         return
     db.execute("CREATE INDEX IF NOT EXISTS files_by_upper_name ON files (upper(name))")
-    for row in records:
-        file = file_of(catalogue.shelf, catalogue.rows, row, {})
+    for *columns, number in records:
+        file = file_of(catalogue.shelf, catalogue.rows, columns, {})
         references = _references(file)
         if references is None:
             continue  # not a DICOMDIR at all; it is looked into like any other file
@@ -294,7 +309,7 @@ def _check_directory_records(catalogue: Catalogue, run: int) -> None:
         text = f"{file.name} names {len(references)} files, {missing} of them missing"
         db.execute(
             "UPDATE files SET kind = 'other', own = ? WHERE id = ?",
-            (said(Outcome.USED, "directory_record", text), row["id"]),
+            (said(Outcome.USED, "directory_record", text), number),
         )
 
 

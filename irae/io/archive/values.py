@@ -19,19 +19,24 @@ class FoundFile:
 
     Attributes:
         name: Inside the archive, also inside a zip.
-        path: Where its bytes lie; for a zip's member, where they will once ``zips.present`` was asked.
+        where: Where its bytes lie; for a zip's member, where they will once ``zips.present`` was asked.
         size: In bytes.
         modified_ns, changed_ns: When its content and its entry changed last (of a member: when its zip did); 0 unknown.
         container, number: The zip it is a member of, and which.
     """
 
     name: str
-    path: Path
+    where: str
     size: int = 0
     modified_ns: int = 0
     changed_ns: int = 0
     container: FoundFile | None = None
     number: int = 0
+
+    @property
+    def path(self) -> Path:
+        """``where`` as a path; made when asked for, because an index makes many files."""
+        return Path(self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def folder_of(container: FoundFile, scratch: Path) -> Path:
     outermost = container
     while outermost.container is not None:
         outermost = outermost.container
-    identity = f"{outermost.path}\0{container.name}\0{container.size}\0{container.modified_ns}"
+    identity = f"{outermost.where}\0{container.name}\0{container.size}\0{container.modified_ns}"
     return scratch / "unpacked" / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:24]
 
 
@@ -141,7 +141,7 @@ def _members(
             ))
             continue
         files.append(FoundFile(
-            name, target, member.file_size, container.modified_ns, container.changed_ns, container, number
+            name, str(target), member.file_size, container.modified_ns, container.changed_ns, container, number
         ))
     return files, rows
 

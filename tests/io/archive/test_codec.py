@@ -32,7 +32,7 @@ def compressed(folder, uid=JPEGLSLossless, size=None):
     for ds in made:
         ds.compress(uid, generate_instance_uid=False)
     paths = write(folder, made)
-    headers = [read_header(FoundFile(path.name, path, path.stat().st_size)) for path in paths]
+    headers = [read_header(FoundFile(path.name, str(path), path.stat().st_size)) for path in paths]
     return list(zip(headers, plain, strict=True))
 
 
@@ -67,7 +67,7 @@ def test_high_throughput_jpeg_2000(tmp_path, uid):
         ds.PixelData = encapsulate([stream])
         ds["PixelData"].VR = "OB"
         write(tmp_path, [ds], names=lambda _, name=name: name)
-    whole, cut = (read_header(FoundFile(name, path, path.stat().st_size))
+    whole, cut = (read_header(FoundFile(name, str(path), path.stat().st_size))
                   for name in ("whole", "cut") for path in [tmp_path / name])
     row, column = np.indices((16, 12))
     np.testing.assert_array_equal(decode_apart(whole, (16, 12)), -800 + 37 * column + 41 * row)
@@ -171,7 +171,7 @@ def test_workers_end_with_the_program(tmp_path):
         "from irae.io.archive.headers import read_header\n"
         "from irae.io.archive.values import FoundFile\n"
         f"p = Path({str(header.file.path)!r})\n"
-        "codec.decode_apart(read_header(FoundFile(p.name, p, p.stat().st_size)), (40, 48))\n"
+        "codec.decode_apart(read_header(FoundFile(p.name, str(p), p.stat().st_size)), (40, 48))\n"
         "print([w._process.pid for w in codec._pool._all if w._process])\n"
     )
     answer = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)

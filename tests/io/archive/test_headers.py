@@ -16,7 +16,7 @@ from tests.io.archive.made import series, write
 
 
 def found(path):
-    return FoundFile(path.name, path, path.stat().st_size)
+    return FoundFile(path.name, str(path), path.stat().st_size)
 
 
 def everything(header):
