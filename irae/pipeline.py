@@ -261,6 +261,7 @@ def _lesions_of(result: ExamResult, context: PatientContext) -> ExamLesions:
         has_pet="PT" in result.modalities,
         slice_thickness_mm=q.get("ct.slice_mm"),
         suv_to_sul=q.get("pet.suv_to_sul"),
+        why_no_sul=q.values["pet.suv_to_sul"].why if "pet.suv_to_sul" in q.values else "",
         liver_mean_suv=q.get("pet.liver_mean"),
         liver_sd_suv=q.get("pet.liver_sd"),
         blood_pool_mean_suv=q.get("pet.blood_pool_mean"),
@@ -279,7 +280,7 @@ def acquisition_quantities(exam: Exam, reference: UptakeReference | None) -> Map
     if exam.pet is not None and reference is not None:
         origin = exam.origins.get(Role.PET)
         values["pet.suv_to_sul"] = Measured(
-            value=exam.suv_to_sul, unit="1", why="" if exam.suv_to_sul else "sex, weight or height unknown"
+            value=exam.suv_to_sul, unit="1", why=origin.why_no_sul if origin and exam.suv_to_sul is None else ""
         )
         values["pet.uptake_minutes"] = Measured(value=origin.uptake_minutes if origin else None, unit="min")
         for name in ("liver_mean", "liver_sd", "blood_pool_mean", "blood_pool_sd"):

@@ -43,6 +43,7 @@ class SeriesOrigin:
         decisions: How geometry and SUV were decided, in words.
         suv_factor: Factor from rescaled pixel values to SUVbw, where it applies.
         suv_to_sul: Factor from SUVbw to SUL (Janmahasatian); None where sex, weight or height is unknown.
+        why_no_sul: Which of them; empty where there is a factor.
         contrast: Whether contrast was given, as the header says; None where it does not say.
     """
 
@@ -54,6 +55,7 @@ class SeriesOrigin:
     decisions: tuple[str, ...] = ()
     suv_factor: float | None = None
     suv_to_sul: float | None = None
+    why_no_sul: str = ""
     uptake_minutes: float | None = None
     contrast: bool | None = None
 

@@ -76,7 +76,8 @@ VIEW_RULES = ViewRules()
 class ExamLesions:
     """What response needs of one exam. SUV in g/mL (body weight).
 
-    ``suv_to_sul`` None: SUL is unknown and PET criteria answer NE. ``uptake_minutes`` None: not known, not compared.
+    ``suv_to_sul`` None: SUL is unknown (``why_no_sul``) and PET criteria answer NE. ``uptake_minutes`` None: not known,
+    not compared.
     """
 
     acquired_on: date
@@ -85,6 +86,7 @@ class ExamLesions:
     has_pet: bool = False
     slice_thickness_mm: float | None = None
     suv_to_sul: float | None = None
+    why_no_sul: str = ""
     liver_mean_suv: float | None = None
     liver_sd_suv: float | None = None
     blood_pool_mean_suv: float | None = None
@@ -542,7 +544,7 @@ def _assessment(
         return Assessment(criterion=name, view=view, category="NE",
                           reasons=(("PER-1", "This exam has no PET with usable SUV."),))
     if metabolic_ and last.suv_to_sul is None:
-        text = "SUL cannot be computed: sex, weight or height is unknown."
+        text = f"SUL cannot be computed: {last.why_no_sul or 'sex, weight or height unknown'}."
         return Assessment(criterion=name, view=view, category="NE", reasons=(("LBM-1", text),))
     baseline_mm, baseline_sul = _baseline_values(name, case)
     targets = () if metabolic_ or case.baseline is None else tuple(target.id for target in case.baseline.targets)

@@ -178,10 +178,10 @@ def test_pet_criteria_use_lean_body_mass_and_set_inflammation_aside() -> None:
 
 def test_pet_without_weight_is_not_evaluable_and_says_why() -> None:
     course = [exam(0, focus(1, M, 60, suv_peak=10.0), pet=True), exam(56, focus(1, M, 60, suv_peak=6.0), pet=True)]
-    course = [replace(e, suv_to_sul=None) for e in course]
+    course = [replace(e, suv_to_sul=None, why_no_sul="weight unknown") for e in course]
     found = [a for a in assess_course(course)[0] if a.criterion == "percist_1_0"]
     assert {a.category for a in found} == {"NE"}
-    assert "weight" in found[0].reasons[0][1]
+    assert found[0].reasons[0][1] == "SUL cannot be computed: weight unknown."
 
 
 def test_without_a_metastasis_at_baseline_indeterminate_foci_are_followed_and_it_says_so() -> None:

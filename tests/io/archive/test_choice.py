@@ -133,6 +133,7 @@ def test_sul_from_header_and_from_context(tmp_path):
     assert origin.uptake_minutes == pytest.approx(60.0)
     bare = indexed(tmp_path / "b", series("PT", PatientSize=None, PatientSex="")).exams[0]
     assert read_exam(bare).exam.suv_to_sul is None
+    assert read_exam(bare).exam.origins[Role.PET].why_no_sul == "sex, height unknown"
     context = PatientContext.of([
         ContextEntry(kind=ContextKind.SEX, value="F"), ContextEntry(kind=ContextKind.HEIGHT_CM, value="165"),
     ])
