@@ -262,20 +262,24 @@ def _origin(
 ) -> SeriesOrigin:
     first: Header | None = plan.headers[0] if len(plan.headers) else None
     decisions = list(plan.decisions)
-    sul = None
+    sul, why_no_sul = None, ""
     if role is Role.PET:
         sul, said = _sul(first, context, exam)
-        decisions.append(said)
+        decisions.append(f"no SUL: {said}" if sul is None else said)
+        why_no_sul = said if sul is None else ""
     return SeriesOrigin(
         role=role, series_uid=plan.series_uid, study_uid=first.text("StudyInstanceUID") if first else "",
         files=tuple(file.name for file in plan.files), digest=digest, decisions=tuple(decisions),
-        suv_factor=plan.suv_factor, suv_to_sul=sul, uptake_minutes=plan.facts.get("uptake_minutes"),
+        suv_factor=plan.suv_factor, suv_to_sul=sul, why_no_sul=why_no_sul,
+        uptake_minutes=plan.facts.get("uptake_minutes"),
         contrast=contrast_given(first) if first is not None and role is not Role.PET else None,
     )
 
 
 def _sul(first: Header | None, context: PatientContext, exam: ExamPlan) -> tuple[float | None, str]:
-    """Factor from SUVbw to SUL (Janmahasatian), from the header, then from the context; and the sentence about it."""
+    """Factor from SUVbw to SUL (Janmahasatian), from the header, then from the context, and the sentence about it; or
+    None and what is missing.
+    """
     weight = first.get("PatientWeight") if first is not None else None
     sex = first.text("PatientSex").upper() if first is not None else ""
     height = height_cm(first.get("PatientSize")) if first is not None else None
@@ -289,11 +293,11 @@ def _sul(first: Header | None, context: PatientContext, exam: ExamPlan) -> tuple
         where.append("height from the context")
     if not weight or sex not in ("M", "F") or height is None:
         missing = [n for n, v in (("weight", weight), ("sex", sex in ("M", "F")), ("height", height)) if not v]
-        return None, f"no SUL: {', '.join(missing)} unknown"
+        return None, f"{', '.join(missing)} unknown"
     try:
         factor = suv_to_sul(sex, weight, height)
     except ValueError as error:
-        return None, f"no SUL: {error}"
+        return None, str(error)
     noted = f" ({', '.join(where)})" if where else ""
     return factor, f"SUL = {factor:.4f} x SUVbw (Janmahasatian; {sex}, {weight:g} kg, {height:.0f} cm){noted}"
 
