@@ -42,7 +42,9 @@ from irae.lesions.alignment import aligned
 from irae.lesions.match import match_and_follow
 from irae.quant.region import organ_boxes
 from irae.quant.uptake import UptakeReference, uptake_reference
-from irae.response.views import ExamLesions, assess_course, due, patterns
+from irae.response.course import ExamLesions
+from irae.response.course_patterns import due, patterns
+from irae.response.views import assess_course
 from irae.triage import triage_exam
 
 # A scan up to this long after the first dose still counts as baseline (RECIST 1.1 asks for at most 4 weeks before;

@@ -14,7 +14,8 @@ from irae.core.assessment import View
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.result import ExamResult
 from irae.pipeline import scorable_course
-from irae.response.views import ExamLesions, assess_course
+from irae.response.course import ExamLesions
+from irae.response.views import assess_course
 from irae.training.attribution_cases import RECISTS, Case, CaseExam
 from irae.training.attribution_truth import DrawnLesion
 from irae.training.metrics import auroc

@@ -13,7 +13,9 @@ from irae.core.assessment import Assessment, View
 from irae.core.course import DueState
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.response import CRITERIA
-from irae.response.views import EXAM_CRITERIA, ExamLesions, assess_course, due, patterns
+from irae.response.course import ExamLesions
+from irae.response.course_patterns import due, patterns
+from irae.response.views import EXAM_CRITERIA, assess_course
 
 START = date(2025, 1, 6)
 SITES = ("liver", "spleen", "colon", "kidney")

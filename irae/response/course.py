@@ -1,0 +1,465 @@
+"""From a course of measured foci to the cases that criteria score: which lesions are followed, and what counts as new.
+
+Both views follow the same targets, chosen once at baseline, so that they differ only by what is counted besides: the
+attributed view can then never be worse than the view as seen because of a lesion that is set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from fractions import Fraction
+from itertools import pairwise
+
+from irae.core.anatomy import site_of
+from irae.core.assessment import View
+from irae.core.focus import AttributedFocus, FocusStatus, Nature
+from irae.response.lengths import exact, tenths
+from irae.response.options import DEFAULT_OPTIONS, Options
+from irae.response.rules import RECIST_11
+from irae.response.validity import is_measurable
+from irae.response.values import (
+    NODE_SITE,
+    Case,
+    Change,
+    Imaging,
+    NewLesion,
+    NonTarget,
+    PetLesion,
+    PetScan,
+    State,
+    Target,
+    Visit,
+    VisitKind,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewRules:
+    """How measured foci become what a reader would record."""
+
+    # Growth below this is not called growth of a lesion that is not summed: about the repeatability of a diameter on
+    # CT (Zhao B et al., Radiology 2009;252:263-272: same-day repeats differ by up to some 10 %); a design value.
+    growth_mm: float = 2.0
+    growth_pct: int = 10
+    # Physiologic uptake less likely than this to be metastasis is no hinge. Design value.
+    hinge_least: float = 0.2
+    # Unequivocal progression of non-targets: +73 % volume is +20 % diameter (Eisenhauer 2009 section 4.3.4).
+    non_target_volume_pct: int = 73
+    clear_growth_pct: int = 20
+    clear_growth_mm: float = 5.0
+    # A new node counts from 10 mm short axis, if no PET shows it (EORTC FAQ "New lymph node lesions").
+    new_node_mm: float = 10.0
+
+
+VIEW_RULES = ViewRules()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamLesions:
+    """What response needs of one exam. SUV in g/mL (body weight).
+
+    ``suv_to_sul`` None: SUL is unknown (``why_no_sul``) and PET criteria answer NE. ``uptake_minutes`` None: not known,
+    not compared.
+    """
+
+    acquired_on: date
+    foci: tuple[AttributedFocus, ...]
+    has_ct: bool = True
+    has_pet: bool = False
+    slice_thickness_mm: float | None = None
+    suv_to_sul: float | None = None
+    why_no_sul: str = ""
+    liver_mean_suv: float | None = None
+    liver_sd_suv: float | None = None
+    blood_pool_mean_suv: float | None = None
+    blood_pool_sd_suv: float | None = None
+    uptake_minutes: float | None = None
+    clinical_deterioration: bool = False
+    scanner: str | None = None
+    reconstruction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the baseline fixes for both views: tracks followed as targets and as non-targets."""
+
+    targets: tuple[str, ...]
+    non_targets: tuple[str, ...]  # metastases and indeterminate foci that are no targets
+    set_aside: tuple[str, ...]  # foci called inflammation at baseline
+    fallback: bool  # no metastasis at baseline: indeterminate foci are followed
+
+    def groups(self, view: View) -> tuple[tuple[str, ...], ...]:
+        """Non-targets of a view, each group judged on its own: what is set aside as inflammation counts only as seen.
+
+        One volume for both would let inflammation dilute the growth of a metastasis.
+        """
+        return (self.non_targets,) if view is View.ATTRIBUTED else (self.non_targets, self.set_aside)
+
+
+def check_course(course: Sequence[ExamLesions], baseline_index: int) -> None:
+    """Refuses exams that are out of order, and a baseline that is none of them.
+
+    Raises:
+        ValueError: Naming the dates, or the index.
+    """
+    for before, after in pairwise(course):
+        if after.acquired_on <= before.acquired_on:
+            raise ValueError(f"exams are out of order: {after.acquired_on} is not after {before.acquired_on}")
+    if course and not 0 <= baseline_index < len(course):
+        raise ValueError(f"baseline index {baseline_index} is outside the {len(course)} exams of the course")
+
+
+def counts(exam: ExamLesions) -> bool:
+    """Whether response can be read from an exam at all: it has a CT or a PET."""
+    return exam.has_ct or exam.has_pet
+
+
+def track_of(focus: AttributedFocus) -> str:
+    """The stable id of a lesion over exams."""
+    return focus.focus.track
+
+
+def site_of_focus(focus: AttributedFocus) -> str:
+    """The organ of a focus as response criteria count organs; all lymph nodes are one."""
+    return NODE_SITE if focus.focus.is_node else site_of(focus.focus.organ)
+
+
+def one_focus_a_track(course: Sequence[ExamLesions]) -> tuple[ExamLesions, ...]:
+    """The course with every track at most once an exam: fragments of a split lesion are summed (rule R11-N4).
+
+    A focus without a track is a lesion of its own exam only. Whether a lesion is measured as a node is settled where it
+    was first seen: its axis may change, its kind may not.
+    """
+    nodes: dict[str, bool] = {}
+    found = []
+    for exam in course:
+        unique = _unique_tracks(exam)
+        for focus in unique.foci:
+            nodes.setdefault(track_of(focus), focus.focus.is_node)
+        found.append(replace(unique, foci=tuple(
+            focus if focus.focus.is_node is nodes[track_of(focus)]
+            else replace(focus, focus=replace(focus.focus, is_node=nodes[track_of(focus)]))
+            for focus in unique.foci
+        )))
+    return tuple(found)
+
+
+def _unique_tracks(exam: ExamLesions) -> ExamLesions:
+    by_track: dict[str, list[AttributedFocus]] = {}
+    for focus in exam.foci:
+        track = focus.focus.track or f"{exam.acquired_on} focus {focus.focus.id}"
+        if not focus.focus.track:
+            focus = replace(focus, focus=replace(focus.focus, track=track))
+        by_track.setdefault(track, []).append(focus)
+    return replace(exam, foci=tuple(_whole(parts) for parts in by_track.values()))
+
+
+def _whole(parts: Sequence[AttributedFocus]) -> AttributedFocus:
+    """One lesion of its fragments: diameters, volume and TLG summed, the hottest SULpeak, the largest one's nature."""
+    there = [p for p in parts if p.focus.status is not FocusStatus.GONE] or list(parts)
+    main = max(there, key=lambda p: (p.focus.volume_ml, -p.focus.id))
+    if len(there) == 1:
+        return main
+    peaks = [p.focus.suv_peak for p in there if p.focus.suv_peak is not None]
+    tlgs = [p.focus.tlg for p in there if p.focus.tlg is not None]
+    return replace(main, focus=replace(
+        main.focus,
+        longest_mm=sum(p.focus.longest_mm for p in there),
+        short_mm=sum(p.focus.short_mm for p in there),
+        volume_ml=sum(p.focus.volume_ml for p in there),
+        suv_peak=max(peaks, default=None),
+        tlg=sum(tlgs) if tlgs else None,
+    ))
+
+
+def _natures(exams: Sequence[ExamLesions]) -> dict[str, list[tuple[int, Nature]]]:
+    """What each track was called at which exam; at one where it is gone only if that was inflammation."""
+    natures: dict[str, list[tuple[int, Nature]]] = {}
+    for number, exam in enumerate(exams):
+        for focus in exam.foci:
+            track, gone = track_of(focus), focus.focus.status is FocusStatus.GONE
+            if not gone:
+                natures.setdefault(track, []).append((number, focus.nature))
+            elif track in natures and focus.nature is Nature.INFLAMMATION:
+                natures[track].append((number, focus.nature))
+    return natures
+
+
+def told_inflammation(exams: Sequence[ExamLesions]) -> frozenset[str]:
+    """Tracks that were last called inflammation, whatever they were called before."""
+    last = {
+        track: sure[-1] for track, seen in _natures(exams).items()
+        if (sure := [nature for _, nature in seen if nature is not Nature.INDETERMINATE])
+    }
+    return frozenset(track for track, nature in last.items() if nature is Nature.INFLAMMATION)
+
+
+_NEVER = 1_000_000  # an exam that never comes
+
+
+def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
+    """From which exam on each track counts as tumour in a view; ``_NEVER`` where it does not. Skips physiology.
+
+    Attributed: from the first exam that called it metastasis, unless a later exam withdrew that and called it
+    inflammation; a vanished lesion may be called so, too. An indeterminate look later on does not withdraw a call.
+    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts.
+    """
+    called: dict[str, int] = {}
+    for track, seen in _natures(exams).items():
+        sure = [nature for _, nature in seen if nature is not Nature.INDETERMINATE]
+        if sure and sure[-1] is Nature.PHYSIOLOGIC:
+            continue
+        if view is View.AS_SEEN:
+            called[track] = seen[0][0]
+        elif sure and sure[-1] is Nature.METASTASIS:
+            calls = [number for number, nature in seen if nature is Nature.METASTASIS]
+            doubted = any(nature is Nature.PHYSIOLOGIC and number < calls[0] for number, nature in seen)
+            called[track] = calls[0] if not doubted else (calls[1] if len(calls) > 1 else _NEVER)
+        else:
+            called[track] = _NEVER
+    return called
+
+
+def plan_of(exam: ExamLesions, options: Options) -> Plan:
+    """Targets at baseline: at most five and two a site, measurable, the largest first (rules R11-B1, R11-M1).
+
+    The whole uptake of an organ (``features["picture"]``) has no diameter of a lesion: it is never a target.
+    """
+    there = [f for f in exam.foci if f.focus.status is not FocusStatus.GONE]
+    metastases = [f for f in there if f.nature is Nature.METASTASIS]
+    unclear = [f for f in there if f.nature is Nature.INDETERMINATE]
+    fallback = not metastases and bool(unclear)
+    thickness = None if exam.slice_thickness_mm is None else exact(round(exam.slice_thickness_mm, 3))
+    imaging = Imaging(slice_mm=thickness)
+    targets: list[AttributedFocus] = []
+    eligible = unclear if fallback else metastases
+    for focus in sorted(eligible, key=lambda f: (-_size_mm(f), track_of(f))) if exam.has_ct else ():
+        if (
+            len(targets) < RECIST_11.max_targets
+            and sum(site_of_focus(t) == site_of_focus(focus) for t in targets) < RECIST_11.max_per_organ
+            and not focus.focus.features.get("picture")
+            and is_measurable(target_of(focus), imaging, options)
+        ):
+            targets.append(focus)
+    chosen = {track_of(f) for f in targets}
+    return Plan(
+        tuple(sorted(chosen)),
+        tuple(sorted({track_of(f) for f in metastases + unclear} - chosen)),
+        tuple(sorted({track_of(f) for f in there if f.nature is Nature.INFLAMMATION})),
+        fallback,
+    )
+
+
+def _size_mm(focus: AttributedFocus) -> float:
+    return focus.focus.short_mm if focus.focus.is_node else focus.focus.longest_mm
+
+
+def target_of(focus: AttributedFocus, *, lost_before: bool = True) -> Target:
+    """A target as measured. Not found is not absent: at the first exam that loses it, it is too small to measure."""
+    gone = focus.focus.status is FocusStatus.GONE
+    if gone and not lost_before:
+        return Target(id=track_of(focus), site=site_of_focus(focus), is_node=focus.focus.is_node, state=State.TOO_SMALL)
+    longest, short = tenths(focus.focus.longest_mm), tenths(focus.focus.short_mm)
+    return Target(
+        id=track_of(focus), site=site_of_focus(focus), is_node=focus.focus.is_node,
+        state=State.ABSENT if gone else State.MEASURED,
+        longest=None if gone else max(longest, short), short=None if gone else short,
+    )
+
+
+@dataclass
+class _Sizes:
+    """Diameters of each lesion and volume of each group so far, to say whether what is not summed has grown."""
+
+    last_mm: dict[str, float] = field(default_factory=dict)
+    least_mm: dict[str, float] = field(default_factory=dict)
+    least_ml: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def change(self, track: str, size_mm: float, rules: ViewRules) -> Change:
+        """Change since the last exam, beyond what a repeated measurement gives; clear growth against the smallest."""
+        least, last = self.least_mm.get(track), self.last_mm.get(track)
+        self.last_mm[track] = size_mm
+        self.least_mm[track] = size_mm if least is None else min(least, size_mm)
+        if last is None or least is None:
+            return Change.NEW
+        if size_mm - least >= rules.clear_growth_mm and 100 * (size_mm - least) >= rules.clear_growth_pct * least:
+            clear = size_mm > last
+            return Change.PROGRESSED if clear else Change.STABLE
+        if size_mm - last >= rules.growth_mm and 100 * (size_mm - last) >= rules.growth_pct * last:
+            return Change.INCREASED
+        return Change.DECREASED if last - size_mm >= rules.growth_mm else Change.STABLE
+
+
+def case_of(
+    course: Sequence[ExamLesions],
+    view: View,
+    options: Options = DEFAULT_OPTIONS,
+    rules: ViewRules = VIEW_RULES,
+) -> Case:
+    """The anatomic case of a course from its baseline on, in one view."""
+    exams = [e for e in one_focus_a_track(course) if counts(e)]
+    if not exams:
+        return Case(id="course", visits=(), options=options)
+    plan = plan_of(exams[0], options)
+    groups = plan.groups(view)
+    equivocal = told_inflammation(exams) if view is View.ATTRIBUTED else frozenset()
+    called = _called_from(exams, view)
+    sizes = _Sizes()
+    visits = []
+    lost: set[str] = set()  # gone at the exam before
+    for number, exam in enumerate(exams):
+        by_track = {track_of(f): f for f in exam.foci}
+        visits.append(Visit(
+            id=exam.acquired_on.isoformat(),
+            on=exam.acquired_on,
+            kind=VisitKind.FOLLOWUP if number else VisitKind.BASELINE,
+            targets=tuple(
+                target_of(by_track[t], lost_before=t in lost) for t in plan.targets if t in by_track
+            ) if exam.has_ct else (),
+            non_targets=tuple(
+                lesion for group in groups
+                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0, equivocal=equivocal)
+            ),
+            new_lesions=() if number == 0 else _new_lesions(exam, number, plan, called, sizes, rules),
+            clinical_deterioration=exam.clinical_deterioration,
+        ))
+        lost = {t for t, f in by_track.items() if f.focus.status is FocusStatus.GONE}
+    return Case(id="course", visits=tuple(visits), options=options)
+
+
+def _non_targets(
+    tracks: tuple[str, ...], by_track: Mapping[str, AttributedFocus], sizes: _Sizes, rules: ViewRules, *,
+    baseline: bool, equivocal: Collection[str],
+) -> tuple[NonTarget, ...]:
+    """One group of non-targets at one exam: those that clearly grew progress where its volume is up by 73 %.
+
+    What is equivocal is followed, but is no progression, and its volume is not counted.
+    """
+    seen = [(t, by_track[t]) for t in tracks if t in by_track]
+    changes = {t: sizes.change(t, _size_mm(f), rules) for t, f in seen}
+    counted = [(t, f) for t, f in seen if t not in equivocal]
+    volume = sum(f.focus.volume_ml for _, f in counted)
+    least = sizes.least_ml.get(tracks)
+    if len(counted) == sum(t not in equivocal for t in tracks):
+        sizes.least_ml[tracks] = volume if least is None else min(least, volume)
+    burden_up = (
+        least is not None and least > 0 and 100 * (volume - least) >= rules.non_target_volume_pct * least
+    )
+    lesions: list[NonTarget] = []
+    for track, focus in seen:
+        gone = focus.focus.status is FocusStatus.GONE
+        grew = changes[track] is Change.PROGRESSED or (
+            sizes.last_mm[track] - sizes.least_mm[track] >= rules.clear_growth_mm
+            and 100 * (sizes.last_mm[track] - sizes.least_mm[track])
+            >= rules.clear_growth_pct * sizes.least_mm[track]
+        )
+        progressed = not baseline and not gone and burden_up and grew and track not in equivocal
+        state = State.ABSENT if gone else (State.PROGRESSED if progressed else State.PRESENT)
+        change = changes[track]
+        if change is Change.PROGRESSED:
+            change = Change.INCREASED
+        lesions.append(NonTarget(
+            id=track, site=site_of_focus(focus), is_node=focus.focus.is_node, state=state,
+            change=None if change is Change.NEW else change,
+        ))
+    return tuple(lesions)
+
+
+def _new_lesions(
+    exam: ExamLesions, number: int, plan: Plan, called: Mapping[str, int], sizes: _Sizes, rules: ViewRules
+) -> tuple[NewLesion, ...]:
+    """Foci that the baseline did not have. Those not called (yet) are equivocal."""
+    known = {*plan.targets, *plan.non_targets, *plan.set_aside}
+    found: list[NewLesion] = []
+    for focus in exam.foci:
+        track = track_of(focus)
+        if track in known or track not in called:
+            continue
+        gone = focus.focus.status is FocusStatus.GONE
+        small_node = focus.focus.is_node and focus.focus.short_mm < rules.new_node_mm and not exam.has_pet
+        change = Change.RESOLVED if gone else sizes.change(track, _size_mm(focus), rules)
+        if gone:
+            state = State.ABSENT
+        elif called[track] <= number and not small_node:
+            state = State.MEASURED
+        else:
+            state = State.EQUIVOCAL
+        longest, short = tenths(focus.focus.longest_mm), tenths(focus.focus.short_mm)
+        found.append(NewLesion(
+            id=track, site=site_of_focus(focus), is_node=focus.focus.is_node, state=state,
+            longest=None if gone else max(longest, short), short=None if gone else short, change=change,
+        ))
+    return tuple(found)
+
+
+def pet_case_of(
+    course: Sequence[ExamLesions], view: View, options: Options = DEFAULT_OPTIONS
+) -> Case:
+    """The metabolic case of a course, from its first PET on, in one view. SUL = SUVbw x suv_to_sul."""
+    exams = [e for e in one_focus_a_track(course) if e.has_pet]
+    if not exams:
+        return Case(id="course", visits=(), options=options)
+    plan = plan_of(exams[0], options)
+    tumour_at_baseline = {*plan.targets, *plan.non_targets}
+    known = tumour_at_baseline | set(plan.set_aside)
+    called = _called_from(exams, view)
+    visits = tuple(
+        Visit(
+            id=exam.acquired_on.isoformat(), on=exam.acquired_on,
+            kind=VisitKind.FOLLOWUP if number else VisitKind.BASELINE,
+            pet=_pet_scan(exam, number, called, tumour_at_baseline, known),
+            clinical_deterioration=exam.clinical_deterioration,
+        )
+        for number, exam in enumerate(exams)
+    )
+    return Case(id="course", visits=visits, options=options)
+
+
+def _pet_scan(
+    exam: ExamLesions, number: int, called: Mapping[str, int], tumour: set[str], known: set[str]
+) -> PetScan | None:
+    factor = exam.suv_to_sul
+    if factor is None:
+        return None
+    liver = _sul(exam.liver_mean_suv, factor)
+    pool = _sul(exam.blood_pool_mean_suv, factor)
+    lesions = []
+    for focus in exam.foci:
+        track = track_of(focus)
+        gone = focus.focus.status is FocusStatus.GONE
+        if track not in called and track not in tumour:
+            continue
+        if focus.focus.suv_peak is None and not gone:
+            continue
+        if number == 0 and gone:
+            continue
+        is_new = number > 0 and track not in known
+        # What is set aside at baseline stays out of both views' sums, so that they follow the same lesions.
+        is_tumour = track in tumour or (is_new and called[track] <= number)
+        peak = Fraction(0) if gone else _sul(focus.focus.suv_peak, factor)
+        low = peak is not None and liver is not None and peak < liver and (pool is None or peak <= pool)
+        lesions.append(PetLesion(
+            id=track, site=site_of_focus(focus), sul_peak=peak, is_new=is_new, resolved=gone, background=low,
+            attribution="tumour" if is_tumour else ("irae" if focus.nature is Nature.INFLAMMATION else "infection"),
+            tlg=None if focus.focus.tlg is None or gone else _sul(focus.focus.tlg, factor),
+            functional_mm=exact(round(focus.focus.longest_mm, 1)),
+        ))
+    return PetScan(
+        lesions=tuple(lesions),
+        liver_mean=liver, liver_sd=_sul(exam.liver_sd_suv, factor),
+        blood_pool_mean=pool, blood_pool_sd=_sul(exam.blood_pool_sd_suv, factor),
+        uptake_min=None if exam.uptake_minutes is None else exact(round(exam.uptake_minutes, 1)),
+        scanner=exam.scanner, reconstruction=exam.reconstruction,
+    )
+
+
+def _sul(suv: float | None, factor: float) -> Fraction | None:
+    """SUL to a thousandth of a g/mL, exact from there on."""
+    return None if suv is None else exact(round(suv * factor, 3))
+
+
+def number_of(value: object) -> float | None:
+    """A number of an answer; None for what is no number."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
