@@ -103,38 +103,31 @@ def _walk(top: str) -> Iterator[Folder]:
             below = _listed(descriptor, folder)
         finally:
             os.close(descriptor)
-        folder.entries.sort()
-        pending.extend((f"{path}/{sub}", f"{name}{printable(sub)}/") for sub in sorted(below, reverse=True))
+        pending.extend((f"{path}/{sub}", f"{name}{printable(sub)}/") for sub in reversed(below))
         yield folder
 
 
 def _listed(descriptor: int, folder: Folder) -> list[str]:
-    """Fills a folder from its descriptor; the names of the folders in it."""
+    """Fills a folder from its descriptor, by name; the names of the folders in it, in order."""
     below: list[str] = []
-    add = folder.entries.append
-    with os.scandir(descriptor) as entries:
-        for entry in entries:
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                name = folder.name + printable(entry.name)
-                folder.refuse(
-                    name, Outcome.QUARANTINED, "unreadable", f"{name} cannot be looked at: {error.strerror}"
-                )
-                continue
-            mode = info.st_mode
-            if mode & _KIND == stat.S_IFREG:
-                add((entry.name, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
-            elif stat.S_ISDIR(mode):
-                below.append(entry.name)
+    for name in sorted(os.listdir(descriptor)):
+        try:
+            info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except OSError as error:
+            shown = folder.name + printable(name)
+            folder.refuse(shown, Outcome.QUARANTINED, "unreadable", f"{shown} cannot be looked at: {error.strerror}")
+            continue
+        mode = info.st_mode
+        if mode & _KIND == stat.S_IFREG:
+            folder.entries.append((name, info.st_size, info.st_mtime_ns, info.st_ctime_ns))
+        elif stat.S_ISDIR(mode):
+            below.append(name)
+        else:
+            shown = folder.name + printable(name)
+            if stat.S_ISLNK(mode):
+                folder.refuse(shown, Outcome.IGNORED, "symbolic_link", f"{shown} is a link; links are not followed")
             else:
-                name = folder.name + printable(entry.name)
-                if stat.S_ISLNK(mode):
-                    folder.refuse(
-                        name, Outcome.IGNORED, "symbolic_link", f"{name} is a link; links are not followed"
-                    )
-                else:
-                    folder.refuse(name, Outcome.IGNORED, "not_a_regular_file", f"{name} is not a regular file")
+                folder.refuse(shown, Outcome.IGNORED, "not_a_regular_file", f"{shown} is not a regular file")
     return below
 
 
@@ -147,9 +140,11 @@ class Fingerprint:
     def over(self, found: Iterable[Folder]) -> Iterator[Folder]:
         """Hands folders on and takes each into the digest."""
         for folder in found:
-            names = [folder.name, *(entry[0] for entry in folder.entries), *(row.path for row in folder.rows)]
+            columns = list(zip(*folder.entries, strict=True))
+            names = [folder.name, *(columns[0] if columns else ()), *(row.path for row in folder.rows)]
             self._digest.update("\0".join(names).encode("utf-8", "surrogateescape"))
-            self._digest.update(array("q", [number for entry in folder.entries for number in entry[1:]]).tobytes())
+            for numbers in columns[1:]:
+                self._digest.update(array("q", numbers))
             yield folder
 
     def of(self, found: Iterable[Folder]) -> str:
