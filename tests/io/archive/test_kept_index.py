@@ -2,9 +2,11 @@
 
 import builtins
 import errno
+import itertools
 import json
 import os
 import sqlite3
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -196,6 +198,26 @@ def test_unreadable_files_are_tried_again(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(refresh, "read_header", real)
     _, after = look(archive, tmp_path)
     assert after == look(archive, tmp_path, None)[1]
+
+
+def test_where_the_disk_waits_several_threads_read_and_the_index_is_the_same(archive, tmp_path, monkeypatch):
+    from irae.io.archive import refresh
+
+    usual = look(archive, tmp_path, None)[1]
+    real, threads = headers_module.read_header, set()
+
+    def watched(file, like):
+        threads.add(threading.get_ident())
+        return real(file, like)
+
+    monkeypatch.setattr(refresh, "read_header", watched)
+    monkeypatch.setattr(refresh, "_CHUNK", 2)
+    monkeypatch.setattr(refresh, "_waits", lambda: 0)
+    assert look(archive, tmp_path, None)[1] == usual
+    assert threads == {threading.get_ident()}
+    monkeypatch.setattr(refresh, "_waits", itertools.count(step=2).__next__)
+    assert look(archive, tmp_path, None)[1] == usual
+    assert len(threads) > 1
 
 
 def test_a_file_that_changes_before_it_is_read_is_refused(archive, tmp_path):
