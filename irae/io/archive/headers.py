@@ -275,9 +275,10 @@ def _compared(file: FoundFile, data: bytes, like: Walked) -> Header | None:
                 stop, position = number, begins[number] + shift
                 varying.insert(nth, stop)
             named = explicit or before.startswith(b"\2\0", begins[stop])  # group 2 names the VR in every file
-            tag, vr, length, position = element = _element(data, position, named)
-            if element[:2] != _element(before, begins[stop], named)[:2]:
+            word = 6 if named else 4  # bytes of a tag and its VR
+            if data[position : position + word] != before[begins[stop] : begins[stop] + word]:
                 return None
+            tag, vr, length, position = _element(data, position, named)
             if stop == len(begins) - 1:
                 break
             end = _skip_undefined(data, position, explicit, 0) if length == _UNDEFINED else position + length
