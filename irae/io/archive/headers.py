@@ -31,6 +31,8 @@ _FIRST_READ = 8 * 1024
 _WINDOW = 8 * 1024
 _SEQUENCE_WINDOW = 1024 * 1024
 _MOST_COMPARED = 128 * 1024  # headers up to this size are compared with each other
+_KIND = slice(132, 192)
+_KINDS_MOST = 16
 _SPARE = 256  # bytes by which values may be longer in the next file, and the start of pixel data
 
 _TEXT, _TEXTS, _INT, _NUMBER, _NUMBERS, _SHORT, _RAW, _MARK = range(8)
@@ -162,26 +164,37 @@ class _UnusualError(Exception):
     """The fast walker met something it does not handle."""
 
 
-@dataclass(slots=True)
-class Walked:
-    """A header that was walked: files whose headers are much like it are compared with it instead.
+@dataclass(frozen=True, eq=False, slots=True)
+class _Walked:
+    """A header that was walked: those of its kind are compared with it instead.
 
     Attributes:
-        size: Bytes of a file that will hold its header.
-        data: The start of the file.
-        begins: Where its elements begin, pixel data last; empty where they are not all in ``data``.
-        varying: Which of them, by number, have differed in another file, in order.
+        data: The start of its file.
+        begins: Where its elements begin in it, pixel data last.
         syntax, charset, values, bad: What the header says.
+        varying: Which elements, by number, have differed in another file, in order.
+    """
+
+    data: bytes
+    begins: list[int]
+    syntax: str
+    charset: bytes
+    values: dict[str, Any]
+    bad: frozenset[str]
+    varying: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Walked:
+    """Headers to compare others with: the last one of each kind.
+
+    Attributes:
+        size: Bytes of a file that hold its header, most likely.
+        kinds: By the bytes of the meta header that hold the SOP class, mostly.
     """
 
     size: int = _FIRST_READ
-    data: bytes = b""
-    begins: list[int] = field(default_factory=list)
-    varying: list[int] = field(default_factory=list)
-    syntax: str = ""
-    charset: bytes = b""
-    values: dict[str, Any] = field(default_factory=dict)
-    bad: frozenset[str] = frozenset()
+    kinds: dict[bytes, _Walked] = field(default_factory=dict)
 
 
 def read_header(file: FoundFile, like: Walked | None = None) -> Header | None:
@@ -189,8 +202,7 @@ def read_header(file: FoundFile, like: Walked | None = None) -> Header | None:
 
     Args:
         file: The file.
-        like: Makes reading faster, not different, where it is given with files that are much alike; it is changed to
-            what is best compared with next.
+        like: Makes reading faster, not different, where it is given with files of which many are much alike.
 
     Raises:
         StudyError: ``unreadable``, ``empty_file``, ``header_broken`` or ``too_large``.
@@ -206,7 +218,8 @@ def read_header(file: FoundFile, like: Walked | None = None) -> Header | None:
                 return None
             if start[128:132] == b"DICM":
                 try:
-                    return _compared(file, start, like) or _walk_file(file, descriptor, start, like)
+                    known = like.kinds.get(start[_KIND])
+                    return (known and _compared(file, start, known)) or _walk_file(file, descriptor, start, like)
                 except (_UnusualError, struct.error, IndexError, ValueError, OverflowError):
                     pass
         finally:
@@ -237,8 +250,11 @@ def _walk_file(file: FoundFile, descriptor: int, start: bytes, like: Walked) -> 
     charset = raw.get(_CHARSET, (b"", b""))[1]
     values, bad = _decoded(raw, syntax != IMPLICIT_LE, charset)
     if end is not None and end[0] <= _MOST_COMPARED:
-        like.size, like.data, like.begins, like.varying = max(_FIRST_READ, end[0] + _SPARE), start, begins, []
-        like.syntax, like.charset, like.values, like.bad = syntax, charset, values, bad
+        like.size = max(like.size, end[0] + _SPARE)
+        if begins:
+            if len(like.kinds) >= _KINDS_MOST:
+                like.kinds.clear()
+            like.kinds[start[_KIND]] = _Walked(start, begins, syntax, charset, values, bad)
     return _header(file, values, syntax, bad, end)
 
 
@@ -251,14 +267,12 @@ def _header(
     return Header(file, values, syntax, bad, end if known else None, end is not None)
 
 
-def _compared(file: FoundFile, data: bytes, like: Walked) -> Header | None:
+def _compared(file: FoundFile, data: bytes, like: _Walked) -> Header | None:
     """The header of a file that has the elements of another one; None where it has not, or is not there as a whole.
 
     What is equal byte for byte is stepped over, what differs is read like any other element.
     """
     before, begins, varying = like.data, like.begins, like.varying
-    if not begins:
-        return None
     explicit = like.syntax != IMPLICIT_LE
     raw: dict[int, tuple[bytes, bytes]] = {}
     position, number, nth = begins[0], 0, 0
