@@ -35,11 +35,14 @@ class Channel:
 
     Sources: ct, pet, mr, organ; the same place at the patient's baseline as baseline_ct, baseline_pet, baseline_mr;
     pet_present, baseline_present, which are 1 or 0 everywhere; and ``FOUND`` with an organ's name.
+    gated: A classifier's channel that is shown at and near its organ only, so that hot or dense neighbours do not drown
+    it.
     """
 
     source: str
     low: float
     high: float
+    gated: bool = False
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
@@ -180,7 +183,10 @@ class Card:
             "weights": {"file": WEIGHTS_FILE, "sha256": self.weights_sha256, "dtype": self.weights_dtype},
             "input": {
                 "spacing_mm": self.spacing_mm, "patch": list(self.patch),
-                "channels": [{"source": c.source, "low": c.low, "high": c.high} for c in self.channels],
+                "channels": [
+                    {"source": c.source, "low": c.low, "high": c.high} | ({"gated": True} if c.gated else {})
+                    for c in self.channels
+                ],
             },
             "labels": list(self.labels), "training": dict(self.training), "data": dict(self.data),
             "metrics": {
@@ -209,7 +215,7 @@ class Card:
                 name=document["name"], task=document["task"], network=document["network"]["name"],
                 arguments=document["network"]["arguments"], parameters=document["network"]["parameters"],
                 spacing_mm=float(document["input"]["spacing_mm"]), patch=(patch[0], patch[1], patch[2]),
-                channels=tuple(Channel(c["source"], c["low"], c["high"]) for c in document["input"]["channels"]),
+                channels=tuple(Channel(**channel) for channel in document["input"]["channels"]),
                 labels=tuple(document["labels"]), created_on=document["created_on"],
                 intended_use=document["intended_use"], limitations=document["limitations"],
                 training=document["training"], data=document["data"],

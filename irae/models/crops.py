@@ -36,6 +36,9 @@ class CropSpec:
 # a network learns to read that off, and then fails on found masks, which do not show it (measured: logits of colitis
 # fell from +6 on true to -6 on found masks).
 REGION_VOXELS = 3.0
+# Gated channels are shown in full where the region reaches this, and fade to 0 outside it: the organ and some two
+# voxels around it.
+GATE = 0.2
 BASELINE = "baseline_"
 # Raw crops by source: ct in HU, pet in SUVbw (where there is one), mr normalised, organ as a smooth region 0..1;
 # baseline_ct, baseline_pet, baseline_mr alike.
@@ -128,11 +131,14 @@ def has_baseline(crops: Mapping[str, object]) -> bool:
 def stacked(crops: Mapping[str, torch.Tensor], channels: Sequence[Channel]) -> torch.Tensor:
     """(C, I, J, K) network input in 0..1. Channels of a missing PET or baseline are 0, and ``*_present`` says so.
 
+    Gated channels fade to 0 away from the organ.
+
     Args:
         crops: (I, J, K) tensors by source.
         channels: Of the card.
     """
     shape = crops["organ"].shape
+    gate = (crops["organ"] / GATE).clamp(0.0, 1.0)
     present = {"pet_present": "pet" in crops, "baseline_present": has_baseline(crops)}
     layers = []
     for channel in channels:
@@ -142,5 +148,6 @@ def stacked(crops: Mapping[str, torch.Tensor], channels: Sequence[Channel]) -> t
         elif source not in crops and (source == "pet" or source.startswith(BASELINE)):
             layers.append(torch.zeros(shape))
         else:
-            layers.append(scaled(crops[source], channel))
+            layer = scaled(crops[source], channel)
+            layers.append(layer * gate if channel.gated else layer)
     return torch.stack(layers)

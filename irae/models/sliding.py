@@ -14,11 +14,14 @@ from irae.models.tensors import linear_weights, separable
 # Windows overlap by half and count less towards their border: instance normalisation wants the training patch, and
 # half-overlapping Gaussian windows were measured better than one pass over the whole volume.
 OVERLAP = 0.5
+# A network that is told what a coarser one found needs no second look at every voxel.
+OVERLAP_AFTER_COARSE = 0.25
 BATCH_WINDOWS = 1
 
 
 def class_probabilities(
-    network: nn.Module, image: torch.Tensor, patch: Sequence[int], *, dtype: torch.dtype | None
+    network: nn.Module, image: torch.Tensor, patch: Sequence[int], *, dtype: torch.dtype | None,
+    overlap: float = OVERLAP,
 ) -> torch.Tensor:
     """Soft-max over classes of a whole image, window by window.
 
@@ -27,6 +30,7 @@ def class_probabilities(
         image: (C, I, J, K) float32; smaller than the patch is padded with 0.
         patch: The training patch.
         dtype: Of convolutions (autocast); None is float32.
+        overlap: Of neighbouring windows, share of the patch.
 
     Returns:
         (classes, I, J, K) float32 on the CPU.
@@ -37,7 +41,7 @@ def class_probabilities(
     with torch.inference_mode(), torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
         logits = sliding_window_inference(
             image[None].to(device), roi_size=tuple(patch), sw_batch_size=BATCH_WINDOWS,
-            predictor=lambda window: network(window).float(), overlap=OVERLAP, mode="gaussian",
+            predictor=lambda window: network(window).float(), overlap=overlap, mode="gaussian",
         )
     return torch.softmax(torch.as_tensor(logits)[0].float(), dim=0).cpu()
 

@@ -27,33 +27,38 @@ _PET = Channel("pet_present", 0.0, 1.0)
 _BASELINE = Channel("baseline_present", 0.0, 1.0)
 
 
+def _seen(source: str, low: float, high: float) -> Channel:
+    """An image, shown at and near the organ: over a whole box, hot kidneys and bladder drown a colon."""
+    return Channel(source, low, high, gated=True)
+
+
 # The box holds the organ of a large adult; spacing is what its disease needs and a small network can take in.
 # CT is seen twice, widely and in a soft-tissue window; PET saturates where every reader would say "very hot". The
 # baseline is seen in the narrower window alone.
 CROPS: dict[Irae, CropSpec] = {
     Irae.COLITIS: CropSpec(
         (56, 40, 64), 6.0,
-        (Channel("ct", -1000.0, 400.0), Channel("ct", -120.0, 160.0), Channel("pet", 0.0, 8.0), _PET, _MASK,
-         Channel("baseline_ct", -120.0, 160.0), Channel("baseline_pet", 0.0, 8.0), _BASELINE),
+        (_seen("ct", -1000.0, 400.0), _seen("ct", -120.0, 160.0), _seen("pet", 0.0, 8.0), _PET, _MASK,
+         _seen("baseline_ct", -120.0, 160.0), _seen("baseline_pet", 0.0, 8.0), _BASELINE),
     ),
     Irae.PNEUMONITIS: CropSpec(
         (56, 40, 56), 6.0,
-        (Channel("ct", -1000.0, 200.0), Channel("ct", -950.0, -450.0), Channel("pet", 0.0, 5.0), _PET, _MASK,
-         Channel("baseline_ct", -950.0, -450.0), Channel("baseline_pet", 0.0, 5.0), _BASELINE),
+        (_seen("ct", -1000.0, 200.0), _seen("ct", -950.0, -450.0), _seen("pet", 0.0, 5.0), _PET, _MASK,
+         _seen("baseline_ct", -950.0, -450.0), _seen("baseline_pet", 0.0, 5.0), _BASELINE),
     ),
     Irae.THYROIDITIS: CropSpec(
         (40, 32, 40), 2.5,
-        (Channel("ct", -200.0, 300.0), Channel("ct", 0.0, 200.0), Channel("pet", 0.0, 7.0), _PET, _MASK,
-         Channel("baseline_ct", 0.0, 200.0), Channel("baseline_pet", 0.0, 7.0), _BASELINE),
+        (_seen("ct", -200.0, 300.0), _seen("ct", 0.0, 200.0), _seen("pet", 0.0, 7.0), _PET, _MASK,
+         _seen("baseline_ct", 0.0, 200.0), _seen("baseline_pet", 0.0, 7.0), _BASELINE),
     ),
     Irae.HEPATITIS: CropSpec(
         (56, 48, 48), 5.0,
-        (Channel("ct", -200.0, 250.0), Channel("ct", 0.0, 160.0), Channel("pet", 0.0, 5.0), _PET, _MASK,
-         Channel("baseline_ct", 0.0, 160.0), Channel("baseline_pet", 0.0, 5.0), _BASELINE),
+        (_seen("ct", -200.0, 250.0), _seen("ct", 0.0, 160.0), _seen("pet", 0.0, 5.0), _PET, _MASK,
+         _seen("baseline_ct", 0.0, 160.0), _seen("baseline_pet", 0.0, 5.0), _BASELINE),
     ),
     Irae.HYPOPHYSITIS: CropSpec(
         (40, 40, 40), 1.0,
-        (Channel("mr", 0.0, 1.2), Channel("mr", 0.2, 0.8), _MASK, Channel("baseline_mr", 0.0, 1.2), _BASELINE),
+        (_seen("mr", 0.0, 1.2), _seen("mr", 0.2, 0.8), _MASK, _seen("baseline_mr", 0.0, 1.2), _BASELINE),
     ),
 }
 
@@ -212,8 +217,8 @@ def _resegmented(rng: np.random.Generator, organ: torch.Tensor) -> torch.Tensor:
     """A region as another mask of the organ would give it: fuller or thinner, displaced, with a part not found."""
     shift = rng.integers(-2, 3, 3).tolist()
     out = torch.roll(organ, shift, dims=(1, 2, 3)) * float(rng.uniform(0.5, 1.4))
-    if rng.random() < 0.4:
-        size = [int(n * rng.uniform(0.2, 0.5)) for n in out.shape[1:]]
+    if rng.random() < 0.25:
+        size = [int(n * rng.uniform(0.15, 0.4)) for n in out.shape[1:]]
         low = [int(rng.integers(0, n - part + 1)) for n, part in zip(out.shape[1:], size, strict=True)]
         box = tuple(slice(start, start + part) for start, part in zip(low, size, strict=True))
         out[(0, *box)] = 0.0

@@ -62,6 +62,15 @@ def test_what_is_missing_is_zero_and_said():
         stacked({"organ": torch.ones(2, 2, 2)}, [Channel("ct", 0.0, 1.0)])
 
 
+def test_a_gated_channel_is_shown_at_the_organ_only():
+    organ = torch.tensor([1.0, 0.2, 0.1, 0.0]).reshape(4, 1, 1)
+    channels = [Channel("pet", 0.0, 4.0, gated=True), Channel("pet", 0.0, 4.0), Channel("organ", 0.0, 1.0)]
+    hot, whole, region = stacked({"pet": torch.full((4, 1, 1), 2.0), "organ": organ}, channels)
+    assert hot.flatten().tolist() == pytest.approx([0.5, 0.5, 0.25, 0.0])
+    assert (whole == 0.5).all()
+    assert torch.equal(region, organ)
+
+
 def test_an_older_package_runs_and_gives_what_it_has(tmp_path, patient):
     save(tmp_path, classifier_card())
     exam, organs = patient

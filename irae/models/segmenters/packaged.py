@@ -18,7 +18,13 @@ from irae.models.neck import neck_box
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
-from irae.models.sliding import class_probabilities, labels_on_grid, mean_probability
+from irae.models.sliding import (
+    OVERLAP,
+    OVERLAP_AFTER_COARSE,
+    class_probabilities,
+    labels_on_grid,
+    mean_probability,
+)
 from irae.models.tensors import Canonical, body_box, finer, mr_normalised, network_grid, resample, scaled
 from irae.quant.resample import onto_grid
 
@@ -170,7 +176,10 @@ class PackagedSegmenter:
             if channel.found is not None and coarse is not None:
                 values = finer(coarse[channel.found][None], image.shape)[0]
             channels.append(scaled(values[box], channel))
-        found = class_probabilities(self._networks[task], torch.stack(channels), card.patch, dtype=self._dtype)
+        found = class_probabilities(
+            self._networks[task], torch.stack(channels), card.patch, dtype=self._dtype,
+            overlap=OVERLAP if coarse is None else OVERLAP_AFTER_COARSE,
+        )
         probabilities = torch.zeros((found.shape[0], *image.shape))
         probabilities[0] = 1.0
         probabilities[(slice(None), *box)] = found
