@@ -28,7 +28,10 @@ _BASELINE = Channel("baseline_present", 0.0, 1.0)
 
 
 def _seen(source: str, low: float, high: float) -> Channel:
-    """An image, shown at and near the organ: over a whole box, hot kidneys and bladder drown a colon."""
+    """An image, shown at and near a large organ: over a whole box, hot kidneys and bladder drown a colon.
+
+    A small organ's mask is off by too much of it to be a gate (measured on the thyroid: AUROC .75 against .87).
+    """
     return Channel(source, low, high, gated=True)
 
 
@@ -48,8 +51,8 @@ CROPS: dict[Irae, CropSpec] = {
     ),
     Irae.THYROIDITIS: CropSpec(
         (40, 32, 40), 2.5,
-        (_seen("ct", -200.0, 300.0), _seen("ct", 0.0, 200.0), _seen("pet", 0.0, 7.0), _PET, _MASK,
-         _seen("baseline_ct", 0.0, 200.0), _seen("baseline_pet", 0.0, 7.0), _BASELINE),
+        (Channel("ct", -200.0, 300.0), Channel("ct", 0.0, 200.0), Channel("pet", 0.0, 7.0), _PET, _MASK,
+         Channel("baseline_ct", 0.0, 200.0), Channel("baseline_pet", 0.0, 7.0), _BASELINE),
     ),
     Irae.HEPATITIS: CropSpec(
         (56, 48, 48), 5.0,
@@ -58,7 +61,7 @@ CROPS: dict[Irae, CropSpec] = {
     ),
     Irae.HYPOPHYSITIS: CropSpec(
         (40, 40, 40), 1.0,
-        (_seen("mr", 0.0, 1.2), _seen("mr", 0.2, 0.8), _MASK, _seen("baseline_mr", 0.0, 1.2), _BASELINE),
+        (Channel("mr", 0.0, 1.2), Channel("mr", 0.2, 0.8), _MASK, Channel("baseline_mr", 0.0, 1.2), _BASELINE),
     ),
 }
 
