@@ -79,7 +79,7 @@ def test_packaged_answers_the_same_however_the_axes_are_stored(tmp_path):
             [0, -4.0, 0, 31 * 4.0], [0, 0, -4.0, 29 * 4.0], [4.0, 0, 0, 0], [0, 0, 0, 1]])),
         quantity=Quantity.HU,
     )
-    (raw, _), (other, _) = (segmenter._predict("organs", image) for image in (ct, flipped))
+    (raw, _), (other, _) = (segmenter._organs(image) for image in (ct, flipped))
     assert raw.any()
     np.testing.assert_array_equal(other, raw[::-1, ::-1].transpose(2, 0, 1))
 
