@@ -25,6 +25,7 @@ from irae.training.data import Source, as_shown, segmentation_case
 from irae.training.distributed import leads
 from irae.training.loop import Budget, Optimiser
 from irae.training.metrics import dice, mean_with_interval
+from irae.training.offsets import add_offsets, fitted_offsets
 from irae.training.pictures import case_picture
 from irae.training.provenance import SYNTHETIC_LIMITS
 from irae.training.segmentation import SegmentationCase, SegmentationPlan, train_segmenter
@@ -112,7 +113,7 @@ def seeds(first: int, count: int) -> range:
 
 def data_record(source: Source, **ranges: range) -> dict[str, Any]:
     """The card's record of where the cases came from."""
-    spans = {f"{name}_seeds": [r.start, r.stop - 1] for name, r in ranges.items()}
+    spans = {f"{name}_seeds": [r.start, r.stop - 1] for name, r in ranges.items() if r}
     return {"source": source.name, "generator": source.digest, **spans, **source.provenance.record}
 
 
@@ -174,11 +175,16 @@ def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe:
     train, held_out = (
         seeds(settings.train_seed, settings.train_cases), seeds(settings.held_out_seed, settings.held_out_cases)
     )
+    train = train if settings.steps else range(0)
+    offset = seeds(settings.offset_seed, settings.offset_cases)
     device = torch_device(place.device)
     dtype = autocast_dtype(device, place.precision)
     with place.record(name, settings) as run:
         if run is not None:
-            run.dataset(source.name, source.digest, seeds=source.provenance.place or f"{train.start}..{train.stop - 1}")
+            learnt = train or offset
+            run.dataset(
+                source.name, source.digest, seeds=source.provenance.place or f"{learnt.start}..{learnt.stop - 1}"
+            )
         place.say(f"{name}: making {len(train)} training cases")
         cases = recipe.cases(train)
         watched = recipe.cases(seeds(settings.validation_seed, settings.validation_cases))
@@ -186,21 +192,30 @@ def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe:
         plan = SegmentationPlan(
             network="dynunet", arguments=arguments, patch=(settings.patch[0], settings.patch[1], settings.patch[2]),
             channels=recipe.channels, classes=len(settings.labels) + 1, seed=place.seed, batch=settings.batch,
-            budget=Budget(steps=settings.steps, cpu_minutes=settings.cpu_minutes),
+            budget=Budget(steps=max(settings.steps, 1), cpu_minutes=settings.cpu_minutes),
             optimiser=Optimiser(learning_rate=settings.learning_rate),
             upkeep=upkeep_of(settings, place.checkpoint(name)),
         )
-        place.say(f"{name}: training")
-        network = train_segmenter(
-            cases, plan, device=device, dtype=dtype, start=None if start is None else start.network(device),
-            report=place.reporter(run), validate=segmentation_validation(watched, plan, dtype=dtype),
-        )
+        if start is not None and settings.untrained():
+            network = start.network(device)
+        else:
+            place.say(f"{name}: training")
+            network = train_segmenter(
+                cases, plan, device=device, dtype=dtype, start=None if start is None else start.network(device),
+                report=place.reporter(run), validate=segmentation_validation(watched, plan, dtype=dtype),
+            )
         if start is not None and settings.start_share:
             first = start.network(device).state_dict()
             network.load_state_dict(blended(first, network.state_dict(), settings.start_share))
         if not leads():
             return place.out / name
-        if run is not None:
+        offsets: dict[str, float] = {}
+        if settings.offset_cases:
+            place.say(f"{name}: fitting offsets on {settings.offset_cases} other patients")
+            fitted = fitted_offsets(network, recipe.cases(offset), plan, dtype=dtype)
+            add_offsets(network, fitted)
+            offsets = dict(zip(settings.labels, fitted[1:].round(decimals=3).tolist(), strict=True))
+        if run is not None and (watched or cases):
             run.picture(name, case_picture(network, (watched or cases)[0], plan, dtype=dtype))
         card = Card(
             name=name, task=name, network="dynunet", arguments=arguments, parameters=parameter_count(network),
@@ -208,10 +223,10 @@ def voxel_job(settings: VoxelSettings, source: Source, place: Workplace, recipe:
             created_on=date.today().isoformat(), intended_use=recipe.intended_use,
             limitations=source.provenance.limitations, licence=source.provenance.licence,
             training=plain(settings) | {
-                "seed": place.seed, "cases": len(cases),
+                "seed": place.seed, "cases": len(cases), "offsets": offsets,
                 "started_from": None if start is None else {"digest": start.digest, **start.card.training},
             },
-            data=data_record(source, train=train, held_out=held_out),
+            data=data_record(source, train=train, offset=offset, held_out=held_out),
         )
         folder = place.out / name
         # Measured as it will be used: through the package just written, on images of another grid.

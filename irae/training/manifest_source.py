@@ -23,7 +23,7 @@ from irae.training.annotated import AnnotatedExam, TrueFocus, crops_of, foci_in
 from irae.training.data import FociSample, LabelledCrops, Sample
 from irae.training.manifest_checks import annotations_of, image_of, organs_in
 from irae.training.provenance import Provenance
-from irae.training.settings import ClassificationSettings, NetworkSettings, Target
+from irae.training.settings import ClassificationSettings, NetworkSettings, Target, VoxelSettings
 
 AnySettings = TypeVar("AnySettings", bound=NetworkSettings)
 # An exam's number: its place in its split, from here on. Jobs count from these, as they count seeds.
@@ -73,6 +73,9 @@ class ManifestSource:
             "held_out_seed": FIRST[Split.TEST], "held_out_cases": count[Split.TEST],
             "validation_seed": FIRST[Split.VALIDATION], "validation_cases": count[Split.VALIDATION],
         }
+        if isinstance(settings, VoxelSettings) and settings.offset_cases:
+            # A site's calibration patients are for this, too; without any, no offsets are fitted.
+            changes |= {"offset_seed": FIRST[Split.CALIBRATION], "offset_cases": count[Split.CALIBRATION]}
         if isinstance(settings, ClassificationSettings):
             changes |= {"calibration_seed": FIRST[Split.CALIBRATION], "calibration_cases": count[Split.CALIBRATION]}
         return replace(settings, **changes)

@@ -64,7 +64,7 @@ class TaskSettings:
             ValueError: Naming the setting, its value and what is needed.
         """
         for name in ("train_cases", "held_out_cases", "steps", "batch", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) <= 0 and not (name == "steps" and self.untrained()):
                 raise ValueError(f"task.{name} must be positive, got {getattr(self, name)}")
         if self.cpu_minutes < 0:
             raise ValueError(f"task.cpu_minutes must be 0 (no limit) or more, got {self.cpu_minutes}")
@@ -73,6 +73,11 @@ class TaskSettings:
         refuse_overlap(
             ("train", self.train_seed, self.train_cases), ("held_out", self.held_out_seed, self.held_out_cases)
         )
+
+
+    def untrained(self) -> bool:
+        """Whether a package is only finished, not trained: 0 steps are allowed then."""
+        return False
 
 
 @dataclass(kw_only=True)
@@ -134,6 +139,8 @@ class VoxelSettings(NetworkSettings):
         image_spacing_mm: Grid of the synthetic images.
         start_share: Share of start_from's weights in the mean that is kept. What goes on from a good package keeps more
             of what that one could do on other images (Wortsman, CVPR 2022, "Robust fine-tuning").
+        offset_cases, offset_seed: Patients, a range of their own, on which each class's offset is fitted in the end
+            (see ``offsets``); 0: none is. With steps=0 it is all that happens to start_from.
     """
 
     labels: list[str] = field(default_factory=lambda: ["liver"])
@@ -142,12 +149,20 @@ class VoxelSettings(NetworkSettings):
     windows: list[list[float]] = field(default_factory=lambda: [[-1000.0, 400.0], [-160.0, 240.0]])
     image_spacing_mm: float = 4.0
     start_share: float = 0.0
+    offset_cases: int = 0
+    offset_seed: int = 3_500_000
 
     def check(self) -> None:
         """Refuses settings that cannot work; see ``TaskSettings.check``."""
         super().check()
         if not 0.0 <= self.start_share < 1.0 or (self.start_share and self.start_from is None):
             raise ValueError(f"task.start_share must be 0 to under 1 and needs start_from, got {self.start_share}")
+        if self.offset_cases < 0:
+            raise ValueError(f"task.offset_cases must be 0 or more, got {self.offset_cases}")
+        if self.offset_cases:
+            offset = ("offset", self.offset_seed, self.offset_cases)
+            refuse_overlap(offset, ("train", self.train_seed, self.train_cases))
+            refuse_overlap(offset, ("held_out", self.held_out_seed, self.held_out_cases))
         multiple = 2 ** (len(self.filters) - 1)
         if len(self.patch) != 3 or any(n % multiple or n < 2 * multiple for n in self.patch):
             raise ValueError(
@@ -160,6 +175,11 @@ class VoxelSettings(NetworkSettings):
         for name in ("spacing_mm", "image_spacing_mm"):
             if not 0.3 <= getattr(self, name) <= 12:
                 raise ValueError(f"task.{name} must be 0.3 to 12 mm, got {getattr(self, name)}")
+
+
+    def untrained(self) -> bool:
+        """Whether offsets are all that happens to a package."""
+        return self.steps == 0 and self.start_from is not None and self.offset_cases > 0
 
 
 @dataclass(kw_only=True)

@@ -261,6 +261,30 @@ def test_a_finer_network_starts_from_what_the_coarser_one_found(trained, tmp_pat
     assert after > max(0.8, before - 0.05)
 
 
+def test_offsets_alone_finish_a_package(trained, tmp_path):
+    """No step is trained: small organs lose what the loss gave them too much of, and the card says on whom."""
+    torch.set_num_threads(1)
+    settings = replace(ORGANS, start_from=str(trained[0]), steps=0, offset_cases=4)
+    place = Workplace(out=tmp_path, tracking=None, device=Device.CPU, say=lambda text: None)
+    package, before = load_package(segmentation_job(settings, StandIn(), place)), load_package(trained[0])
+    assert set(package.card.training["offsets"]) == set(ORGANS.labels)
+    assert package.card.training["started_from"]["digest"] == before.digest
+    assert package.card.data["offset_seeds"] == [3_500_000, 3_500_003]
+    assert "train_seeds" not in package.card.data
+    changed = [name for name, value in package.state.items() if not torch.equal(value, before.state[name])]
+    assert len(changed) == 1, "one bias"
+    exam, truth = body(77)
+    off = []
+    for its in (before, package):
+        found = PackagedSegmenter({"organs": its}, device=Device.CPU).segment_ct(exam.ct)
+        off.append(np.mean([abs(np.log(found.mask(o).sum() / truth.mask(o).sum())) for o in ORGANS.labels]))
+    assert off[1] < off[0]
+    with pytest.raises(ValueError, match=r"task\.steps must be positive"):
+        replace(settings, offset_cases=0).check()
+    with pytest.raises(ValueError, match=r"offset seeds .* overlap held_out"):
+        replace(settings, offset_seed=settings.held_out_seed).check()
+
+
 def test_a_finer_network_without_its_coarser_one_is_refused(trained, tmp_path):
     with pytest.raises(ValueError, match=r"task\.organs_package is needed with task\.target=organs_fine"):
         replace(ORGANS, target=Target.organs_fine).check()
