@@ -20,12 +20,17 @@ from irae.core.volume import Coverage, LabelMap, Volume
 
 @dataclass(frozen=True, slots=True)
 class HuGate:
-    """An organ's median HU must lie in low..high, and at least ``share`` of its voxels in ``within``."""
+    """An organ's median HU must lie in low..high, and at least ``share`` of its voxels in ``within``.
+
+    surely_to: Up to this median a mask is believed all the same where its network is sure of it (``Plausibility.sure``):
+    a lung may be opaque from apex to base.
+    """
 
     low: float
     high: float
     within: tuple[float, float] = (-1100.0, 3100.0)
     share: float = 0.0
+    surely_to: float | None = None
 
 
 # Design values. They contain the native to late-arterial attenuation of each organ (and its disease: fatty liver,
@@ -33,8 +38,8 @@ class HuGate:
 # in the phantom's tissue table.
 _SOLID = (-200.0, 450.0)
 HU_GATES: dict[str, HuGate] = {
-    "lung_left": HuGate(-990.0, -150.0),
-    "lung_right": HuGate(-990.0, -150.0),
+    "lung_left": HuGate(-990.0, -150.0, surely_to=80.0),
+    "lung_right": HuGate(-990.0, -150.0, surely_to=80.0),
     "colon": HuGate(-1010.0, 500.0),
     "small_bowel": HuGate(-300.0, 500.0, (-1100.0, 900.0), 0.9),
     "liver": HuGate(-30.0, 220.0, _SOLID, 0.9),
@@ -105,6 +110,7 @@ class Plausibility:
         connected_share: The parts kept must hold this share of all voxels found, else the find is scattered.
         least_probability: A network must give its own mask at least this probability on average.
         least_probability_of: The same for organs whose outlines are uncertain even where they are found.
+        sure: Mean probability from which a network is sure of its mask.
         partial_share: An organ cut by the border needs this share of its least whole volume to be measured at all.
         sella_mm: Where the pituitary may lie from the middle of the head (or of the part of it in the picture), to the
             right, to the front, towards the vertex: it is in the midline, a little in front.
@@ -122,6 +128,7 @@ class Plausibility:
     connected_share: float = 0.6
     least_probability: float = 0.6
     least_probability_of: Mapping[str, float] = field(default_factory=lambda: {"colon": 0.5, "small_bowel": 0.5})
+    sure: float = 0.8
     partial_share: float = 0.1
     sella_mm: tuple[tuple[float, float], ...] = ((-20.0, 20.0), (-30.0, 60.0), (-60.0, 60.0))
 
@@ -195,8 +202,8 @@ def believed(
         if found is None:
             coverage[organ] = Coverage.NONE
             continue
-        why = _why_not(organ, found, kept.get(organ, 1.0), image, rules)
         sure = 1.0 if probability is None else probability.get(organ, 1.0)
+        why = _why_not(organ, found, kept.get(organ, 1.0), sure, image, rules)
         least = rules.least_probability_of.get(organ, rules.least_probability)
         if not why and sure < least:
             why = (
@@ -248,7 +255,7 @@ def _measure(array: NDArray[np.uint8], image: Volume, values: Mapping[str, int])
     return found
 
 
-def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plausibility) -> str:
+def _why_not(organ: str, found: _Found, kept: float, sure: float, image: Volume, rules: Plausibility) -> str:
     row = BY_NAME[organ]
     least, most = row.volume_ml
     said = f"{row.display} mask not believed: "
@@ -269,8 +276,9 @@ def _why_not(organ: str, found: _Found, kept: float, image: Volume, rules: Plaus
     if gate is None:
         return ""
     median = float(np.median(found.hu))
-    if not gate.low <= median <= gate.high:
-        return said + f"median {median:.0f} HU is outside {gate.low:g} to {gate.high:g} HU"
+    high = gate.high if gate.surely_to is None or sure < rules.sure else gate.surely_to
+    if not gate.low <= median <= high:
+        return said + f"median {median:.0f} HU is outside {gate.low:g} to {high:g} HU"
     inside = float(((found.hu >= gate.within[0]) & (found.hu <= gate.within[1])).mean())
     if inside < gate.share:
         low, high = gate.within

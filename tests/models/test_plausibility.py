@@ -50,7 +50,8 @@ def test_a_believable_body_is_believed_whole():
     ("spleen", ((50, 8, 5), (8, 12, 14)), 110, "spleen lies right of the liver"),
     ("liver", ((32, 12, 4), (24, 24, 20)), 100, ""),
     ("kidney_left", ((50, 8, 10), (8, 10, 14)), 150, "right kidney lies left"),
-    ("lung_left", BOXES["lung_left"], -100, "median -100 HU"),
+    ("lung_left", BOXES["lung_left"], 20, ""),  # opaque from apex to base
+    ("lung_left", BOXES["lung_left"], 120, "median 120 HU"),
 ])
 def test_what_is_not_believable_is_rejected_with_a_reason(organ, box, hu, says):
     labels, image = scene(BOXES | {organ: box}, HU | {organ: hu})
@@ -62,6 +63,14 @@ def test_what_is_not_believable_is_rejected_with_a_reason(organ, box, hu, says):
     assert found.coverage[organ] is Coverage.NONE
     assert not found.mask(organ).any()
     assert not (found.array == BY_NAME[organ].label).any()
+
+
+@pytest.mark.parametrize(("sure", "seen"), [(0.9, True), (0.7, False)])
+def test_an_opaque_lung_is_believed_where_the_network_is_sure_of_it(sure, seen):
+    labels, image = scene(BOXES, HU | {"lung_right": 20})
+    found = believed(labels, image, ORGANS, clean=True, probability={"lung_right": sure})
+    assert found.seen("lung_right") is seen
+    assert found.seen("lung_left")
 
 
 def test_order_rules_use_believed_organs_only():
