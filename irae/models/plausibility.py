@@ -22,8 +22,8 @@ from irae.core.volume import Coverage, LabelMap, Volume
 class HuGate:
     """An organ's median HU must lie in low..high, and at least ``share`` of its voxels in ``within``.
 
-    surely_to: Up to this median a mask is believed all the same where its network is sure of it (``Plausibility.sure``):
-    a lung may be opaque from apex to base.
+    surely_to: Up to this median a mask is believed all the same where its network is sure of it
+    (``Plausibility.sure``): a lung may be opaque from apex to base.
     """
 
     low: float

@@ -68,6 +68,19 @@ def test_an_arm_that_speaks_against_itself_is_left_out():
     assert fitted.coefficients["rule_log_odds"] > 0.0
 
 
+def test_the_rules_are_never_silenced():
+    """Where the classifier knows all and the rules nothing, they keep a quarter of its weight."""
+    def made(first, count):
+        return [
+            replace(row, inputs={**row.inputs, "learned_log_odds": 6.0 if row.visible else -6.0,
+                                 "rule_log_odds": float(np.random.default_rng(row.seed).standard_normal())})
+            for row in rows(first, count)
+        ]
+
+    coefficients = fit_irae(made(0, 300), made(10_000, 200), SETTINGS).coefficients
+    assert coefficients["rule_log_odds"] == pytest.approx(0.25 * coefficients["learned_log_odds"], rel=0.3)
+
+
 def test_a_group_of_signs_that_means_nothing_counts_less():
     """The rules trust two groups alike, and only one of them knows anything."""
     def made(first, count):
