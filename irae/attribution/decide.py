@@ -19,7 +19,7 @@ from irae.attribution.learned import LearnedModel, Told
 from irae.attribution.physiology import may_be_normal_uptake, normal_place
 from irae.attribution.revise import SHOWN
 from irae.attribution.rules import EVIDENCE_RULES, IRAE_SITE, EvidenceRules
-from irae.attribution.situation import Situation, is_opacity, same_look
+from irae.attribution.situation import Situation, is_opacity, same_look, was_tumour
 from irae.core.anatomy import site_of
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePart
 from irae.core.numbers import reaches
@@ -108,7 +108,7 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
     nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, candidate.score, rules))
     doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
     if nature is Nature.PHYSIOLOGIC and gate is None:
-        doubt = _by_statistics_alone(candidate.focus, rules)
+        doubt = _by_statistics_alone(candidate.focus, told, now, rules)
     if doubt:
         nature = Nature.INDETERMINATE
     reasons = [text for text in (doubt, why) if text]
@@ -192,11 +192,19 @@ def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: Evidence
     return ""
 
 
-def _by_statistics_alone(focus: Focus, rules: EvidenceRules) -> str:
-    """Why a focus without a gate is not physiologic: its place must be one of normal uptake, and not beyond it."""
+def _by_statistics_alone(focus: Focus, told: Told, now: Situation, rules: EvidenceRules) -> str:
+    """Why a focus without a gate is not physiologic: its place must be one of normal uptake, and not beyond it.
+
+    Elsewhere muscle, vessels, fat and joints take up a little: what stays under the liver and looks like nothing else
+    is taken for that, unless a tumour was there before.
+    """
     if is_focal(focus, rules) and reaches(focus.features.get("liver_ratio", 0.0), rules.measurable_liver_ratio):
         return "Not called physiologic: it is focal and much hotter than the liver."
-    if not normal_place(focus):
+    faint = (
+        "liver_ratio" in focus.features and not reaches(focus.features["liver_ratio"], rules.faint_liver_ratio)
+        and reaches(told.probabilities[Nature.PHYSIOLOGIC], rules.faint_least) and not was_tumour(focus, now)
+    )
+    if not normal_place(focus) and not faint:
         return "Not called physiologic: nothing at its place takes up tracer by nature."
     return ""
 
