@@ -139,10 +139,20 @@ def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
     (spot(head_neck=1.0, suv=10.1, liver_ratio=2.0), Nature.INDETERMINATE, "focal and as hot as PERCIST measures"),
     (spot(organ="lymph_node", liver_ratio=1.1), Nature.INDETERMINATE, "no normal uptake at its place"),
     (spot(liver_ratio=1.1), Nature.INDETERMINATE, "no organ at its place"),
+    (spot(organ="lymph_node", liver_ratio=0.99), PHYSIOLOGIC, "under the liver, and like nothing else"),
+    (spot(organ="lymph_node", liver_ratio=1.0), Nature.INDETERMINATE, "not under the liver"),
+    (spot(organ="lymph_node"), Nature.INDETERMINATE, "nobody knows how hot the liver is"),
 ])
 def test_nothing_is_called_physiologic_by_statistics_alone(focus, nature, why):
     (answer,) = decide(focus, learned=always(0.01, 0.01, 0.98, trained_on=seen(8.0, 10.1)))
     assert answer.nature is nature, why
+
+
+def test_faint_uptake_is_not_physiologic_where_the_model_doubts():
+    (answer,) = decide(
+        spot(organ="lymph_node", liver_ratio=0.8), learned=always(0.03, 0.03, 0.94, trained_on=seen(8.0, 10.1))
+    )
+    assert answer.nature is Nature.INDETERMINATE
 
 
 @pytest.mark.parametrize(("focus", "nature", "why"), [
