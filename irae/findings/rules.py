@@ -116,6 +116,8 @@ class Sign:
         needs: Another quantity, and the least value at which this one can be believed.
         read_percent: The quantity that says along how much of the organ this one was read, percent: where the sign is
             not met, it speaks against the irAE by that share only. Empty: of the whole organ.
+        least_left: A volume, and the least share of the baseline's that a diseased organ keeps: where less is left, the
+            mask missed the organ, and no change of it is judged.
         shown_only: Listed as evidence, counts nothing (a complication, a mimic).
         cutoff_men: The cut-off for men, where it depends on sex; ``cutoff`` is the women's and holds where the sex
             is unknown.
@@ -134,6 +136,7 @@ class Sign:
     native_only: bool = False
     needs: tuple[str, float] | None = None
     read_percent: str = ""
+    least_left: tuple[str, float] | None = None
     shown_only: bool = False
     cutoff_men: Cutoff | None = None
 

@@ -183,6 +183,13 @@ def _judge(
         return _not_judged(sign, value, gates[sign.modality])
     if sign.needs is not None and not _believed(sign.needs, quantities, None if baseline is None else baseline.exam):
         return _not_judged(sign, value, f"{sign.needs[0].replace('_', ' ')} is under {sign.needs[1]:g}")
+    if sign.least_left is not None and baseline is not None and sign.change is not Change.ABSOLUTE:
+        name, share = sign.least_left
+        left, whole = quantities.get(name), baseline.exam.quantities.get(name)
+        if left is not None and whole is not None and left < share * whole:
+            return _not_judged(
+                sign, value, f"its mask holds {100 * left / whole:.0f} % of the baseline's, too little for a disease"
+            )
     if sign.native_only and not _native(quantities, rule_set):
         return _not_judged(sign, value, "it needs a CT without contrast")
     if sign.modality is Modality.PET and baseline is not None and sign.change is not Change.ABSOLUTE:

@@ -41,6 +41,8 @@ TBR = "Clin Nucl Med, 10.1097/RLU.0000000000005440"
 # A thyroid's size, density and every change count where this share of its mask looks like gland, now and at baseline:
 # two poor masks differ by more than the gland does. Design value.
 THYROID_MASK = ("thyroid_gland.tissue_percent", 80.0)
+# A gland that burnt out keeps 0.6 of its volume (clinical reference, part 4); with less than this a mask has missed it.
+GLAND_LEFT = ("thyroid_gland.volume_ml", 0.4)
 # The wall says how severe a colitis is where it was read along this share of the colon; else the uptake does, too: a
 # filled inflamed segment hides its wall. Design value.
 COLON_READ = "colon.assessable_percent"
@@ -224,6 +226,7 @@ THYROIDITIS = IraeRules(
         Sign(
             name="hu_fall", quantity="thyroid_gland.hu", change=Change.DIFFERENCE, modality=Modality.CT,
             group="density", if_met=2.6, if_not=-0.6, span=12.0, phase_bound=True, needs=THYROID_MASK,
+            least_left=GLAND_LEFT,
             cutoff=cutoff_of(
                 "<=", -12.0, "HU", f"{DESIGN}, beyond -8.9 HU over 5 years in new hypothyroidism, 10.3390/life13122303",
                 "in ICI thyroiditis HU falls 43 days before TSH rises (32 cases, St Marianna series)",
@@ -231,11 +234,12 @@ THYROIDITIS = IraeRules(
         ),
         Sign(
             name="volume_rise", quantity="thyroid_gland.volume_ml", change=Change.PERCENT, modality=Modality.CT,
-            group="size", if_met=0.8, if_not=-0.2, span=15.0, needs=THYROID_MASK, cutoff=cutoff_of(">=", 20.0, "%"),
+            group="size", if_met=0.8, if_not=-0.2, span=15.0, needs=THYROID_MASK,
+            least_left=GLAND_LEFT, cutoff=cutoff_of(">=", 20.0, "%"),
         ),
         Sign(
             name="volume_fall", quantity="thyroid_gland.volume_ml", change=Change.PERCENT, modality=Modality.CT,
-            group="size", if_met=1.8, if_not=-0.2, span=10.0, needs=THYROID_MASK,
+            group="size", if_met=1.8, if_not=-0.2, span=10.0, needs=THYROID_MASK, least_left=GLAND_LEFT,
             cutoff=cutoff_of(
                 "<=", -25.0, "%", f"{DESIGN}: late atrophy follows destruction",
                 "atrophy goes with TSH (r = -0.69, St Marianna series)",

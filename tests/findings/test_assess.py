@@ -108,6 +108,16 @@ def test_what_a_healthy_baseline_showed_already_is_not_new(was_suspected, decisi
     assert any("Present at baseline" in r for r in found.reasons) is (was_suspected == 0)
 
 
+@pytest.mark.parametrize(("left", "judged"), [(8.4, True), (3.2, False)])
+def test_a_mask_that_missed_the_gland_is_no_atrophy(left, judged):
+    before = result(numbers(thyroid_gland__volume_ml=14.0, thyroid_gland__suv75=1.3))
+    found = answer(Irae.THYROIDITIS, numbers(thyroid_gland__volume_ml=left, thyroid_gland__suv75=1.1), earlier=[before])
+    assert evidence(found, "volume_fall").met is (True if judged else None)
+    assert any("too little for a disease" in reason for reason in found.reasons) is not judged
+    if not judged:
+        assert found.decision is Decision.NOT_SUSPECTED
+
+
 def test_without_a_baseline_change_is_not_judged_and_said():
     found = answer(Irae.HEPATITIS, numbers(liver__volume_ml=1400.0))
     assert evidence(found, "volume_rise").met is None
