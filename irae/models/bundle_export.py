@@ -20,8 +20,8 @@ def export_bundle(package: Package, folder: Path) -> Path:
 
     Raises:
         PackageError: If the package is a classifier, or reads an MR, whose normalisation is no transform of MONAI; if
-            its weights or arguments are refused, or a text of its card would be run by what reads the bundle. Nothing
-            is written then.
+            its weights or arguments are refused, a text of its card would be run by what reads the bundle, or a link
+            in the folder leads out of it. Nothing is written then.
     """
     card = package.card
     if card.is_classifier or any(channel.source != "ct" for channel in card.channels):
@@ -43,8 +43,9 @@ def export_bundle(package: Package, folder: Path) -> Path:
     if len(keys) > 1:
         transforms.append({"_target_": "ConcatItemsd", "keys": keys, "name": IMAGE})
     inference = {
-        "network_def": {"_target_": NETWORKS[card.network].monai_class, **card.arguments},
-        "network": "$@network_def",
+        # The class last: no argument can take its place. A reference, not an expression: nothing is evaluated.
+        "network_def": {**card.arguments, "_target_": NETWORKS[card.network].monai_class},
+        "network": "@network_def",
         "preprocessing": {"_target_": "Compose", "transforms": transforms},
         "inferer": {
             "_target_": "SlidingWindowInferer", "roi_size": list(card.patch), "sw_batch_size": 1, "overlap": 0.5,
@@ -75,6 +76,7 @@ def export_bundle(package: Package, folder: Path) -> Path:
         check_plain(f"package {card.name}: its card", metadata)
     except ValueError as error:
         raise PackageError(str(error)) from error
+    _refuse_links(folder)
     for name, document in (("inference", inference), ("metadata", metadata)):
         write_text(folder / "configs" / f"{name}.json", json.dumps(document, indent=1) + "\n")
     # safetensors holds no tensor twice; a network that shares a block under two names gets two copies.
@@ -82,3 +84,14 @@ def export_bundle(package: Package, folder: Path) -> Path:
     with written_aside(folder / "models" / "model.safetensors") as aside:
         save_file(state, aside)
     return folder
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuses a folder in which a link would take what is written somewhere else.
+
+    Raises:
+        PackageError: Naming the link.
+    """
+    for part in (folder / "configs", folder / "models"):
+        if part.is_symlink():
+            raise PackageError(f"{part} is a link; a bundle is written into its own folder only")

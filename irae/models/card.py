@@ -21,6 +21,8 @@ SCORINGS = ("scoring", "scoring_without_pet", "scoring_with_baseline", "scoring_
 SEVERITIES = ("severity_1", "severity_2", "severity_3")
 # A channel of this prefix and an organ's name is the probability of that organ, found by a coarser network before.
 FOUND = "found:"
+# The task of the network that is shown them.
+FINE_TASK = "organs_fine"
 # The task of a network that looks for lesions on PET/CT, and its one label.
 FOCI_TASK, FOCI_LABEL = "foci", "lesion"
 
@@ -138,6 +140,11 @@ class Card:
     weights_dtype: str = "float16"
 
     def __post_init__(self) -> None:
+        found, gated = any(c.found is not None for c in self.channels), any(c.gated for c in self.channels)
+        if found and self.task != FINE_TASK:
+            raise ValueError(f"card {self.name}: only the task {FINE_TASK} is shown what a coarser network found")
+        if gated and not self.is_classifier:
+            raise ValueError(f"card {self.name}: only a classifier's channels are gated")
         if self.is_classifier:
             if self.labels not in ((self.task,), (self.task, *SEVERITIES)):
                 raise ValueError(

@@ -68,3 +68,34 @@ def test_nothing_that_another_program_would_run_is_written(tmp_path, change, tex
     with pytest.raises(PackageError, match=text):
         export_bundle(hostile, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_monai_itself_builds_the_network_and_evaluates_no_expression(tmp_path):
+    from monai.bundle import ConfigParser
+
+    card = organs_card()
+    package = load_package(save_package(
+        tmp_path / "package", card, build_network(card.network, card.arguments).state_dict()
+    ))
+    folder = export_bundle(package, tmp_path / "bundle")
+    text = (folder / "configs/inference.json").read_text()
+    assert "$" not in text
+    parser = ConfigParser(json.loads(text))
+    network = parser.get_parsed_content("network")
+    assert type(network).__name__ == "DynUNet"
+    assert parser.get_parsed_content("network_def") is network
+
+
+@pytest.mark.parametrize("part", ["configs", "models"])
+def test_nothing_is_written_through_a_link(tmp_path, part):
+    card = organs_card()
+    package = load_package(save_package(
+        tmp_path / "package", card, build_network(card.network, card.arguments).state_dict()
+    ))
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "bundle" / part).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(PackageError, match="is a link"):
+        export_bundle(package, tmp_path / "bundle")
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert [path.name for path in (tmp_path / "bundle").iterdir()] == [part]

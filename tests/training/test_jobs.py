@@ -290,6 +290,10 @@ def test_a_finer_network_without_its_coarser_one_is_refused(trained, tmp_path):
         replace(ORGANS, target=Target.organs_fine).check()
     card = load_package(trained[0]).card
     alone = replace(card, task="organs_fine", name="organs_fine")
+    with pytest.raises(ValueError, match="only the task organs_fine is shown"):
+        replace(card, channels=(*card.channels, Channel("found:liver", 0.0, 1.0)))
+    with pytest.raises(ValueError, match="only a classifier's channels are gated"):
+        replace(card, channels=(Channel("ct", 0.0, 1.0, gated=True),))
     save_package(tmp_path / "organs_fine", alone, load_package(trained[0]).state)
     fine = load_package(tmp_path / "organs_fine")
     with pytest.raises(PackageError, match="needs a package of task organs beside it"):

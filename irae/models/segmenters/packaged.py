@@ -14,6 +14,7 @@ from irae.core.anatomy import BY_NAME
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.air import lungs_from_air
+from irae.models.card import FINE_TASK
 from irae.models.neck import neck_box
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
@@ -31,7 +32,7 @@ from irae.quant.resample import onto_grid
 LUNGS = ("lung_left", "lung_right")
 # Grid on which air is looked for.
 AIR_MM = 4.0
-ORGANS_TASK, FINE_TASK, THYROID_TASK, PITUITARY_TASK = "organs", "organs_fine", "thyroid", "pituitary"
+ORGANS_TASK, THYROID_TASK, PITUITARY_TASK = "organs", "thyroid", "pituitary"
 TASKS = (ORGANS_TASK, FINE_TASK, THYROID_TASK, PITUITARY_TASK)
 THYROID = "thyroid_gland"
 
@@ -111,10 +112,10 @@ class PackagedSegmenter:
         if PITUITARY_TASK not in self._packages:
             return believed(np.zeros(mr.geometry.shape, np.uint8), mr, ("pituitary",), clean=False)
         canonical = Canonical.of(mr.geometry)
-        source = canonical.apply(mr_normalised(mr).array)
-        found = self._probabilities(PITUITARY_TASK, source, canonical.geometry, mr.quantity)
-        canonical_labels, probability = self._labels(PITUITARY_TASK, found, source.shape)
-        labels = np.ascontiguousarray(canonical.undo(canonical_labels))
+        found = self._probabilities(
+            PITUITARY_TASK, canonical.apply(mr_normalised(mr).array), canonical.geometry, mr.quantity
+        )
+        labels, probability = self._undone(PITUITARY_TASK, found, canonical)
         organs = self._packages[PITUITARY_TASK].card.labels
         return believed(labels, mr, organs, clean=True, probability=probability, rules=self._rules)
 
@@ -134,7 +135,13 @@ class PackagedSegmenter:
             coarse = dict(zip(self._packages[task].card.labels, found[1:], strict=True))
             task = FINE_TASK
             found = self._probabilities(task, source, canonical.geometry, ct.quantity, coarse)
-        labels, probability = self._labels(task, found, source.shape)
+        return self._undone(task, found, canonical)
+
+    def _undone(
+        self, task: str, found: torch.Tensor, canonical: Canonical
+    ) -> tuple[NDArray[np.uint8], dict[str, float]]:
+        """Organ labels on the image's own grid, from probabilities over its canonical one."""
+        labels, probability = self._labels(task, found, canonical.geometry.shape)
         return np.ascontiguousarray(canonical.undo(labels)), probability
 
     def _thyroid_looked_closer(
