@@ -175,7 +175,7 @@ def _matched_foci(
         return None
     found = find_foci(exam, organs=organs, reference=reference)
     body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
-    return match_and_follow(found, exam, earlier=body)
+    return match_and_follow(found, exam, earlier=body, reference=reference)
 
 
 def baseline_images(images: Sequence[EarlierExam]) -> BaselineImages | None:

@@ -53,6 +53,8 @@ def decided(
     """The nature of one focus; by the evidence points alone without a learned model that knows such foci."""
     if candidate.focus.status is FocusStatus.GONE and candidate.focus.track in now.earlier:
         return _gone(candidate, now)
+    if candidate.focus.features.get("followed") and _sure_before(candidate.focus, now):
+        return _followed(candidate, now)
     told = None if learned is None else learned.told(candidate.features)
     if told is None or told.unlike is not None:
         answer = _by_evidence(candidate, now, rules)
@@ -225,6 +227,22 @@ def _gone(candidate: Candidate, now: Situation) -> AttributedFocus:
         focus=focus, nature=attributed.nature, probabilities=attributed.probabilities, score=attributed.score,
         outcome=attributed.outcome, parts=parts,
         reasons=(f"It is no longer seen; on {on.isoformat()} it was called {attributed.nature.value}.",),
+    )
+
+
+def _sure_before(focus: Focus, now: Situation) -> bool:
+    """Whether a track was called metastasis or inflammation when it was last seen."""
+    before = now.earlier.get(focus.track)
+    return before is not None and before[0].nature in (Nature.METASTASIS, Nature.INFLAMMATION)
+
+
+def _followed(candidate: Candidate, now: Situation) -> AttributedFocus:
+    """What is left of a known lesion is what the lesion was: too faint to be found, it says nothing of its own."""
+    attributed, on, _ = now.earlier[candidate.focus.track]
+    return AttributedFocus(
+        focus=candidate.focus, nature=attributed.nature, probabilities=attributed.probabilities,
+        score=attributed.score, outcome=attributed.outcome, parts=candidate.parts,
+        reasons=(f"What is left, at its place, of what was called {attributed.nature.value} on {on.isoformat()}.",),
     )
 
 

@@ -16,6 +16,7 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.lesions.rules import LUNGS, URINE, FociRules
 from irae.quant.region import Box, box_around, joined, organ_boxes
+from irae.quant.uptake import UptakeReference
 
 # Mirror partners are looked for within this distance of the mirrored place.
 PARTNER_REACH_MM = 35.0
@@ -153,6 +154,20 @@ def near_hot_organs(
                 away = ndimage.distance_transform_edt(~there, sampling=geometry.spacing_mm)
                 shares[name] = float(np.mean(away[mask] <= within_mm))
     return shares
+
+
+def uptake_ratios(
+    suv_peak: float, host_suv: float | None, reference: UptakeReference | None
+) -> dict[str, float]:
+    """SUVpeak over the uptake of what a focus lies in (``contrast``), of liver and of blood pool, where known."""
+    ratios = {}
+    if host_suv is not None and np.isfinite(host_suv):
+        ratios["contrast"] = suv_peak / max(host_suv, 0.1)
+    if reference is not None and reference.liver_mean:
+        ratios["liver_ratio"] = suv_peak / reference.liver_mean
+    if reference is not None and reference.blood_pool_mean:
+        ratios["blood_pool_ratio"] = suv_peak / reference.blood_pool_mean
+    return ratios
 
 
 def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:

@@ -13,7 +13,15 @@ from irae.core.notice import Notice
 from irae.core.volume import LabelMap, Volume
 from irae.lesions.alignment import aligned
 from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
-from irae.lesions.features import ct_features, landmarks, near_hot_organs, own_symmetry, with_neighbours, with_symmetry
+from irae.lesions.features import (
+    ct_features,
+    landmarks,
+    near_hot_organs,
+    own_symmetry,
+    uptake_ratios,
+    with_neighbours,
+    with_symmetry,
+)
 from irae.lesions.hosts import host_organ, midline_ras_mm
 from irae.lesions.masks import searched_organs
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
@@ -316,15 +324,7 @@ class _Finder:
         return float(values[region].max()), suv_peak(values, native, region), float(values[region].mean())
 
     def _uptake_ratios(self, peak: float, organ: str | None, background: float | None) -> dict[str, float]:
-        host = self.organ_background.get(organ or "", background if background is not None else float("nan"))
-        ratios = {}
-        if np.isfinite(host):
-            ratios["contrast"] = peak / max(host, 0.1)
-        if self.reference is not None and self.reference.liver_mean:
-            ratios["liver_ratio"] = peak / self.reference.liver_mean
-        if self.reference is not None and self.reference.blood_pool_mean:
-            ratios["blood_pool_ratio"] = peak / self.reference.blood_pool_mean
-        return ratios
+        return uptake_ratios(peak, self.organ_background.get(organ or "", background), self.reference)
 
     def _organs_on(self, grid: Geometry) -> NDArray[np.uint8]:
         if self.organs is None:

@@ -1,8 +1,9 @@
-"""Known lesions on a CT without PET: each is looked for at its registered place, and measured where the CT shows it.
+"""Known lesions that no focus of an exam is: looked for at their registered places, on its CT and on its PET.
 
-Found by uptake, a node or a soft-tissue lesion is not searched for on a CT alone (``ct_nodules`` says what is). Where
-lung or fat shows its border it can be measured all the same; in other tissue (bone, muscle, liver of its own
-attenuation) it cannot, and not seen is not gone.
+A search for hot regions finds what is new. What was found before is looked for where it was: under therapy a
+metastasis cools long before it is gone, and RECIST measures it all the same. Where lung or fat shows its border the CT
+measures it; else what is left of its uptake does (``residual``). Where neither shows it (bone, muscle, liver of its own
+attenuation) a PET says that it is gone; a CT alone does not.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.volume import Volume
 from irae.lesions.ct_nodules import CtLesion
-from irae.lesions.features import ct_features
+from irae.lesions.features import ct_features, uptake_ratios
+from irae.lesions.residual import residual_on_pet
 from irae.lesions.rules import FOCI_RULES, FociRules
 from irae.lesions.sizing import crop_around, extent_on_ct
 from irae.lesions.values import FociFound, Known
 from irae.quant.diameter import axial_diameters
+from irae.quant.peak import suv_peak
 from irae.quant.resample import onto_grid
 from irae.quant.shape import shape_of
+from irae.quant.uptake import UptakeReference
 
 # Registration leaves about this much; a lesion is looked for at its place and this far from it along each axis.
 OFF_MM = 6.0
@@ -35,47 +39,73 @@ MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more tha
 
 
 def follow(
-    found: FociFound, exam: Exam, lost: Sequence[Known], rules: FociRules = FOCI_RULES
+    found: FociFound, exam: Exam, lost: Sequence[Known], reference: UptakeReference | None = None,
+    rules: FociRules = FOCI_RULES,
 ) -> tuple[FociFound, tuple[Known, ...], tuple[Notice, ...]]:
-    """Adds the known lesions that the CT of an exam without PET shows at their places.
+    """Adds the known lesions that an exam shows at their places though its search did not find them.
 
     Args:
         found: The exam's foci.
-        exam: The exam; with a PET, or without a CT, nothing is added.
+        exam: The exam. Its CT is used where the foci lie on it (a CT that does not lie under the PET is not).
         lost: Known tracks that none of the foci is.
-        rules: HU limits.
+        reference: Liver and blood pool of its PET.
+        rules: HU limits, and what is believed of a residual on PET.
 
     Returns:
-        The foci with those added at their end, the tracks that these are, in the same order, and which known lesions
-        were measured so, and which could not be.
+        The foci with those added at their end (``features["followed"]``), the tracks that these are, in the same
+        order, and which known lesions were measured so, and which could not be.
     """
-    if exam.pet is not None or exam.ct is None:
-        return found, (), ()
+    ct = exam.ct if exam.ct is not None and found.geometry.same_grid(exam.ct.geometry) else None
     labels = np.array(found.labels)
     foci, followed, unseen = list(found.foci), [], []
     for track in lost:
         if track.focus.features.get("picture") or track.nature is Nature.PHYSIOLOGIC or track.gone:
             continue
-        if not in_field(track.place, exam.ct.geometry):
+        if not in_field(track.place, found.geometry):
             continue
-        lesion = _at_its_place(exam.ct, track, rules)
-        if lesion is None or _taken(labels, found.geometry, lesion):
+        number = 1 + max((f.id for f in foci), default=0)
+        seen = _seen(ct, exam.pet, track, number, labels, found.geometry, reference, rules)
+        if seen is None:
             unseen.append(track.focus)
             continue
-        focus = _measured(exam.ct, lesion, track.focus, 1 + max((f.id for f in foci), default=0), rules)
-        _paint(labels, found.geometry, lesion, focus)
+        focus, mask, grid = seen
+        _paint(labels, found.geometry, mask, grid, focus.id)
         foci.append(focus)
         followed.append(track)
     notices = []
     if followed:
-        notices.append(Notice("known_lesions_followed", "Without a PET these known lesions were looked for at their "
-                              f"registered places and measured on the CT: {_names([k.focus for k in followed])}."))
-    if unseen:
+        notices.append(Notice("known_lesions_followed", "The search did not find these known lesions; they were looked "
+                              "for at their registered places and measured there: "
+                              f"{_names([k.focus for k in followed])}."))
+    if unseen and exam.pet is None:
         notices.append(Notice("known_lesions_not_seen", "Without a PET these known lesions cannot be told from what "
                               f"is around them: {_names(unseen)}. They are not measured; only lungs and liver are "
                               "searched well enough to call one gone."))
     found = FociFound(foci=tuple(foci), labels=labels, geometry=found.geometry, notices=found.notices)
     return found, tuple(followed), tuple(notices)
+
+
+def _seen(
+    ct: Volume | None, pet: Volume | None, track: Known, number: int, labels: NDArray[np.uint16], grid: Geometry,
+    reference: UptakeReference | None, rules: FociRules,
+) -> tuple[Focus, NDArray[np.bool_], Geometry] | None:
+    """A known lesion as the CT, else the PET shows it at its place: focus, mask and the mask's grid."""
+    lesion = None if ct is None else _at_its_place(ct, track, rules)
+    if lesion is not None and not _taken(labels, grid, lesion):
+        read = axial_diameters(lesion.mask, lesion.geometry)
+        sizes = (read.longest_mm, read.short_mm)
+        focus = _measured(ct, pet, lesion.mask, lesion.geometry, sizes, track, number, None, reference, rules)
+        return focus, lesion.mask, lesion.geometry
+    left = None if pet is None else residual_on_pet(pet, track.place, _radius_mm(track.focus), labels, grid, rules)
+    if left is None:
+        return None
+    focus = _measured(ct, pet, left.mask, left.geometry, (left.longest_mm, left.short_mm), track, number,
+                      left.background_suv, reference, rules)
+    return focus, left.mask, left.geometry
+
+
+def _radius_mm(focus: Focus) -> float:
+    return max(4.0, float(np.cbrt(3.0 * focus.volume_ml * 1000.0 / (4.0 * np.pi))))
 
 
 def in_field(place: NDArray[np.float64], grid: Geometry, margin_voxels: float = 1.0) -> bool:
@@ -95,7 +125,7 @@ def _names(foci: Sequence[Focus]) -> str:
 
 def _at_its_place(ct: Volume, track: Known, rules: FociRules) -> CtLesion | None:
     """The nodule that lies where the track is expected, the one nearest to it in size; None where the CT shows none."""
-    radius = max(4.0, float(np.cbrt(3.0 * track.focus.volume_ml * 1000.0 / (4.0 * np.pi))))
+    radius = _radius_mm(track.focus)
     reach = radius + MARGIN_MM
     bounds = crop_around(ct.geometry, track.place - reach, track.place + reach)
     if bounds is None:
@@ -120,28 +150,47 @@ def _at_its_place(ct: Volume, track: Known, rules: FociRules) -> CtLesion | None
     return None if best is None else CtLesion(best, grid, track.focus.organ or "")
 
 
-def _measured(ct: Volume, lesion: CtLesion, before: Focus, number: int, rules: FociRules) -> Focus:
-    mask, grid = lesion.mask, lesion.geometry
-    read, shape = axial_diameters(mask, grid), shape_of(mask, grid)
-    hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
-    x, y, z = (float(c) for c in grid.to_world(np.argwhere(mask)).mean(axis=0))
+def _measured(
+    ct: Volume | None, pet: Volume | None, mask: NDArray[np.bool_], grid: Geometry, sizes_mm: tuple[float, float],
+    track: Known, number: int, background_suv: float | None, reference: UptakeReference | None, rules: FociRules,
+) -> Focus:
+    """A followed lesion as a focus; sized on the CT where there is no background of a PET contour."""
+    before, from_ct, shape = track.focus, background_suv is None, shape_of(mask, grid)
+    longest, short = sizes_mm
+    volume_ml = float(np.count_nonzero(mask)) * grid.voxel_volume_ml
     features = {
-        "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation, "length_mm": shape.length_mm,
-        "short_long_ratio": read.short_mm / read.longest_mm, "size_from_ct": 1.0, "ct_nodule_mm": read.longest_mm,
-    } | ct_features(hu, mask, grid, rules)
+        "picture": 0.0, "followed": 1.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
+        "length_mm": shape.length_mm, "short_long_ratio": short / longest, "size_from_ct": float(from_ct),
+    }
+    if from_ct:
+        features["ct_nodule_mm"] = longest
+    if ct is not None:
+        hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+        features |= ct_features(hu, mask, grid, rules)
+    uptake = None
+    if pet is not None:
+        suv = onto_grid(pet.array, pet.geometry, grid, order=1, antialias=False)
+        uptake = (float(suv[mask].max()), suv_peak(suv, grid, mask), float(suv[mask].mean()))
+        features |= uptake_ratios(uptake[1], background_suv, reference)
+        if background_suv is not None:
+            features["background_suv"] = background_suv
+    x, y, z = (float(c) for c in grid.to_world(np.argwhere(mask)).mean(axis=0))
     return Focus(
-        id=number, centroid_ras_mm=(x, y, z), volume_ml=float(np.count_nonzero(mask)) * grid.voxel_volume_ml,
-        longest_mm=read.longest_mm, short_mm=min(read.short_mm, read.longest_mm), organ=before.organ,
-        organ_fraction=before.organ_fraction, source=FocusSource.CT, is_node=before.is_node, features=features,
+        id=number, centroid_ras_mm=(x, y, z), volume_ml=volume_ml, longest_mm=longest, short_mm=min(short, longest),
+        suv_max=uptake and uptake[0], suv_peak=uptake and uptake[1], suv_mean=uptake and uptake[2],
+        tlg=uptake and uptake[2] * volume_ml, organ=before.organ, organ_fraction=before.organ_fraction,
+        source=FocusSource.CT if from_ct else FocusSource.PET, is_node=before.is_node, features=features,
     )
 
 
-def _paint(labels: NDArray[np.uint16], geometry: Geometry, lesion: CtLesion, focus: Focus) -> None:
+def _paint(
+    labels: NDArray[np.uint16], geometry: Geometry, mask: NDArray[np.bool_], grid: Geometry, number: int
+) -> None:
     """Paints a lesion where no other is."""
-    corners = lesion.geometry.corners_mm()
+    corners = grid.corners_mm()
     bounds = crop_around(geometry, corners.min(axis=0), corners.max(axis=0))
     assert bounds is not None
     target = geometry.cropped(*bounds)
-    painted = onto_grid(lesion.mask.astype(np.float32), lesion.geometry, target, order=1, antialias=False) >= 0.5
+    painted = onto_grid(mask.astype(np.float32), grid, target, order=1, antialias=False) >= 0.5
     view = labels[tuple(slice(a, b) for a, b in zip(*bounds, strict=True))]
-    view[painted & (view == 0)] = focus.id
+    view[painted & (view == 0)] = number

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,15 @@ from irae.core.anatomy import site_of
 from irae.core.exam import Exam
 from irae.core.focus import Focus, FocusStatus, Nature
 from irae.core.notice import Notice
+from irae.core.result import ExamResult
 from irae.core.volume import LabelMap
 from irae.lesions.follow import follow, in_field
-from irae.lesions.register import register
+from irae.lesions.register import Mapping, register
+from irae.lesions.retrospect import seen_in_retrospect
+from irae.lesions.rules import FOCI_RULES
+from irae.lesions.threshold import hot_threshold
 from irae.lesions.values import EarlierExam, FociFound, Known
+from irae.quant.uptake import UptakeReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,21 +81,32 @@ def match_foci(
 
 
 def match_and_follow(
-    found: FociFound, exam: Exam, *, earlier: Sequence[EarlierExam], rules: MatchRules = MATCH_RULES
+    found: FociFound, exam: Exam, *, earlier: Sequence[EarlierExam], reference: UptakeReference | None = None,
+    rules: MatchRules = MATCH_RULES,
 ) -> FociFound:
-    """As ``match_foci``, known lesions that only a CT without PET can show being added (``follow``).
+    """As ``match_foci``, known lesions that the search did not find being looked for at their places (``follow``).
+
+    Foci that are listed for the first time are looked for in the earlier exams: ``features["seen_days_before"]`` says
+    how long before this exam one shows them already (``retrospect``).
 
     Returns:
         The matched foci, gone ones last; the labels with what was added; its notices, then those of registrations that
-        failed and of known lesions that were followed.
+        failed, of known lesions that were followed, and of foci that earlier exams show.
     """
     past = sorted((e for e in earlier if e.exam is not exam), key=lambda e: e.exam.acquired_on)
-    known, notices = _known_tracks(past, exam)
+    mappings: dict[int, Mapping] = {}
+
+    def mapping(at: int) -> Mapping:
+        if at not in mappings:
+            mappings[at] = register(past[at].exam, exam)
+        return mappings[at]
+
+    known = _known_tracks(past, mapping)
     tracks = {a.focus.track for e in past for a in e.result.foci if a.focus.track}
     following = 1 + max((int(t[1:]) for t in tracks if t[1:].isdigit()), default=0)
     pairs = _assigned(found.foci, known, rules)
     lost = [k for at, k in enumerate(known) if at not in set(pairs.values())]
-    found, followed, told = follow(found, exam, lost)
+    found, followed, told = follow(found, exam, lost, reference)
     foci = list(found.foci)
     first = len(foci) - len(followed)
     pairs |= {first + n: known.index(track) for n, track in enumerate(followed)}
@@ -104,11 +121,45 @@ def match_and_follow(
             features["split_of"] = float(parent.focus.track[1:])
         matched.append(replace(focus, track=f"L{following:02d}", status=FocusStatus.NEW, features=features))
         following += 1
+    matched, looked = _looked_back(matched, past, mapping, exam.acquired_on)
     foci = _with_gone(matched, known, set(pairs.values()), found, exam, rules)
-    return replace(found, foci=tuple(foci), notices=(*found.notices, *notices, *told))
+    failed = [m.notice for m in mappings.values() if m.notice is not None]
+    return replace(found, foci=tuple(foci), notices=(*found.notices, *failed, *told, *looked))
 
 
-def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[Known], tuple[Notice, ...]]:
+def _looked_back(
+    foci: Sequence[Focus], past: Sequence[EarlierExam], mapping: Callable[[int], Mapping], now: date
+) -> tuple[list[Focus], tuple[Notice, ...]]:
+    """Marks new foci that an earlier exam shows: ``seen_days_before`` of the oldest one that does."""
+    marked, said = list(foci), []
+    for n, focus in enumerate(foci):
+        if focus.status is not FocusStatus.NEW or focus.features.get("picture"):
+            continue
+        for at, earlier in enumerate(past):
+            place = mapping(at).to_then(np.array([focus.centroid_ras_mm]))[0]
+            threshold = hot_threshold(_reference_of(earlier.result), FOCI_RULES)
+            if seen_in_retrospect(focus, earlier.exam, place, threshold, FOCI_RULES):
+                days = (now - earlier.exam.acquired_on).days
+                marked[n] = replace(focus, features=dict(focus.features) | {"seen_days_before": float(days)})
+                said.append(f"{focus.track} ({(focus.organ or 'outside organs').replace('_', ' ')}, since "
+                            f"{earlier.exam.acquired_on.isoformat()})")
+                break
+    if not said:
+        return marked, ()
+    return marked, (Notice("seen_in_retrospect", "Listed for the first time, but an earlier exam shows as much at the "
+                           f"same place, so that these are no new lesions: {', '.join(said)}."),)
+
+
+def _reference_of(result: ExamResult) -> UptakeReference:
+    """Liver and blood pool of an earlier exam, as its result keeps them."""
+    get = result.quantities.get
+    return UptakeReference(
+        liver_mean=get("pet.liver_mean"), liver_sd=get("pet.liver_sd"),
+        blood_pool_mean=get("pet.blood_pool_mean"), blood_pool_sd=get("pet.blood_pool_sd"),
+    )
+
+
+def _known_tracks(past: Sequence[EarlierExam], mapping: Callable[[int], Mapping]) -> list[Known]:
     """Every track as last seen, at the place where its newest listing (gone included) has it, mapped to this exam.
 
     A gone lesion's place was already mapped into the exam that lists it, so that mostly one registration is enough.
@@ -126,19 +177,16 @@ def _known_tracks(past: Sequence[EarlierExam], now: Exam) -> tuple[list[Known], 
             elif focus.track in newest:
                 gone.add(focus.track)
                 newest[focus.track] = (at, replace(newest[focus.track][1], centroid_ras_mm=focus.centroid_ras_mm))
-    known, notices = [], []
-    for at, exam in enumerate(past):
+    known = []
+    for at in range(len(past)):
         here = [focus for which, focus in newest.values() if which == at]
         if here:
-            mapping = register(exam.exam, now)
-            if mapping.notice is not None:
-                notices.append(mapping.notice)
-            places = mapping.to_now(np.array([f.centroid_ras_mm for f in here]))
+            places = mapping(at).to_now(np.array([f.centroid_ras_mm for f in here]))
             known += [
                 Known(focus=focus, place=place, nature=natures[focus.track], gone=focus.track in gone)
                 for focus, place in zip(here, places, strict=True)
             ]
-    return sorted(known, key=lambda k: k.focus.track), tuple(notices)
+    return sorted(known, key=lambda k: k.focus.track)
 
 
 def _radius_mm(focus: Focus) -> float:

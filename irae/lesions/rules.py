@@ -140,6 +140,17 @@ class FociRules:
     ct_liver: DarkLesion = DarkLesion(contrast_hu=18.0, sd=3.0, least_mm=8.0)
     ct_liver_beside_pet: DarkLesion = DarkLesion(contrast_hu=25.0, sd=4.0, least_mm=12.0)
 
+    # What is left of a known lesion at its registered place (``residual``): this far off it, this many times and SD
+    # above its surroundings, no longer than this many times its earlier diameter.
+    residual_off_mm: float = 8.0
+    residual_ratio: float = 1.25
+    residual_sd: float = 3.0
+    residual_growth: float = 1.3
+    # A focus that is listed for the first time was there before if the earlier PET is hot at its place (within this
+    # distance), by this share of today's SUVmax: 30 % is a metabolic change by PERCIST 1.0.
+    look_back_mm: float = 8.0
+    look_back_share: float = 0.7
+
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
     # and what surrounds it. A nodule inside the lung has aerated lung over nine tenths of its rim.

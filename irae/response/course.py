@@ -90,6 +90,11 @@ class Plan:
     set_aside: tuple[str, ...]  # foci called inflammation at baseline
     fallback: bool  # no metastasis at baseline: indeterminate foci are followed
 
+    @property
+    def known(self) -> frozenset[str]:
+        """Every track that the baseline listed as anything but normal uptake."""
+        return frozenset((*self.targets, *self.non_targets, *self.set_aside))
+
     def groups(self, view: View) -> tuple[tuple[str, ...], ...]:
         """Non-targets of a view, each group judged on its own: what is set aside as inflammation counts only as seen.
 
@@ -252,6 +257,23 @@ def plan_of(exam: ExamLesions, options: Options) -> Plan:
     )
 
 
+def overlooked(exams: Sequence[ExamLesions]) -> dict[str, Nature]:
+    """Tracks that the baseline shows though it did not list them, and what they were called when first listed.
+
+    RECIST 1.1 asks that a new lesion be unequivocal: what was there at baseline is none (``lesions.retrospect``).
+    """
+    found: dict[str, Nature] = {}
+    listed: set[str] = set()
+    for exam in exams:
+        for focus in exam.foci:
+            days = focus.focus.features.get("seen_days_before", 0.0)
+            since = (exam.acquired_on - exams[0].acquired_on).days
+            if track_of(focus) not in listed and 0 < since <= days:
+                found[track_of(focus)] = focus.nature
+        listed |= {track_of(focus) for focus in exam.foci}
+    return found
+
+
 def _size_mm(focus: AttributedFocus) -> float:
     return focus.focus.short_mm if focus.focus.is_node else focus.focus.longest_mm
 
@@ -303,12 +325,15 @@ def case_of(
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = plan_of(exams[0], options)
-    groups = plan.groups(view)
+    missed = overlooked(exams)
+    there = {t for t, nature in missed.items() if nature in _followed_natures(view)}
+    groups = (*plan.groups(view), tuple(sorted(there)))
     equivocal = told_inflammation(exams) if view is View.ATTRIBUTED else frozenset()
     called = _called_from(exams, view)
     sizes = _Sizes()
     visits = []
     lost: set[str] = set()  # gone at the exam before
+    listed: set[str] = set()
     for number, exam in enumerate(exams):
         by_track = {track_of(f): f for f in exam.foci}
         visits.append(Visit(
@@ -321,12 +346,25 @@ def case_of(
             non_targets=tuple(
                 lesion for group in groups
                 for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0, equivocal=equivocal)
-            ),
-            new_lesions=() if number == 0 else _new_lesions(exam, number, plan, called, sizes, rules),
+            ) + tuple(_not_listed_yet(t, exams[number:]) for t in sorted(there - by_track.keys()) if t not in listed),
+            new_lesions=() if number == 0 else _new_lesions(exam, number, {*plan.known, *missed}, called, sizes, rules),
             clinical_deterioration=exam.clinical_deterioration,
         ))
         lost = {t for t, f in by_track.items() if f.focus.status is FocusStatus.GONE}
+        listed |= by_track.keys()
     return Case(id="course", visits=tuple(visits), options=options)
+
+
+def _followed_natures(view: View) -> frozenset[Nature]:
+    """Which natures are followed as non-targets from baseline on; what is set aside only as seen."""
+    natures = {Nature.METASTASIS, Nature.INDETERMINATE}
+    return frozenset(natures if view is View.ATTRIBUTED else natures | {Nature.INFLAMMATION})
+
+
+def _not_listed_yet(track: str, exams: Sequence[ExamLesions]) -> NonTarget:
+    """An overlooked lesion at an exam before the one that first listed it."""
+    first = next(f for exam in exams for f in exam.foci if track_of(f) == track)
+    return NonTarget(id=track, site=site_of_focus(first), is_node=first.focus.is_node, state=State.PRESENT)
 
 
 def _non_targets(
@@ -368,10 +406,9 @@ def _non_targets(
 
 
 def _new_lesions(
-    exam: ExamLesions, number: int, plan: Plan, called: Mapping[str, int], sizes: _Sizes, rules: ViewRules
+    exam: ExamLesions, number: int, known: Collection[str], called: Mapping[str, int], sizes: _Sizes, rules: ViewRules
 ) -> tuple[NewLesion, ...]:
     """Foci that the baseline did not have. Those not called (yet) are equivocal."""
-    known = {*plan.targets, *plan.non_targets, *plan.set_aside}
     found: list[NewLesion] = []
     for focus in exam.foci:
         track = track_of(focus)
@@ -402,8 +439,10 @@ def pet_case_of(
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = plan_of(exams[0], options)
+    missed = overlooked(exams)
     tumour_at_baseline = {*plan.targets, *plan.non_targets}
-    known = tumour_at_baseline | set(plan.set_aside)
+    tumour_at_baseline |= {t for t, nature in missed.items() if nature is Nature.METASTASIS}
+    known = {*plan.known, *missed}
     called = _called_from(exams, view)
     visits = tuple(
         Visit(

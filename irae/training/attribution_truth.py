@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from irae.core.anatomy import IRAE_ORGANS
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
 from irae.core.geometry import Geometry
+from irae.phantom.motion import diaphragm_share
 from irae.phantom.patient import Patient
 from irae.phantom.shapes import rotation
 from irae.phantom.spots import Spot, spots
@@ -75,10 +76,11 @@ def label_foci(
 ) -> Labels:
     """Matches the foci of an exam with what was drawn.
 
-    A lesion's focus is the focal one painted at its centre, else the nearest within its reach. Other focal foci within
-    its reach are pieces of it. What is left inside an inflamed or physiologically hot stretch is that. Everything else
-    is nothing that was drawn: normal uptake, noise or a border, all physiologic. Foci in an organ with an irAE that has
-    no drawn extent (hepatitis) cannot be labelled.
+    A lesion's focus is the focal one painted at its centre, else the nearest within its reach. Breathing shows it
+    elsewhere on PET than on CT: both places count. Other focal foci within its reach are pieces of it. What is left
+    inside an inflamed or physiologically hot stretch is that. Everything else is nothing that was drawn: normal uptake,
+    noise or a border, all physiologic. Foci in an organ with an irAE that has no drawn extent (hepatitis) cannot be
+    labelled.
 
     Args:
         patient: Who was drawn. visit: Which exam. shown: The exam with its truth.
@@ -88,13 +90,14 @@ def label_foci(
     """
     here = [a for a in foci if a.focus.status is not FocusStatus.GONE]
     shapes = {spot.track: spot for spot in spots(patient, visit)}
+    places = {truth.track: _places(truth, shapes[truth.track], patient, visit) for truth in shown.truth.lesions}
     lesions: list[DrawnLesion] = []
     nature: dict[int, Nature | None] = {}
     for truth in shown.truth.lesions:
         spot = shapes[truth.track]
         index = grid.to_index(truth.centre_ras_mm)
         imaged = bool((index >= 0).all() and (index <= np.array(grid.shape) - 1).all())
-        hit = _hit(truth, here, labels, grid) if imaged else None
+        hit = _hit(truth, places[truth.track], here, labels, grid) if imaged else None
         longest, short = axial_diameters_mm(spot)
         lesions.append(DrawnLesion(
             track=truth.track, kind=truth.kind, nature=truth.nature, organ=truth.organ, longest_mm=longest,
@@ -105,7 +108,8 @@ def label_foci(
             nature[hit.focus.id] = truth.nature
     for truth in shown.truth.lesions:
         for a in here:
-            if a.focus.id not in nature and not a.focus.features["picture"] and _off(a, truth) <= _reach(truth):
+            near = not a.focus.features["picture"] and _off(a, places[truth.track]) <= _reach(truth)
+            if near and a.focus.id not in nature:
                 nature[a.focus.id] = truth.nature
     for truth in sorted(shown.truth.foci, key=lambda t: t.nature is not Nature.INFLAMMATION):
         for a in here:
@@ -122,8 +126,17 @@ def label_foci(
     return Labels(lesions=tuple(lesions), nature=nature, drawn=drawn)
 
 
-def _off(a: AttributedFocus, truth: FocusTruth) -> float:
-    return float(np.linalg.norm(np.subtract(a.focus.centroid_ras_mm, truth.centre_ras_mm)))
+def _places(truth: FocusTruth, spot: Spot, patient: Patient, visit: int) -> NDArray[np.float64]:
+    """Where the CT and where the PET shows a lesion, (2, 3) RAS+ mm."""
+    on_ct = np.array(truth.centre_ras_mm)
+    down = np.array([-spot.shape.centre[2] / patient.anatomy.length])
+    lower = patient.visits[visit].breath.pet_offset_mm * float(diaphragm_share(down)[0])
+    return np.stack([on_ct, on_ct - (0.0, 0.0, lower)])
+
+
+def _off(a: AttributedFocus, places: NDArray[np.float64]) -> float:
+    """Distance from a focus to the nearest of the places, mm."""
+    return float(np.linalg.norm(np.array(a.focus.centroid_ras_mm) - places, axis=1).min())
 
 
 def _reach(truth: FocusTruth) -> float:
@@ -131,15 +144,17 @@ def _reach(truth: FocusTruth) -> float:
 
 
 def _hit(
-    truth: FocusTruth, here: Sequence[AttributedFocus], labels: NDArray[np.uint16], grid: Geometry
+    truth: FocusTruth, places: NDArray[np.float64], here: Sequence[AttributedFocus], labels: NDArray[np.uint16],
+    grid: Geometry,
 ) -> AttributedFocus | None:
-    i, j, k = np.clip(np.round(grid.to_index(truth.centre_ras_mm)).astype(int), 0, np.array(grid.shape) - 1)
     focal = [a for a in here if not a.focus.features["picture"]]
-    at_centre = next((a for a in focal if a.focus.id == labels[i, j, k]), None)
-    if at_centre is not None:
-        return at_centre
-    nearest = min(focal, key=lambda a: _off(a, truth), default=None)
-    return nearest if nearest is not None and _off(nearest, truth) <= _reach(truth) else None
+    for place in places:
+        i, j, k = np.clip(np.round(grid.to_index(place)).astype(int), 0, np.array(grid.shape) - 1)
+        at_centre = next((a for a in focal if a.focus.id == labels[i, j, k]), None)
+        if at_centre is not None:
+            return at_centre
+    nearest = min(focal, key=lambda a: _off(a, places), default=None)
+    return nearest if nearest is not None and _off(nearest, places) <= _reach(truth) else None
 
 
 def _in_stretch(a: AttributedFocus, truth: FocusTruth) -> bool:
@@ -147,5 +162,5 @@ def _in_stretch(a: AttributedFocus, truth: FocusTruth) -> bool:
     if a.focus.organ != truth.organ:
         return False
     if truth.organ.startswith("lung") and not a.focus.features["picture"]:
-        return _off(a, truth) <= 0.5 * float(np.linalg.norm(truth.diameters_mm)) + REACH_MM
+        return _off(a, np.array([truth.centre_ras_mm])) <= 0.5 * float(np.linalg.norm(truth.diameters_mm)) + REACH_MM
     return True
