@@ -202,13 +202,20 @@ def _by_statistics_alone(focus: Focus, told: Told, now: Situation, rules: Eviden
     """
     if is_focal(focus, rules) and reaches(focus.features.get("liver_ratio", 0.0), rules.measurable_liver_ratio):
         return "Not called physiologic: it is focal and much hotter than the liver."
-    faint = (
-        "liver_ratio" in focus.features and not reaches(focus.features["liver_ratio"], rules.faint_liver_ratio)
-        and reaches(told.probabilities[Nature.PHYSIOLOGIC], rules.faint_least) and not was_tumour(focus, now)
-    )
-    if not normal_place(focus) and not faint:
+    if not normal_place(focus) and (was_tumour(focus, now) or not _faint(focus, told, rules)):
         return "Not called physiologic: nothing at its place takes up tracer by nature."
     return ""
+
+
+def _faint(focus: Focus, told: Told, rules: EvidenceRules) -> bool:
+    """Under the liver, or under what PERCIST can measure and nothing on CT, and the model sure that it is normal."""
+    ratio, p = focus.features.get("liver_ratio"), told.probabilities[Nature.PHYSIOLOGIC]
+    if ratio is None:
+        return False
+    if not reaches(ratio, rules.faint_liver_ratio):
+        return reaches(p, rules.faint_least)
+    on_ct = focus.features.get("size_from_ct", 0.0) > 0
+    return not on_ct and not reaches(ratio, rules.below_measurable_ratio) and reaches(p, rules.below_measurable_least)
 
 
 def _gone(candidate: Candidate, now: Situation) -> AttributedFocus:

@@ -265,7 +265,9 @@ def _is_fat(focus: Focus, rules: EvidenceRules) -> bool:
 
 def head_and_neck(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """Tonsils, salivary glands, tongue, palate: above the neck, alike on both sides or in the midline, not too hot."""
-    if not focus.features.get("head_neck") or focus.suv_max is None or focus.suv_max > rules.head_neck_suv:
+    pair = reaches(focus.features.get("symmetry", 0.0), rules.head_neck_pair)
+    hottest = rules.head_neck_pair_suv if pair else rules.head_neck_suv
+    if not focus.features.get("head_neck") or focus.suv_max is None or focus.suv_max > hottest:
         return None
     coarse = focus.organ == "brain" and focus.organ_fraction < 0.5
     if focus.organ is not None and focus.organ != NODE_SITE and not coarse:

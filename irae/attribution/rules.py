@@ -127,12 +127,17 @@ class EvidenceRules:
     infection_days: int = 30
     brown_fat_core_hu: float = 0.0
     brown_fat_suv: float = 20.0  # hotter than nearly all brown fat (SULmax 4.9 +- 4.5 after cold: PMC6469763)
-    head_neck_suv: float = 10.0  # tonsil and salivary gland uptake above this is not taken for granted
+    head_neck_suv: float = 10.0  # tonsil and salivary gland uptake above this is not taken for granted ...
+    head_neck_pair_suv: float = 15.0  # ... unless both sides are as alike as this
+    head_neck_pair: float = 0.9
     quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
     # Uptake in no organ that is hot by nature is physiologic under this many times the liver's mean (at or under the
     # liver no lymphoma is seen: Deauville 1-3, Barrington 2014) where the model is this sure. Design values.
     faint_liver_ratio: float = 1.0
     faint_least: float = 0.95
+    # Up to what PERCIST calls measurable (1.5 x liver), the model must be surer and the CT show no nodule.
+    below_measurable_ratio: float = 1.5
+    below_measurable_least: float = 0.99
     vaccine_node_short_mm: float = 15.0
     ureter_off_mm: float = 35.0
     ureter_curve_mm: float = 50.0  # the ureter's bow in the pelvis; asked only where the CT shows no node

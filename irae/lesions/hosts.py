@@ -34,7 +34,7 @@ def host_organ(
     In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
     organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
     it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
-    tissue of a node's size in fat or against lung and vessels. Else None.
+    tissue of a node's size in fat or against lung and vessels. Else, as with muscle all around, None.
 
     Args:
         mask: The focus on a crop.
@@ -76,8 +76,11 @@ def host_organ(
         if near is not None:
             return near, share if near == organ else 0.0
     soft = -60.0 <= tissue.get("ct_hu_mean", -1000.0) <= 180.0
+    # Muscle all around: a deposit in it is no node, and its longest diameter is what RECIST measures.
+    in_muscle = (tissue.get("rim_soft_fraction", 0.0) >= rules.muscle_rim
+                 and tissue.get("rim_fat_fraction", 1.0) <= rules.muscle_rim_fat)
     # Without any organ known, soft tissue could be liver as well as a node.
-    if names and soft and longest_mm <= rules.node_longest_mm:
+    if names and soft and not in_muscle and longest_mm <= rules.node_longest_mm:
         return NODE, 0.0
     return None, 0.0
 

@@ -281,8 +281,9 @@ def _join_pictures(
         members = []
         core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
         for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
-            most_ml = rules.standout_in_solid_ml if organ in SOLID else rules.standout_volume_ml
-            compact = core_size[region] * geometry.voxel_volume_ml <= most_ml
+            core_ml = core_size[region] * geometry.voxel_volume_ml
+            round_mass = organ in SOLID or _elongation(core[box] & (inside == region), geometry) <= rules.mass_elongation
+            compact = core_ml <= (rules.standout_mass_ml if round_mass else rules.standout_volume_ml)
             if organ not in URINE and compact:
                 rest = mask & ~ndimage.binary_dilation(inside == region, iterations=2)
                 at = [p - s.start for p, s in zip(places[int(region)], box, strict=True)]
@@ -302,6 +303,15 @@ def _join_pictures(
             pictures[members[0]] = organ
     _release_strays(basins, pictures, organs, geometry, rules)
     return pictures
+
+
+def _elongation(mask: NDArray[np.bool_], geometry: Geometry) -> float:
+    """Longest over shortest principal axis of a region; 1 for a ball. Infinite for what is flat or too small to say."""
+    places = geometry.to_world(np.argwhere(mask))
+    if len(places) < 8:
+        return float("inf")
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places.T)), 0.0))
+    return float(spread[-1] / spread[0]) if spread[0] > 0 else float("inf")
 
 
 def _stands_out(peak: float, rest: NDArray[np.float32], ratio: float) -> bool:

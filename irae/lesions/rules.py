@@ -95,7 +95,9 @@ class FociRules:
     # ... or this many times the 90th percentile of the organ within this distance: hot bowel elsewhere hides nothing.
     standout_nearby_ratio: float = 3.0
     standout_nearby_mm: float = 60.0
-    standout_in_solid_ml: float = 60.0  # in brain and heart: a mass; the whole myocardium is larger
+    # A mass: in brain and heart (the whole myocardium is larger), elsewhere where it is round, as loops are not.
+    standout_mass_ml: float = 60.0
+    mass_elongation: float = 1.6
     diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
     # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").
     contour: float = 0.5
@@ -151,6 +153,9 @@ class FociRules:
     look_back_mm: float = 8.0
     look_back_share: float = 0.7
 
+    # In muscle: soft tissue makes up this much of what surrounds a focus (3-10 mm), fat no more than that.
+    muscle_rim: float = 0.85
+    muscle_rim_fat: float = 0.10
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
     # and what surrounds it. A nodule inside the lung has aerated lung over nine tenths of its rim.

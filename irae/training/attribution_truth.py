@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from irae.core.anatomy import IRAE_ORGANS
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
 from irae.core.geometry import Geometry
+from irae.core.volume import LabelMap
 from irae.phantom.motion import diaphragm_share
 from irae.phantom.patient import Patient
 from irae.phantom.shapes import rotation
@@ -111,9 +113,10 @@ def label_foci(
             near = not a.focus.features["picture"] and _off(a, places[truth.track]) <= _reach(truth)
             if near and a.focus.id not in nature:
                 nature[a.focus.id] = truth.nature
+    drawn_organ = _drawn_organs(here, labels, grid, shown.organs)
     for truth in sorted(shown.truth.foci, key=lambda t: t.nature is not Nature.INFLAMMATION):
         for a in here:
-            if a.focus.id not in nature and _in_stretch(a, truth):
+            if a.focus.id not in nature and _in_stretch(a, truth, drawn_organ.get(a.focus.id)):
                 nature[a.focus.id] = truth.nature
     drawn = frozenset(nature)
     unclear = {
@@ -157,9 +160,28 @@ def _hit(
     return nearest if nearest is not None and _off(nearest, places) <= _reach(truth) else None
 
 
-def _in_stretch(a: AttributedFocus, truth: FocusTruth) -> bool:
+def _drawn_organs(
+    here: Sequence[AttributedFocus], labels: NDArray[np.uint16], grid: Geometry, organs: LabelMap | None
+) -> dict[int, str]:
+    """The organ that holds most of each focus as drawn: a mask may take inflamed colon for small bowel."""
+    if organs is None or not organs.geometry.same_grid(grid):
+        return {}
+    names = {label: organ for organ, label in organs.labels.items()}
+    boxes = ndimage.find_objects(labels)
+    found = {}
+    for a in here:
+        box = boxes[a.focus.id - 1] if a.focus.id <= len(boxes) else None
+        if box is None:
+            continue
+        counts = np.bincount(organs.array[box][labels[box] == a.focus.id], minlength=256)
+        if counts[1:].any() and 2 * counts[1:].max() >= counts.sum():
+            found[a.focus.id] = names[1 + int(counts[1:].argmax())]
+    return found
+
+
+def _in_stretch(a: AttributedFocus, truth: FocusTruth, drawn_organ: str | None) -> bool:
     """Whether a focus belongs to an inflamed or hot stretch: same organ; of an opacity, inside its box besides."""
-    if a.focus.organ != truth.organ:
+    if truth.organ not in (a.focus.organ, drawn_organ):
         return False
     if truth.organ.startswith("lung") and not a.focus.features["picture"]:
         return _off(a, np.array([truth.centre_ras_mm])) <= 0.5 * float(np.linalg.norm(truth.diameters_mm)) + REACH_MM
