@@ -138,7 +138,7 @@ def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
     (spot(organ="pancreas", picture=1.0, liver_ratio=3.0), PHYSIOLOGIC, "the uptake of an organ"),
     (spot(head_neck=1.0, suv=10.1, liver_ratio=2.0), Nature.INDETERMINATE, "focal and as hot as PERCIST measures"),
     (spot(organ="lymph_node", liver_ratio=1.1), Nature.INDETERMINATE, "no normal uptake at its place"),
-    (spot(liver_ratio=1.1), Nature.INDETERMINATE, "no organ at its place"),
+    (spot(liver_ratio=1.6), Nature.INDETERMINATE, "no organ at its place, and measurable"),
     (spot(organ="lymph_node", liver_ratio=0.99), PHYSIOLOGIC, "under the liver, and like nothing else"),
     (spot(organ="lymph_node", liver_ratio=1.0), Nature.INDETERMINATE, "not under the liver"),
     (spot(organ="lymph_node"), Nature.INDETERMINATE, "nobody knows how hot the liver is"),
@@ -153,6 +153,29 @@ def test_faint_uptake_is_not_physiologic_where_the_model_doubts():
         spot(organ="lymph_node", liver_ratio=0.8), learned=always(0.03, 0.03, 0.94, trained_on=seen(8.0, 10.1))
     )
     assert answer.nature is Nature.INDETERMINATE
+
+
+@pytest.mark.parametrize(("p", "focus", "nature", "why"), [
+    (0.995, spot(organ="lymph_node", liver_ratio=1.4), PHYSIOLOGIC, "not measurable by PERCIST, and the model sure"),
+    (0.985, spot(organ="lymph_node", liver_ratio=1.4), Nature.INDETERMINATE, "the model not as sure as that"),
+    (0.995, spot(organ="lymph_node", liver_ratio=1.5), Nature.INDETERMINATE, "measurable"),
+    (0.995, spot(organ="lymph_node", liver_ratio=1.4, size_from_ct=1.0), Nature.INDETERMINATE, "a nodule on CT"),
+])
+def test_between_liver_and_measurable_the_model_must_be_surer(p, focus, nature, why):
+    q = (1.0 - p) / 2.0
+    (answer,) = decide(focus, learned=always(q, q, p, trained_on=seen(8.0, 10.1)))
+    assert answer.nature is nature, why
+
+
+def test_what_is_left_of_a_known_lesion_is_what_it_was():
+    before = told(decide(spot(track="L01", organ="lymph_node"), learned=always(0.01, 0.98, 0.01)), START)
+    left = spot(track="L01", organ="lymph_node", suv=1.0, status=FocusStatus.KNOWN, followed=1.0, liver_ratio=0.3)
+    (answer,) = decide(left, learned=always(0.01, 0.01, 0.98, trained_on=seen(0.5, 10.1)), earlier=[before])
+    assert answer.nature is METASTASIS
+    assert answer.reasons[0].startswith("What is left, at its place")
+    unsure = replace(before, foci=tuple(replace(a, nature=Nature.INDETERMINATE) for a in before.foci))
+    (answer,) = decide(left, learned=always(0.01, 0.01, 0.98, trained_on=seen(0.5, 10.1)), earlier=[unsure])
+    assert answer.nature is PHYSIOLOGIC  # an open focus is decided anew
 
 
 @pytest.mark.parametrize(("focus", "nature", "why"), [

@@ -252,6 +252,16 @@ def test_a_spot_in_quiet_bowel_is_its_own_focus_however_hot_the_bowel_is_elsewhe
     assert np.linalg.norm(np.subtract(spot.centroid_ras_mm, (-105.0, 0.0, 120.0))) < 6.0
 
 
+@pytest.mark.parametrize(("diameter_mm", "own"), [(24, True), (42, True)])
+def test_a_round_mass_in_bowel_that_is_hot_by_itself_is_its_own_focus_however_large(diameter_mm, own):
+    ball = Ball((-60, 45, 120), diameter_mm, 12.0)
+    exam, organs = draw([ball], colon_suv=4.0)
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    focus = nearest(found, ball.centre)
+    assert (focus.features["picture"] == 0) is own
+    assert focus.longest_mm == pytest.approx(diameter_mm, abs=4.0)
+
+
 def test_a_dark_cleft_at_the_livers_border_is_no_lesion_and_a_dark_ball_inside_is():
     inside, at_the_border = Ball((80, 0, 160), 24, 2.2, 20.0), Ball((80, -52, 160), 30, 2.2, 20.0)
     exam, organs = draw([inside, at_the_border], pet=False)

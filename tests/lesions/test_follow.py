@@ -1,11 +1,11 @@
-"""A lesion known from PET/CT on a later CT without PET: measured at its place, or said not to be."""
+"""A lesion known from PET/CT that a later search does not find: measured at its place, or said not to be."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from irae.core.focus import FocusStatus, Nature
+from irae.core.focus import FocusSource, FocusStatus, Nature
 from irae.lesions import EarlierExam, find_foci, match_foci
 from irae.lesions.match import match_and_follow
 from tests.lesions.bodies import REFERENCE, Ball, draw
@@ -60,8 +60,50 @@ def test_normal_uptake_is_not_followed(before):
     assert not {"known_lesions_followed", "known_lesions_not_seen"} & {n.code for n in found.notices}
 
 
-def test_with_a_pet_nothing_is_followed(before):
-    exam, organs = draw([Ball(NODE, 14, 7.0)], day=DAYS[1], seed=9)
-    found = match_and_follow(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before])
-    assert not {"known_lesions_followed", "known_lesions_not_seen"} & {n.code for n in found.notices}
+def on_pet(before, *balls, shift=(0, 0, 0)):
+    """What is found on a PET/CT two months later."""
+    exam, organs = draw(balls, day=DAYS[1], shift=shift, seed=9)
+    return match_and_follow(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before],
+                            reference=REFERENCE)
+
+
+def test_what_the_search_of_a_pet_finds_is_not_followed_besides(before):
+    found = on_pet(before, Ball(NODE, 14, 7.0), Ball(LIVER, 20, 8.0, None))
+    assert "known_lesions_followed" not in {n.code for n in found.notices}
     assert [f.status for f in found.foci if f.track == track_of(before, NODE)] == [FocusStatus.KNOWN]
+
+
+def test_a_node_that_has_cooled_is_still_measured_on_the_ct(before):
+    found = on_pet(before, Ball(NODE, 12, 0.5), shift=(8, -6, 10))
+    (node,) = (f for f in found.foci if f.track == track_of(before, NODE))
+    assert (node.status, node.source, node.features["followed"]) == (FocusStatus.KNOWN, FocusSource.CT, 1.0)
+    assert node.longest_mm == pytest.approx(12, abs=2.5)
+    assert node.suv_max < 1.0  # as the PET has it
+    assert node.features["suv_peak_ratio"] < 0.3
+
+
+def test_a_liver_lesion_too_faint_for_the_search_is_measured_by_what_is_left_of_its_uptake(before):
+    faint = Ball(LIVER, 18, 2.9, None)  # 1.3 times the liver before the blur: below every threshold of the search
+    found = on_pet(before, faint)
+    (liver,) = (f for f in found.foci if f.track == track_of(before, LIVER))
+    assert (liver.status, liver.source) == (FocusStatus.KNOWN, FocusSource.PET)
+    assert liver.features["followed"] == 1.0
+    assert liver.longest_mm == pytest.approx(18, abs=5.0)
+    assert np.linalg.norm(np.subtract(liver.centroid_ras_mm, LIVER)) < 5.0
+    assert liver.track in next(n.text for n in found.notices if n.code == "known_lesions_followed")
+    # Nobody who does not know the place believes it.
+    exam, organs = draw([faint], day=DAYS[1], seed=9)
+    assert "liver" not in {f.organ for f in find_foci(exam, organs=organs, reference=REFERENCE).foci}
+
+
+def test_where_neither_ct_nor_pet_shows_it_a_pet_says_that_it_is_gone(before):
+    found = on_pet(before)
+    gone = {f.track for f in found.foci if f.status is FocusStatus.GONE}
+    assert {track_of(before, NODE), track_of(before, LIVER)} <= gone
+
+
+def test_a_residual_is_not_the_slope_of_what_is_hotter_beside_it(before):
+    """A new node 20 mm beside the place of the old one has its own focus; nothing is left of the old one."""
+    beside = (NODE[0] + 24, NODE[1], NODE[2])
+    found = on_pet(before, Ball(beside, 16, 9.0))
+    assert sum(f.features.get("followed", 0.0) for f in found.foci) == 0.0

@@ -114,6 +114,37 @@ def test_equivocal_foci_do_not_make_progression_and_are_imaged_again(nature: Nat
     assert "L02" in planned["re-image equivocal lesions"].reason
 
 
+def in_retrospect(one: AttributedFocus, days: int) -> AttributedFocus:
+    return replace(one, focus=replace(one.focus, status=FocusStatus.NEW, features={"seen_days_before": float(days)}))
+
+
+@pytest.mark.parametrize(("seen_before", "expected"), [(0, "PD"), (30, "PD"), (56, "SD")])
+def test_what_the_baseline_shows_in_retrospect_is_no_new_lesion(seen_before: int, expected: str) -> None:
+    """Only the baseline counts: what appeared between baseline and now is new, whoever overlooked it."""
+    found = in_retrospect(focus(2, M, 25), seen_before) if seen_before else focus(2, M, 25)
+    course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 58), found)]
+    assessments, _ = assess_course(course)
+    assert category(assessments, "recist_1_1", View.ATTRIBUTED) == expected
+    assert category(assessments, "recist_1_1", View.AS_SEEN) == expected
+
+
+def test_an_overlooked_lesion_stands_against_a_complete_response_and_may_progress() -> None:
+    overlooked = in_retrospect(focus(2, M, 25), 56)
+    course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True), overlooked),
+              exam(112, focus(1, M, 0, gone=True), focus(2, M, 25))]
+    assert category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED) == "PR"
+    grown = [*course[:2], exam(112, focus(1, M, 0, gone=True), focus(2, M, 40))]
+    assert category(assess_course(grown)[0], "recist_1_1", View.ATTRIBUTED) == "PD"
+
+
+def test_overlooked_inflammation_is_followed_as_seen_only() -> None:
+    course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True), in_retrospect(focus(2, N, 25), 56)),
+              exam(112, focus(1, M, 0, gone=True), focus(2, N, 25))]
+    assessments, _ = assess_course(course)
+    assert category(assessments, "recist_1_1", View.ATTRIBUTED) == "CR"
+    assert category(assessments, "recist_1_1", View.AS_SEEN) == "PR"
+
+
 def test_physiologic_uptake_counts_in_no_view() -> None:
     course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 60), focus(2, P, 40))]
     assessments, _ = assess_course(course)
