@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
-from irae.attribution.situation import NODE_SITE, Situation, grew, was_tumour
+from irae.attribution.situation import BONE_SITE, NODE_SITE, Situation, grew, was_tumour
 from irae.core.anatomy import BY_NAME, Uptake, site_of
 from irae.core.focus import Focus, FocusSource, FocusStatus, Nature
 from irae.core.numbers import reaches
@@ -303,7 +303,9 @@ def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     bow = (get("off_ureter_mm", 999.0) <= rules.ureter_curve_mm and "ct_hu_mean" in focus.features and hu <= 0.0
            and focus.short_mm <= rules.ureter_in_fat_mm and not get("size_from_ct", 0.0))
     tube = on_the_way and ((thin and upright) or thread)
-    if (tube or bow) and focus.organ in {None, NODE_SITE, "small_bowel", "aorta"}:
+    # Where it crosses the iliac vessels bone lies beside it; a deposit in bone is no thread.
+    crossing = focus.organ == BONE_SITE and on_the_way and thread and get("elongation", 1.0) >= rules.thread_elongation
+    if ((tube or bow) and focus.organ in {None, NODE_SITE, "small_bowel", "aorta"}) or crossing:
         return Gate(Nature.PHYSIOLOGIC, 0.75, "physiologic: ureter",
                     f"A thin upright tube ({get('vertical_mm', 0.0):.0f} mm high) between kidney and bladder: urine.")
     return None

@@ -143,6 +143,7 @@ class EvidenceRules:
     ureter_curve_mm: float = 50.0  # the ureter's bow in the pelvis; asked only where the CT shows no node
     ureter_short_mm: float = 13.0
     ureter_thread_mm: float = 6.0
+    thread_elongation: float = 2.0
     ureter_in_fat_mm: float = 10.0
     renal_hilum_mm: float = 25.0  # the renal pelvis reaches this far from the middle of the kidney's medial surface
     urine_hu: float = 60.0  # with the enhancing kidney around it; enhanced nodes lie above

@@ -14,7 +14,7 @@ from irae.core.anatomy import site_of
 from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import LUNGS, URINE, FociRules
+from irae.lesions.rules import LUNGS, NODE, URINE, FociRules
 from irae.quant.region import Box, box_around, joined, organ_boxes
 from irae.quant.uptake import UptakeReference
 
@@ -257,12 +257,19 @@ def with_symmetry(foci: Sequence[Focus], midline_ras_mm: float | None) -> tuple[
             for other in foci:
                 near = np.linalg.norm(np.array(other.centroid_ras_mm) - mirrored) <= PARTNER_REACH_MM
                 opposite = (other.centroid_ras_mm[0] - midline_ras_mm) * off < 0
-                if other.id != focus.id and near and opposite and site_of(other.organ) == site_of(focus.organ):
+                if other.id != focus.id and near and opposite and _alike(focus, other):
                     theirs = _burden(other)
                     best = max(best, 1.0 - abs(burden - theirs) / max(burden + theirs, 1e-9))
             features["symmetry"] = best
         weighed.append(replace(focus, features=features))
     return tuple(weighed)
+
+
+def _alike(focus: Focus, other: Focus) -> bool:
+    """Whether two foci lie in one kind of tissue; soft tissue outside organs is one, whether called a node or not."""
+    outside = {site_of(None), NODE}
+    sites = {site_of(focus.organ), site_of(other.organ)}
+    return len(sites) == 1 or sites == outside
 
 
 def _burden(focus: Focus) -> float:

@@ -96,7 +96,7 @@ def _seen(
         sizes = (read.longest_mm, read.short_mm)
         focus = _measured(ct, pet, lesion.mask, lesion.geometry, sizes, track, number, None, reference, rules)
         return focus, lesion.mask, lesion.geometry
-    left = None if pet is None else residual_on_pet(pet, track.place, _radius_mm(track.focus), labels, grid, rules)
+    left = None if pet is None else residual_on_pet(pet, track.place, track.focus, labels, grid, rules)
     if left is None:
         return None
     focus = _measured(ct, pet, left.mask, left.geometry, (left.longest_mm, left.short_mm), track, number,

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import Volume
 from irae.lesions.regions import FWHM_PER_SIGMA
 from irae.lesions.rules import FociRules
 from irae.lesions.sizing import contour_on_pet, crop_around, deblurred_mm
-from irae.quant.diameter import axial_diameters
 from irae.quant.resample import onto_grid
 
 SPACING_MM = 2.0  # of the grid on which a residual is contoured
@@ -31,22 +31,24 @@ class Residual:
 
 
 def residual_on_pet(
-    pet: Volume, place: NDArray[np.float64], radius_mm: float, labels: NDArray[np.uint16], labelled: Geometry,
+    pet: Volume, place: NDArray[np.float64], before: Focus, labels: NDArray[np.uint16], labelled: Geometry,
     rules: FociRules,
 ) -> Residual | None:
     """The spot that still stands out of its surroundings where a lesion was, and is no larger than it was.
 
     Its place being known, far less contrast is believed than from a spot that nobody expects: a quarter above the
-    surroundings, beyond three SD of them.
+    surroundings, beyond three SD of them. Its contour is ragged by noise, which lengthens diameters more than it adds
+    volume: the lesion is taken to have kept its shape, and its volume says its size.
 
     Args:
         pet: SUV.
         place: Where the lesion would lie, RAS+ mm.
-        radius_mm: As it was last seen.
+        before: The lesion as it was last seen.
         labels: Foci of this exam: none of them is the residual.
         labelled: The grid of ``labels``.
         rules: Limits of a residual and of contours.
     """
+    radius_mm = max(4.0, _ball_mm(before.volume_ml) / 2.0)
     reach = radius_mm + rules.residual_off_mm + rules.contour_reach_mm + 4.0
     bounds = crop_around(pet.geometry, place - reach, place + reach)
     if bounds is None:
@@ -79,9 +81,16 @@ def residual_on_pet(
     region, background = contour_on_pet(suv, others, parts == parts[hottest], grid, rules)
     if not region.any():
         return None
-    read = axial_diameters(region, grid)
-    longest = deblurred_mm(read.longest_mm, rules.psf_fwhm_mm)
-    if longest > 2.0 * radius_mm * rules.residual_growth:
+    now_mm = deblurred_mm(_ball_mm(np.count_nonzero(region) * grid.voxel_volume_ml), rules.psf_fwhm_mm)
+    if now_mm > 2.0 * radius_mm * rules.residual_growth:
         return None
-    return Residual(mask=region, geometry=grid, longest_mm=longest,
-                    short_mm=deblurred_mm(read.short_mm, rules.psf_fwhm_mm), background_suv=background)
+    then_mm = max(deblurred_mm(2.0 * radius_mm, rules.psf_fwhm_mm), 1.0)
+    longest, short = (
+        now_mm * float(np.clip(x / then_mm, *rules.residual_shape)) for x in (before.longest_mm, before.short_mm)
+    )
+    return Residual(mask=region, geometry=grid, longest_mm=longest, short_mm=min(short, longest),
+                    background_suv=background)
+
+
+def _ball_mm(volume_ml: float) -> float:
+    return float(np.cbrt(6.0 * volume_ml * 1000.0 / np.pi))

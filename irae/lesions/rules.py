@@ -148,6 +148,7 @@ class FociRules:
     residual_ratio: float = 1.25
     residual_sd: float = 3.0
     residual_growth: float = 1.3
+    residual_shape: tuple[float, float] = (0.7, 1.6)  # its diameters over that of the ball of its volume
     # A focus that is listed for the first time was there before if the earlier PET is hot at its place (within this
     # distance), by this share of today's SUVmax: 30 % is a metabolic change by PERCIST 1.0.
     look_back_mm: float = 8.0

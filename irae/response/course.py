@@ -201,6 +201,16 @@ def told_inflammation(exams: Sequence[ExamLesions]) -> frozenset[str]:
     return frozenset(track for track, nature in last.items() if nature is Nature.INFLAMMATION)
 
 
+def came_and_went(exams: Sequence[ExamLesions]) -> frozenset[str]:
+    """Tracks that were gone at an exam and that none called metastasis: that they are back is no clear progression.
+
+    A spot of bowel or muscle comes and goes; Eisenhauer 2009 (4.3.4) asks for unequivocal progression of non-targets.
+    """
+    vanished = {track_of(f) for exam in exams for f in exam.foci if f.focus.status is FocusStatus.GONE}
+    called = {track for track, seen in _natures(exams).items() if any(n is Nature.METASTASIS for _, n in seen)}
+    return frozenset(vanished - called)
+
+
 _NEVER = 1_000_000  # an exam that never comes
 
 
@@ -328,7 +338,7 @@ def case_of(
     missed = overlooked(exams)
     there = {t for t, nature in missed.items() if nature in _followed_natures(view)}
     groups = (*plan.groups(view), tuple(sorted(there)))
-    equivocal = told_inflammation(exams) if view is View.ATTRIBUTED else frozenset()
+    equivocal = told_inflammation(exams) | came_and_went(exams) if view is View.ATTRIBUTED else frozenset()
     called = _called_from(exams, view)
     sizes = _Sizes()
     visits = []

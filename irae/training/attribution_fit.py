@@ -67,7 +67,9 @@ def table(cases: Iterable[Case], *, without_context: bool = True) -> Table:
                 )
                 for candidate in described:
                     nature = exam.truth.nature.get(candidate.focus.id)
-                    if candidate.focus.status is FocusStatus.GONE or nature not in CLASSES:
+                    # What is followed keeps what it was called: the model is not asked.
+                    followed = candidate.focus.features.get("followed", 0.0) > 0
+                    if followed or candidate.focus.status is FocusStatus.GONE or nature not in CLASSES:
                         continue
                     x.append([candidate.features.get(name, np.nan) for name in FEATURES])
                     y.append(CLASSES.index(nature))

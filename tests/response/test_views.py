@@ -88,6 +88,18 @@ def test_a_doubtful_focus_of_the_baseline_that_is_told_to_be_inflammation_is_no_
     assert category(assess_course(doubtful)[0], "irecist", View.ATTRIBUTED) == "iUPD", "doubt does not set aside"
 
 
+def test_a_doubtful_focus_that_comes_and_goes_is_no_progression_and_a_metastasis_that_comes_back_is() -> None:
+    def back(nature: Nature) -> str:
+        course = [exam(0, focus(1, M, 60), focus(2, nature, 24, organ="colon")),
+                  exam(56, focus(1, M, 40), focus(2, nature, 0, organ="colon", gone=True)),
+                  exam(112, focus(1, M, 38), focus(2, nature, 22, organ="colon"))]
+        return category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED)
+
+    assert back(Q) == "PR"
+    # The colon's one is a target here: 24 mm at baseline, back from nothing.
+    assert back(M) == "PD"
+
+
 def test_inflammation_does_not_dilute_the_growth_of_a_non_target() -> None:
     """As seen, an inflamed focus beside a growing metastasis must not hide its growth (found by Hypothesis)."""
     course = [exam(0, focus(1, M, 60), focus(2, M, 20), focus(3, M, 30), focus(4, N, 60, organ="colon")),
