@@ -41,6 +41,12 @@ def gate_of(focus, *others, unseen=()):
     (spot(organ="stomach", picture=1.0, elongation=1.9, contrast=5.0, liver_ratio=2.1), Nature.PHYSIOLOGIC, "long"),
     (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=2.9, liver_ratio=2.1), Nature.PHYSIOLOGIC, "its wall"),
     (spot(elongation=3.0, symmetry=0.9), Nature.PHYSIOLOGIC, "muscle"),
+    (spot(head_neck=1.0, suv=14.0, symmetry=0.95), Nature.PHYSIOLOGIC, "a pair of hot glands"),
+    (spot(head_neck=1.0, suv=14.0, symmetry=0.7), None, "as hot, but not as alike"),
+    (spot(head_neck=1.0, suv=15.5, symmetry=0.95), None, "hotter than glands are"),
+    (spot(organ="bone", short=4.0, off_ureter_mm=14.0, elongation=2.5), Nature.PHYSIOLOGIC, "a ureter on its bone"),
+    (spot(organ="bone", short=4.0, off_ureter_mm=14.0, elongation=1.5), None, "a small deposit in bone"),
+    (spot(organ="bone", short=9.0, off_ureter_mm=14.0, elongation=2.5), None, "too thick for a ureter"),
     (spot(elongation=3.0, symmetry=0.9, size_from_ct=1.0), None, "a long node"),
 ])
 def test_by_place(focus, nature, why):
