@@ -37,9 +37,8 @@ from irae.findings import (
 )
 from irae.findings.fusion import FittedFusion
 from irae.findings.rules import COMMON
-from irae.lesions import FOCI_RULES, EarlierExam, FociFound, find_foci
+from irae.lesions import FOCI_RULES, EarlierExam, FociFound, find_foci, match_foci
 from irae.lesions.alignment import aligned
-from irae.lesions.match import match_and_follow
 from irae.quant.region import organ_boxes
 from irae.quant.uptake import UptakeReference, uptake_reference
 from irae.response.course import ExamLesions
@@ -175,7 +174,7 @@ def _matched_foci(
         return None
     found = find_foci(exam, organs=organs, reference=reference)
     body = [past for past in images if past.exam.ct is not None or past.exam.pet is not None]
-    return match_and_follow(found, exam, earlier=body, reference=reference)
+    return match_foci(found, exam, earlier=body, reference=reference)
 
 
 def baseline_images(images: Sequence[EarlierExam]) -> BaselineImages | None:

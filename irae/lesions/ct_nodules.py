@@ -20,7 +20,7 @@ from irae.lesions.rules import LUNGS, DarkLesion, FociRules
 from irae.lesions.sizing import crop_around
 from irae.quant.region import ball, depth_mm, geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
-from irae.quant.shape import shape_of
+from irae.quant.shape import ball_ml, ball_mm, shape_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -70,7 +70,7 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
             sub = grid.cropped(start, stop)
             shape = shape_of(nodule, sub)
             voxel_mm, volume_ml = max(ct.geometry.spacing_mm), np.count_nonzero(nodule) * sub.voxel_volume_ml
-            sure_ml, least_ml = (_ball_ml(max(rules.ct_nodule_least_mm, n * voxel_mm))
+            sure_ml, least_ml = (ball_ml(max(rules.ct_nodule_least_mm, n * voxel_mm))
                                  for n in (rules.ct_nodule_voxels, rules.ct_nodule_voxels_hot))
             edge = np.count_nonzero(nodule & ~ndimage.binary_erosion(field[crop], iterations=1))
             if (
@@ -107,7 +107,7 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: 
         if box is None:
             continue
         volume_ml = np.count_nonzero(parts[box] == part) * grid.voxel_volume_ml
-        if volume_ml < _ball_ml(limits.least_mm):
+        if volume_ml < ball_ml(limits.least_mm):
             continue
         around = grown(box, grid, 9.0)
         own, sub = ndimage.binary_fill_holes(parts[around] == part), geometry_of(around, grid)
@@ -115,19 +115,11 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: 
         away = ndimage.distance_transform_edt(~own, sampling=spacing)
         rim = smooth[around][(away > 3.0) & (away <= 8.0)]
         if (
-            widest_mm >= rules.dark_compact * _ball_mm(volume_ml)
+            widest_mm >= rules.dark_compact * ball_mm(volume_ml)
             and np.mean(rim >= typical - 0.5 * contrast) >= rules.dark_enclosed
         ):
             found.append(CtLesion(own, sub, "liver"))
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask))
-
-
-def _ball_ml(diameter_mm: float) -> float:
-    return float(np.pi / 6.0 * diameter_mm**3 / 1000.0)
-
-
-def _ball_mm(volume_ml: float) -> float:
-    return float(np.cbrt(6.0 * volume_ml * 1000.0 / np.pi))
 
 
 def _closed(mask: NDArray[np.bool_], spacing: NDArray[np.float64], radius_mm: float) -> NDArray[np.bool_]:

@@ -24,11 +24,11 @@ from irae.lesions.features import ct_features, uptake_ratios
 from irae.lesions.residual import residual_on_pet
 from irae.lesions.rules import FOCI_RULES, FociRules
 from irae.lesions.sizing import crop_around, extent_on_ct
-from irae.lesions.values import FociFound, Known
+from irae.lesions.values import FociFound, Known, listed
 from irae.quant.diameter import axial_diameters
 from irae.quant.peak import suv_peak
 from irae.quant.resample import onto_grid
-from irae.quant.shape import shape_of
+from irae.quant.shape import ball_mm, shape_of
 from irae.quant.uptake import UptakeReference
 
 # Registration leaves about this much; a lesion is looked for at its place and this far from it along each axis.
@@ -76,10 +76,10 @@ def follow(
     if followed:
         notices.append(Notice("known_lesions_followed", "The search did not find these known lesions; they were looked "
                               "for at their registered places and measured there: "
-                              f"{_names([k.focus for k in followed])}."))
+                              f"{listed([k.focus for k in followed])}."))
     if unseen and exam.pet is None:
         notices.append(Notice("known_lesions_not_seen", "Without a PET these known lesions cannot be told from what "
-                              f"is around them: {_names(unseen)}. They are not measured; only lungs and liver are "
+                              f"is around them: {listed(unseen)}. They are not measured; only lungs and liver are "
                               "searched well enough to call one gone."))
     found = FociFound(foci=tuple(foci), labels=labels, geometry=found.geometry, notices=found.notices)
     return found, tuple(followed), tuple(notices)
@@ -104,10 +104,6 @@ def _seen(
     return focus, left.mask, left.geometry
 
 
-def _radius_mm(focus: Focus) -> float:
-    return max(4.0, float(np.cbrt(3.0 * focus.volume_ml * 1000.0 / (4.0 * np.pi))))
-
-
 def in_field(place: NDArray[np.float64], grid: Geometry, margin_voxels: float = 1.0) -> bool:
     """Whether a place (RAS+ mm) lies inside an image, not at its border."""
     index = grid.to_index(place)
@@ -119,13 +115,9 @@ def _taken(labels: NDArray[np.uint16], geometry: Geometry, lesion: CtLesion) -> 
     return bool(np.mean(onto_grid(labels, geometry, lesion.geometry, order=0)[lesion.mask] > 0) > 0.3)
 
 
-def _names(foci: Sequence[Focus]) -> str:
-    return ", ".join(f"{f.track} ({(f.organ or 'outside organs').replace('_', ' ')})" for f in foci)
-
-
 def _at_its_place(ct: Volume, track: Known, rules: FociRules) -> CtLesion | None:
     """The nodule that lies where the track is expected, the one nearest to it in size; None where the CT shows none."""
-    radius = _radius_mm(track.focus)
+    radius = max(4.0, ball_mm(track.focus.volume_ml) / 2.0)
     reach = radius + MARGIN_MM
     bounds = crop_around(ct.geometry, track.place - reach, track.place + reach)
     if bounds is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,11 @@ from scipy.optimize import linear_sum_assignment
 from irae.core.anatomy import site_of
 from irae.core.exam import Exam
 from irae.core.focus import Focus, FocusStatus, Nature
-from irae.core.notice import Notice
-from irae.core.result import ExamResult
-from irae.core.volume import LabelMap
 from irae.lesions.follow import follow, in_field
 from irae.lesions.register import Mapping, register
-from irae.lesions.retrospect import seen_in_retrospect
-from irae.lesions.rules import FOCI_RULES
-from irae.lesions.threshold import hot_threshold
+from irae.lesions.retrospect import looked_back
 from irae.lesions.values import EarlierExam, FociFound, Known
+from irae.quant.shape import ball_mm
 from irae.quant.uptake import UptakeReference
 
 
@@ -44,21 +39,20 @@ CT_SEARCHED = frozenset({"lung", "liver"})  # sites in which lesions are found o
 
 
 def match_foci(
-    found: FociFound,
-    exam: Exam,
-    *,
-    organs: LabelMap | None,
-    earlier: Sequence[EarlierExam],
+    found: FociFound, exam: Exam, *, earlier: Sequence[EarlierExam], reference: UptakeReference | None = None,
     rules: MatchRules = MATCH_RULES,
-) -> tuple[Focus, ...]:
+) -> FociFound:
     """Gives every focus its identity over the patient's exams.
 
     Every track is looked for where the newest exam that listed it (present, not gone) saw it, mapped through the
     registration of that exam to this one. One global assignment (least total cost) over distance, size and site within
     a gate decides which focus is which track. What remains:
 
+    - an unmatched track that this exam's images show at its place becomes a focus of its own (``follow``);
     - an unmatched focus whose centre lies inside a matched lesion's earlier extent is a part of it (split): it gets
       its own track, and ``features["split_of"]`` holds the number of the parent's track;
+    - any other unmatched focus is new; ``features["seen_days_before"]`` says how long before this exam an earlier one
+      shows it already (``retrospect``);
     - an unmatched track whose place lies inside a focus that carries another track has merged into it:
       ``features["merged"]`` of that focus counts them; it is not called gone;
     - an unmatched track whose place was imaged is appended as GONE (0 mm, 0 mL, new ids after the others, organ and
@@ -70,28 +64,14 @@ def match_foci(
     Args:
         found: The foci of this exam.
         exam: This exam.
-        organs: Its organs (kept for callers; identity does not need them).
         earlier: The earlier exams with their results, in any order.
+        reference: Liver and blood pool of this exam's PET.
         rules: Gates and costs.
 
     Returns:
-        The foci in their order, track and status set, then the gone ones.
-    """
-    return match_and_follow(found, exam, earlier=earlier, rules=rules).foci
-
-
-def match_and_follow(
-    found: FociFound, exam: Exam, *, earlier: Sequence[EarlierExam], reference: UptakeReference | None = None,
-    rules: MatchRules = MATCH_RULES,
-) -> FociFound:
-    """As ``match_foci``, known lesions that the search did not find being looked for at their places (``follow``).
-
-    Foci that are listed for the first time are looked for in the earlier exams: ``features["seen_days_before"]`` says
-    how long before this exam one shows them already (``retrospect``).
-
-    Returns:
-        The matched foci, gone ones last; the labels with what was added; its notices, then those of registrations that
-        failed, of known lesions that were followed, and of foci that earlier exams show.
+        The foci in their order, those followed, then the gone ones, track and status set; the labels with what was
+        added; the notices, then those of registrations that failed, of known lesions that were followed, and of new
+        foci that earlier exams show.
     """
     past = sorted((e for e in earlier if e.exam is not exam), key=lambda e: e.exam.acquired_on)
     mappings: dict[int, Mapping] = {}
@@ -121,42 +101,10 @@ def match_and_follow(
             features["split_of"] = float(parent.focus.track[1:])
         matched.append(replace(focus, track=f"L{following:02d}", status=FocusStatus.NEW, features=features))
         following += 1
-    matched, looked = _looked_back(matched, past, mapping, exam.acquired_on)
+    matched, looked = looked_back(matched, past, mapping, exam.acquired_on)
     foci = _with_gone(matched, known, set(pairs.values()), found, exam, rules)
     failed = [m.notice for m in mappings.values() if m.notice is not None]
     return replace(found, foci=tuple(foci), notices=(*found.notices, *failed, *told, *looked))
-
-
-def _looked_back(
-    foci: Sequence[Focus], past: Sequence[EarlierExam], mapping: Callable[[int], Mapping], now: date
-) -> tuple[list[Focus], tuple[Notice, ...]]:
-    """Marks new foci that an earlier exam shows: ``seen_days_before`` of the oldest one that does."""
-    marked, said = list(foci), []
-    for n, focus in enumerate(foci):
-        if focus.status is not FocusStatus.NEW or focus.features.get("picture"):
-            continue
-        for at, earlier in enumerate(past):
-            place = mapping(at).to_then(np.array([focus.centroid_ras_mm]))[0]
-            threshold = hot_threshold(_reference_of(earlier.result), FOCI_RULES)
-            if seen_in_retrospect(focus, earlier.exam, place, threshold, FOCI_RULES):
-                days = (now - earlier.exam.acquired_on).days
-                marked[n] = replace(focus, features=dict(focus.features) | {"seen_days_before": float(days)})
-                said.append(f"{focus.track} ({(focus.organ or 'outside organs').replace('_', ' ')}, since "
-                            f"{earlier.exam.acquired_on.isoformat()})")
-                break
-    if not said:
-        return marked, ()
-    return marked, (Notice("seen_in_retrospect", "Listed for the first time, but an earlier exam shows as much at the "
-                           f"same place, so that these are no new lesions: {', '.join(said)}."),)
-
-
-def _reference_of(result: ExamResult) -> UptakeReference:
-    """Liver and blood pool of an earlier exam, as its result keeps them."""
-    get = result.quantities.get
-    return UptakeReference(
-        liver_mean=get("pet.liver_mean"), liver_sd=get("pet.liver_sd"),
-        blood_pool_mean=get("pet.blood_pool_mean"), blood_pool_sd=get("pet.blood_pool_sd"),
-    )
 
 
 def _known_tracks(past: Sequence[EarlierExam], mapping: Callable[[int], Mapping]) -> list[Known]:
@@ -190,7 +138,7 @@ def _known_tracks(past: Sequence[EarlierExam], mapping: Callable[[int], Mapping]
 
 
 def _radius_mm(focus: Focus) -> float:
-    return max(focus.longest_mm / 2.0, float(np.cbrt(3.0 * focus.volume_ml * 1000.0 / (4.0 * np.pi))))
+    return max(focus.longest_mm, ball_mm(focus.volume_ml)) / 2.0
 
 
 def _gate_mm(now: Focus, before: Focus, rules: MatchRules) -> float:

@@ -15,6 +15,7 @@ from irae.lesions.regions import FWHM_PER_SIGMA
 from irae.lesions.rules import FociRules
 from irae.lesions.sizing import contour_on_pet, crop_around, deblurred_mm
 from irae.quant.resample import onto_grid
+from irae.quant.shape import ball_mm
 
 SPACING_MM = 2.0  # of the grid on which a residual is contoured
 
@@ -48,7 +49,7 @@ def residual_on_pet(
         labelled: The grid of ``labels``.
         rules: Limits of a residual and of contours.
     """
-    radius_mm = max(4.0, _ball_mm(before.volume_ml) / 2.0)
+    radius_mm = max(4.0, ball_mm(before.volume_ml) / 2.0)
     reach = radius_mm + rules.residual_off_mm + rules.contour_reach_mm + 4.0
     bounds = crop_around(pet.geometry, place - reach, place + reach)
     if bounds is None:
@@ -81,7 +82,7 @@ def residual_on_pet(
     region, background = contour_on_pet(suv, others, parts == parts[hottest], grid, rules)
     if not region.any():
         return None
-    now_mm = deblurred_mm(_ball_mm(np.count_nonzero(region) * grid.voxel_volume_ml), rules.psf_fwhm_mm)
+    now_mm = deblurred_mm(ball_mm(np.count_nonzero(region) * grid.voxel_volume_ml), rules.psf_fwhm_mm)
     if now_mm > 2.0 * radius_mm * rules.residual_growth:
         return None
     then_mm = max(deblurred_mm(2.0 * radius_mm, rules.psf_fwhm_mm), 1.0)
@@ -90,7 +91,3 @@ def residual_on_pet(
     )
     return Residual(mask=region, geometry=grid, longest_mm=longest, short_mm=min(short, longest),
                     background_suv=background)
-
-
-def _ball_mm(volume_ml: float) -> float:
-    return float(np.cbrt(6.0 * volume_ml * 1000.0 / np.pi))

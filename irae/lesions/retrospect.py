@@ -6,17 +6,69 @@ the hot bowel beside it, or a nodule that it did not list, was there all the sam
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+
 import numpy as np
 from numpy.typing import NDArray
 
 from irae.core.exam import Exam
-from irae.core.focus import Focus
+from irae.core.focus import Focus, FocusStatus
+from irae.core.notice import Notice
+from irae.core.result import ExamResult
 from irae.core.volume import Volume
-from irae.lesions.rules import FociRules
+from irae.lesions.register import Mapping
+from irae.lesions.rules import FOCI_RULES, FociRules
 from irae.lesions.sizing import crop_around
-from irae.lesions.threshold import HotThreshold
+from irae.lesions.threshold import HotThreshold, hot_threshold
+from irae.lesions.values import EarlierExam, listed
+from irae.quant.uptake import UptakeReference
 
 NODULE_MM = 3.0  # a nodule was there if the tissue within this distance of its centre was solid on average
+
+
+def looked_back(
+    foci: Sequence[Focus], past: Sequence[EarlierExam], mapping: Callable[[int], Mapping], now: date,
+    rules: FociRules = FOCI_RULES,
+) -> tuple[list[Focus], tuple[Notice, ...]]:
+    """Marks new foci that an earlier exam shows: ``seen_days_before`` of the oldest one that does.
+
+    Args:
+        foci: Of this exam, tracks and status set.
+        past: The earlier exams, oldest first.
+        mapping: Number of an earlier exam to its registration with this one.
+        now: Date of this exam.
+        rules: What counts as shown.
+
+    Returns:
+        The foci in their order, and a notice that names those marked.
+    """
+    marked, said = list(foci), []
+    for n, focus in enumerate(foci):
+        if focus.status is not FocusStatus.NEW or focus.features.get("picture") or "split_of" in focus.features:
+            continue
+        for at, earlier in enumerate(past):
+            place = mapping(at).to_then(np.array([focus.centroid_ras_mm]))[0]
+            threshold = hot_threshold(_reference_of(earlier.result), rules)
+            if seen_in_retrospect(focus, earlier.exam, place, threshold, rules):
+                days = float((now - earlier.exam.acquired_on).days)
+                marked[n] = replace(focus, features=dict(focus.features) | {"seen_days_before": days})
+                said.append(f"{listed([focus])} on {earlier.exam.acquired_on.isoformat()}")
+                break
+    if not said:
+        return marked, ()
+    return marked, (Notice("seen_in_retrospect", "Listed for the first time, but an earlier exam shows as much at the "
+                           f"same place, so that these are no new lesions: {', '.join(said)}."),)
+
+
+def _reference_of(result: ExamResult) -> UptakeReference:
+    """Liver and blood pool of an earlier exam, as its result keeps them."""
+    get = result.quantities.get
+    return UptakeReference(
+        liver_mean=get("pet.liver_mean"), liver_sd=get("pet.liver_sd"),
+        blood_pool_mean=get("pet.blood_pool_mean"), blood_pool_sd=get("pet.blood_pool_sd"),
+    )
 
 
 def seen_in_retrospect(

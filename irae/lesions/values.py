@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,3 +58,8 @@ class Known:
     place: NDArray[np.float64]
     nature: Nature
     gone: bool = False
+
+
+def listed(foci: Sequence[Focus]) -> str:
+    """Foci for a notice: ``L07 (lung left), L09 (outside organs)``."""
+    return ", ".join(f"{f.track} ({(f.organ or 'outside organs').replace('_', ' ')})" for f in foci)

@@ -11,6 +11,24 @@ from scipy import ndimage
 from irae.core.geometry import Geometry
 
 
+def ball_ml(diameter_mm: float) -> float:
+    """Volume of a ball, mL.
+
+    >>> round(ball_ml(10.0), 3)
+    0.524
+    """
+    return float(np.pi / 6.0 * diameter_mm**3 / 1000.0)
+
+
+def ball_mm(volume_ml: float) -> float:
+    """Diameter of the ball of a volume, mm.
+
+    >>> round(ball_mm(ball_ml(17.0)), 6)
+    17.0
+    """
+    return float(np.cbrt(6.0 * volume_ml * 1000.0 / np.pi))
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """Shape of a region.

@@ -7,7 +7,6 @@ import pytest
 
 from irae.core.focus import FocusSource, FocusStatus, Nature
 from irae.lesions import EarlierExam, find_foci, match_foci
-from irae.lesions.match import match_and_follow
 from tests.lesions.bodies import REFERENCE, Ball, draw
 from tests.lesions.test_match import DAYS, LIVER, NODE, told
 
@@ -17,13 +16,13 @@ def before():
     """A PET/CT with a node in fat and a liver lesion of the liver's own attenuation."""
     exam, organs = draw([Ball(NODE, 14, 7.0), Ball(LIVER, 20, 8.0, None)], day=DAYS[0])
     found = find_foci(exam, organs=organs, reference=REFERENCE)
-    return EarlierExam(told(exam, match_foci(found, exam, organs=organs, earlier=())), exam, organs)
+    return EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
 
 
 def later(before, *balls, shift=(0, 0, 0)):
     """What is found on a CT without PET two months later; the body lies elsewhere by ``shift``."""
     exam, organs = draw([*balls, Ball(LIVER, 20, 8.0, None)], day=DAYS[1], pet=False, shift=shift, seed=9)
-    return match_and_follow(find_foci(exam, organs=organs, reference=None), exam, earlier=[before])
+    return match_foci(find_foci(exam, organs=organs, reference=None), exam, earlier=[before])
 
 
 def track_of(before, place):
@@ -63,7 +62,7 @@ def test_normal_uptake_is_not_followed(before):
 def on_pet(before, *balls, shift=(0, 0, 0)):
     """What is found on a PET/CT two months later."""
     exam, organs = draw(balls, day=DAYS[1], shift=shift, seed=9)
-    return match_and_follow(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before],
+    return match_foci(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before],
                             reference=REFERENCE)
 
 

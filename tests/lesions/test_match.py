@@ -11,7 +11,6 @@ from irae.core.result import ExamResult, Versions
 from irae.core.triage import Priority, Triage
 from irae.core.volume import Volume
 from irae.lesions import EarlierExam, find_foci, match_foci
-from irae.lesions.match import match_and_follow
 from irae.lesions.register import register
 from tests.lesions.bodies import REFERENCE, Ball, draw
 
@@ -39,7 +38,7 @@ def course(*visits, shifts=None, **kwargs):
         shift = (0, 0, 0) if shifts is None else shifts[at]
         exam, organs = draw(balls, day=DAYS[at], seed=at + 1, shift=shift, **kwargs)
         found = find_foci(exam, organs=organs, reference=REFERENCE)
-        foci = match_foci(found, exam, organs=organs, earlier=earlier)
+        foci = match_foci(found, exam, earlier=earlier).foci
         earlier.append(EarlierExam(told(exam, foci), exam, organs))
     return foci, earlier
 
@@ -88,12 +87,12 @@ def test_one_track_over_four_exams_with_a_gap():
 def test_a_place_that_was_not_imaged_is_not_listed():
     exam, organs = draw([Ball(NODE, 14, 7.0)], day=DAYS[0])
     found = find_foci(exam, organs=organs, reference=REFERENCE)
-    before = EarlierExam(told(exam, match_foci(found, exam, organs=organs, earlier=())), exam, organs)
+    before = EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
     above = {role: Volume(array=v.array[:, :, v.array.shape[2] * 6 // 10:], quantity=v.quantity,
                           geometry=v.geometry.cropped((0, 0, v.array.shape[2] * 6 // 10), v.geometry.shape))
              for role, v in draw([], day=DAYS[1], seed=4)[0].volumes.items()}
     upper = Exam(patient="P01", acquired_on=DAYS[1], volumes=above)
-    foci = match_foci(find_foci(upper, organs=organs, reference=REFERENCE), upper, organs=organs, earlier=[before])
+    foci = match_foci(find_foci(upper, organs=organs, reference=REFERENCE), upper, earlier=[before]).foci
     assert "lymph_node" not in [f.organ for f in foci]
     assert "urinary_bladder" not in [f.organ for f in foci]
     assert [f.status for f in foci if f.organ == "brain"] == [FocusStatus.KNOWN]
@@ -117,9 +116,9 @@ def test_split_and_merged():
 def test_ct_cannot_say_that_uptake_is_gone():
     exam, organs = draw([Ball(LIVER, 20, 8.0, None)], day=DAYS[0])
     found = find_foci(exam, organs=organs, reference=REFERENCE)
-    before = EarlierExam(told(exam, match_foci(found, exam, organs=organs, earlier=())), exam, organs)
+    before = EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
     ct_only, organs = draw([], day=DAYS[1], pet=False)
-    foci = match_foci(find_foci(ct_only, organs=organs, reference=None), ct_only, organs=organs, earlier=[before])
+    foci = match_foci(find_foci(ct_only, organs=organs, reference=None), ct_only, earlier=[before]).foci
     assert [f for f in foci if f.status is FocusStatus.GONE and f.organ == "liver"] == []
 
 
@@ -144,7 +143,7 @@ def test_registration_recovers_shift_and_turn_and_is_deterministic():
 def test_without_a_common_image_places_are_kept_and_it_is_said():
     exam, organs = draw([Ball(NODE, 14, 7.0)], day=DAYS[0], ct=False)
     found = find_foci(exam, organs=organs, reference=REFERENCE)
-    before = EarlierExam(told(exam, match_foci(found, exam, organs=organs, earlier=())), exam, organs)
+    before = EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
     ct_only, organs = draw([Ball(NODE, 14, 7.0)], day=DAYS[1], pet=False)
-    found = match_and_follow(find_foci(ct_only, organs=organs, reference=None), ct_only, earlier=[before])
+    found = match_foci(find_foci(ct_only, organs=organs, reference=None), ct_only, earlier=[before])
     assert "not_registered" in [n.code for n in found.notices]

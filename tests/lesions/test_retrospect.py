@@ -7,7 +7,6 @@ import pytest
 
 from irae.core.focus import FocusStatus
 from irae.lesions import EarlierExam, find_foci, match_foci
-from irae.lesions.match import match_and_follow
 from irae.lesions.register import register
 from tests.lesions.bodies import REFERENCE, Ball, draw
 from tests.lesions.test_match import DAYS, LUNG, NODE, at, told
@@ -19,11 +18,11 @@ def looked_back(now, *then, unlisted=(NODE, LUNG), shift=(9, -7, 12)):
     for day, balls in zip(DAYS, then, strict=False):
         exam, organs = draw(balls, day=day, seed=3)
         found = find_foci(exam, organs=organs, reference=REFERENCE)
-        foci = [f for f in match_foci(found, exam, organs=organs, earlier=())
+        foci = [f for f in match_foci(found, exam, earlier=()).foci
                 if all(np.linalg.norm(np.subtract(f.centroid_ras_mm, place)) > 15 for place in unlisted)]
         earlier.append(EarlierExam(told(exam, foci), exam, organs))
     exam, organs = draw(now, day=DAYS[len(then)], seed=5, shift=shift)
-    found = match_and_follow(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=earlier)
+    found = match_foci(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=earlier)
     return found, shift
 
 
@@ -70,6 +69,6 @@ def test_without_a_pet_then_uptake_says_nothing():
     exam, organs = draw([Ball(NODE, 16, 7.0, None)], day=DAYS[0], pet=False)
     earlier = EarlierExam(told(exam, ()), exam, organs)
     now, organs = draw([Ball(NODE, 16, 7.0)], day=DAYS[1], seed=5)
-    found = match_and_follow(find_foci(now, organs=organs, reference=REFERENCE), now, earlier=[earlier])
+    found = match_foci(find_foci(now, organs=organs, reference=REFERENCE), now, earlier=[earlier])
     assert "seen_days_before" not in at(found.foci, NODE).features
     assert replace(at(found.foci, NODE), features={}).status is FocusStatus.NEW
