@@ -104,6 +104,14 @@ def linear_weights(old: int, new: int) -> torch.Tensor:
     return weights
 
 
+def drawing_on(weights: torch.Tensor, low: int, high: int) -> slice:
+    """The rows of (new, old) weights that draw on nothing but old voxels low..high, or on some of them if none does."""
+    rows = (weights[:, low:high].sum(dim=1) > 0.999).nonzero().flatten()
+    if not len(rows):
+        rows = (weights[:, low:high].sum(dim=1) > 0).nonzero().flatten()
+    return slice(int(rows[0]), int(rows[-1]) + 1)
+
+
 def separable(array: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """(I, J, K) under one (new, old) matrix per axis; axes that shrink go first, so that little is computed."""
     out = array

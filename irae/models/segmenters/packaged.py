@@ -15,6 +15,7 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.air import lungs_from_air
 from irae.models.card import FINE_TASK
+from irae.models.guided import guided_labels
 from irae.models.neck import neck_box
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
@@ -115,9 +116,10 @@ class PackagedSegmenter:
         found = self._probabilities(
             PITUITARY_TASK, canonical.apply(mr_normalised(mr).array), canonical.geometry, mr.quantity
         )
-        labels, probability = self._undone(PITUITARY_TASK, found, canonical)
+        labels, probability = self._named(PITUITARY_TASK, labels_on_grid(found, canonical.geometry.shape), found)
         organs = self._packages[PITUITARY_TASK].card.labels
-        return believed(labels, mr, organs, clean=True, probability=probability, rules=self._rules)
+        undone = np.ascontiguousarray(canonical.undo(labels))
+        return believed(undone, mr, organs, clean=True, probability=probability, rules=self._rules)
 
     def coarse_organs(self, ct: Volume) -> NDArray[np.float32]:
         """(organs, I, J, K): each organ's probability by the package ``organs``, on its own canonical grid."""
@@ -135,13 +137,11 @@ class PackagedSegmenter:
             coarse = dict(zip(self._packages[task].card.labels, found[1:], strict=True))
             task = FINE_TASK
             found = self._probabilities(task, source, canonical.geometry, ct.quantity, coarse)
-        return self._undone(task, found, canonical)
-
-    def _undone(
-        self, task: str, found: torch.Tensor, canonical: Canonical
-    ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-        """Organ labels on the image's own grid, from probabilities over its canonical one."""
-        labels, probability = self._labels(task, found, canonical.geometry.shape)
+        card = self._packages[task].card
+        numbers = guided_labels(
+            found, source, canonical.geometry.spacing_mm, network_mm=card.spacing_mm, channel=card.channels[0]
+        )
+        labels, probability = self._named(task, numbers, found)
         return np.ascontiguousarray(canonical.undo(labels)), probability
 
     def _thyroid_looked_closer(
@@ -157,9 +157,8 @@ class PackagedSegmenter:
             (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
         )
         source = canonical.apply(ct.array)[box]
-        found, sure = self._labels(
-            THYROID_TASK, self._probabilities(THYROID_TASK, source, geometry, ct.quantity), source.shape
-        )
+        closer = self._probabilities(THYROID_TASK, source, geometry, ct.quantity)
+        found, sure = self._named(THYROID_TASK, labels_on_grid(closer, source.shape), closer)
         value = BY_NAME[THYROID].label
         labels[labels == value] = 0
         part = labels[box]
@@ -192,14 +191,13 @@ class PackagedSegmenter:
         probabilities[(slice(None), *box)] = found
         return probabilities
 
-    def _labels(
-        self, task: str, probabilities: torch.Tensor, shape: Sequence[int]
+    def _named(
+        self, task: str, numbers: NDArray[np.uint8], probabilities: torch.Tensor
     ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-        """Organ labels on a grid with canonical axes, and each mask's mean probability."""
+        """Class numbers of a package as organ labels, and each mask's mean probability."""
         labels = self._packages[task].card.labels
         values = np.array([0, *(BY_NAME[organ].label for organ in labels)], dtype=np.uint8)
-        probability = dict(zip(labels, mean_probability(probabilities)[1:], strict=True))
-        return values[labels_on_grid(probabilities, shape)], probability
+        return values[numbers], dict(zip(labels, mean_probability(probabilities)[1:], strict=True))
 
 
 def _refuse_other_organs(packages: Mapping[str, Package]) -> None:
