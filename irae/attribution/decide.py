@@ -19,7 +19,7 @@ from irae.attribution.learned import LearnedModel, Told
 from irae.attribution.physiology import may_be_normal_uptake, normal_place
 from irae.attribution.revise import SHOWN
 from irae.attribution.rules import EVIDENCE_RULES, IRAE_SITE, EvidenceRules
-from irae.attribution.situation import Situation, is_opacity, same_look, was_tumour
+from irae.attribution.situation import Situation, is_hilar, is_opacity, same_look, was_tumour
 from irae.core.anatomy import site_of
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePart
 from irae.core.numbers import reaches
@@ -107,6 +107,8 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
     gate = candidate.gate
     if gate is None and told.possible > {Nature.PHYSIOLOGIC} and not normal_place(candidate.focus):
         told = told.without(Nature.PHYSIOLOGIC)
+    if gate is None and _before_any_irae(candidate.focus, told, now, rules):
+        told = told.without(Nature.INFLAMMATION)
     nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, candidate.score, rules))
     doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
     if nature is Nature.PHYSIOLOGIC and gate is None:
@@ -122,6 +124,20 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
         focus=candidate.focus, nature=nature, probabilities={n.value: p for n, p in told.probabilities.items()},
         score=candidate.score, outcome=gate.outcome if gate is not None else words, parts=candidate.parts,
         reasons=tuple(reasons),
+    )
+
+
+def _before_any_irae(focus: Focus, told: Told, now: Situation, rules: EvidenceRules) -> bool:
+    """Whether inflammation does not compete: before the first dose no irAE is possible.
+
+    What else inflames is left open: an opacity, hilar nodes alike on both sides, a documented infection or vaccination,
+    and what the model holds for inflammation rather than for a metastasis.
+    """
+    p = told.probabilities
+    return (
+        now.before_therapy and Nature.INFLAMMATION in told.possible and Nature.METASTASIS in told.possible
+        and p[Nature.METASTASIS] > p[Nature.INFLAMMATION]
+        and not (is_opacity(focus, rules) or (now.hilar_pair and is_hilar(focus)) or now.infected or now.vaccinated)
     )
 
 

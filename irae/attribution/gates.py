@@ -28,8 +28,11 @@ from irae.core.numbers import reaches
 
 
 def metformin(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
-    """Bowel uptake under metformin says nothing; the CT alone may."""
-    if not now.metformin or focus.organ not in {"colon", "small_bowel"} or not focus.features.get("picture"):
+    """Bowel uptake under metformin says nothing; the CT alone may. A large part of the bowel is no focus."""
+    if not now.metformin or focus.organ not in {"colon", "small_bowel"}:
+        return None
+    large = reaches(focus.features.get("organ_share", 0.0), rules.organ_share_some)
+    if not focus.features.get("picture") and not large:
         return None
     wall = now.quantities.get(f"{focus.organ}.wall_mm")
     if wall is not None and reaches(wall, rules.wall_mm):

@@ -213,7 +213,8 @@ def cold_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | No
         return None
     if focus.status is FocusStatus.KNOWN and grew(focus, rules):
         return None
-    if focus.features.get("off_midline_share", 1.0) <= rules.hilar_vessel_share:
+    medial = focus.features.get("off_midline_share", 1.0) <= rules.hilar_vessel_share
+    if medial and not reaches(focus.features.get("ground_glass_fraction", 0.0), rules.opacity_ground_glass):
         return _physiologic(rules, "hilar vessel", f"A structure of the hilum with no more uptake than blood (SUVmax "
                             f"{focus.suv_max:.1f}): a vessel.", 0.7)
     return _open("cold nodule", f"A solid {focus.longest_mm:.0f} mm structure of the lung without uptake (SUVmax "

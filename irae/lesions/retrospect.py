@@ -46,7 +46,7 @@ def looked_back(
     """
     marked, said = list(foci), []
     for n, focus in enumerate(foci):
-        if focus.status is not FocusStatus.NEW or focus.features.get("picture") or "split_of" in focus.features:
+        if focus.status is not FocusStatus.NEW or focus.features.get("picture"):
             continue
         for at, earlier in enumerate(past):
             place = mapping(at).to_then(np.array([focus.centroid_ras_mm]))[0]
