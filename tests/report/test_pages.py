@@ -13,7 +13,7 @@ from irae.core.focus import Nature, ScorePart
 from irae.core.notice import Notice
 from irae.io.result_json import course_to_json
 from irae.report import write_course_page, write_exam_page
-from irae.report.course_page import standings
+from irae.report.course_page import standings, track_rows
 from irae.report.exam_page import lesion_rows, own_baseline, response_rows
 from irae.report.timeline import treatment_lanes
 from tests.report import examples
@@ -126,6 +126,15 @@ def test_a_place_without_a_mask_has_no_share(tmp_path):
     assert "90 % of it lies inside: left lung" in page_with(tmp_path, focus)
     node = replace(focus, focus=replace(focus.focus, organ="lymph_node", organ_fraction=0.0))
     assert "lies inside: lymph node" not in page_with(tmp_path, node)
+
+
+def test_lesions_come_before_normal_uptake_in_the_course():
+    course = examples.course()
+    rows = track_rows(course)
+    normal = [all(f is None or f.nature is Nature.PHYSIOLOGIC for f in row.seen) for row in rows]
+    assert normal == sorted(normal)
+    assert any(normal), "nothing is dropped"
+    assert {row.name for row in rows} == {f.focus.track for e in course.exams for f in e.foci if f.focus.track}
 
 
 def test_drugs_given_together_lie_below_each_other():
