@@ -22,6 +22,7 @@ from irae.core.context import ContextKind, PatientContext
 from irae.core.course import Course
 from irae.core.exam import DICOM_MODALITY, Exam, Role
 from irae.core.finding import Decision, Measured, Quantities
+from irae.core.focus import Nature
 from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.ports import Classifier, Segmenter
@@ -126,13 +127,15 @@ def assess_exam(
         )
         found = search.result()
     foci = found.foci if found is not None else ()
-    quantities = Quantities({**quantities.values, **measure_foci(foci, laid, organs)})
-    findings += assess_further(laid, organs=organs, quantities=quantities, earlier=history)
     attributed = attribute(
         foci, findings=findings, quantities=quantities, context=exam.context, on=exam.acquired_on,
         reference=reference, earlier=history, unseen=unseen_organs(None if apart else organs),
         learned=stages.attribution,
     )
+    # Nodes are counted once it is known what is none: ureters and tonsils lie outside all masks, too.
+    normal = {a.focus.id for a in attributed if a.nature is Nature.PHYSIOLOGIC}
+    quantities = Quantities({**quantities.values, **measure_foci(foci, laid, organs, normal=normal)})
+    findings += assess_further(laid, organs=organs, quantities=quantities, earlier=history)
 
     notices = [*exam.notices, *(reference.notices if reference else ()), *(found.notices if found else ())]
     notices += [*attribution_notices(attributed, stages.attribution)]

@@ -162,13 +162,15 @@ def worklist_row(result: ExamResult) -> dict[str, Any]:
             for f in result.findings if f.decision is Decision.NOT_ASSESSABLE and isinstance(f.irae, Irae)
         ],
         "new_episode": any(f.state in (EpisodeState.NEW, EpisodeState.RECURRENT) for f in result.findings),
-        "new_metastasis": any(
+        # On a first exam every focus is new to us, not to the patient.
+        "new_metastasis": not any(n.code == "no_baseline" for n in result.notices) and any(
             a.nature is Nature.METASTASIS and a.focus.status is FocusStatus.NEW for a in result.foci
         ),
         "views_differ": any(len(set(views.values())) > 1 for views in responses.values()),
         "responses": responses,
-        "qc": "limited" if result.notices else "ok",
+        "qc": "limited" if any(n.limits for n in result.notices) else "ok",
         "notices": sorted({n.code for n in result.notices}),
+        "limits": sorted({n.code for n in result.notices if n.limits}),
         "report": f"{result.key}/report.html",
         "course": f"{result.patient}/course.html",
         "versions": {"irae": result.versions.irae, "models": dict(result.versions.models)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,8 @@ FOCI_SIGN_RULES = FociSignRules()
 
 
 def measure_foci(
-    foci: Sequence[Focus], exam: Exam, organs: LabelMap | None, rules: FociSignRules = FOCI_SIGN_RULES
+    foci: Sequence[Focus], exam: Exam, organs: LabelMap | None, *, normal: Collection[int] = (),
+    rules: FociSignRules = FOCI_SIGN_RULES,
 ) -> dict[str, Measured]:
     """Counts over an exam's foci, as quantities ``nodes.*`` and ``joints.*``.
 
@@ -46,6 +47,8 @@ def measure_foci(
         foci: All foci of the exam, matched; gone ones are left out.
         exam: The exam. Without a PET nodes and joints were not searched for.
         organs: Organs on the CT's grid: lungs and bladder say where hila, shoulders and hips are.
+        normal: Ids of foci that are normal uptake. They lie outside all masks like nodes do (ureters, tonsils, salivary
+            glands, brown fat) and are no nodes.
         rules: Where they are looked for.
 
     Returns:
@@ -62,7 +65,7 @@ def measure_foci(
             "joints.shoulder_pairs": Measured(value=None, unit="1", why=why),
         }
     here = [f for f in foci if f.status is not FocusStatus.GONE and f.source is FocusSource.PET]
-    return {**_nodes(here, organs, rules), **_joints(here, organs, rules)}
+    return {**_nodes([f for f in here if f.id not in normal], organs, rules), **_joints(here, organs, rules)}
 
 
 def _nodes(foci: Sequence[Focus], organs: LabelMap, rules: FociSignRules) -> dict[str, Measured]:

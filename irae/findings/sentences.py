@@ -87,7 +87,8 @@ def sign_sentence(item: Judged) -> str:
     word = "met" if evidence.met else "not met"
     source = evidence.source.split(",")[0]
     name = evidence.name.replace("_", " ")
-    digits = 0 if abs(evidence.value) >= 100 else 1 if abs(evidence.value) >= 10 else 2
+    counted = evidence.unit == "1" and evidence.value == round(evidence.value)  # two pairs, not 2.00 pairs
+    digits = 0 if counted or abs(evidence.value) >= 100 else 1 if abs(evidence.value) >= 10 else 2
     value = f"{evidence.value:.{digits}f}"
     known = " Present at baseline already." if item.at_baseline else ""
     return f"{name} {value}{unit}: {word} ({evidence.reference}{unit}; {source}).{known}"

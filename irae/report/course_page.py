@@ -11,7 +11,7 @@ from irae.core.assessment import Assessment, View
 from irae.core.context import PatientContext
 from irae.core.course import Course
 from irae.core.finding import Decision, OrganFinding
-from irae.core.focus import AttributedFocus
+from irae.core.focus import AttributedFocus, Nature
 from irae.report import words
 from irae.report.pages import write_page
 from irae.report.timeline import course_timeline
@@ -95,11 +95,14 @@ def response_grid(course: Course) -> list[tuple[str, list[tuple[View, list[Asses
 
 
 def track_rows(course: Course) -> list[TrackRow]:
-    """Every track in the order of its first appearance; foci without a track are on the exam pages only."""
+    """Every track: lesions first, then what was only ever normal uptake, each in the order of their appearance.
+
+    Foci without a track are on the exam pages only.
+    """
     tracks = dict.fromkeys(f.focus.track for e in course.exams for f in e.foci if f.focus.track)
     rows = []
     for track in tracks:
         seen = tuple(next((f for f in e.foci if f.focus.track == track), None) for e in course.exams)
         last = next(f for f in reversed(seen) if f is not None)
         rows.append(TrackRow(track, words.organ(last.focus.organ), seen))
-    return rows
+    return sorted(rows, key=lambda row: all(f is None or f.nature is Nature.PHYSIOLOGIC for f in row.seen))

@@ -60,8 +60,8 @@ def course_timeline(course: Course, context: PatientContext | None) -> bytes:
     panels: list[tuple[float, Callable[[Axes], None]]] = []
     entries = [e for e in (context.entries if context is not None else ()) if e.kind in PERIODS and e.start is not None]
     if entries:
-        kinds = [k for k in PERIODS if any(e.kind is k for e in entries)]
-        panels.append((0.3 + 0.27 * len(kinds), lambda axes: _treatment(axes, entries, kinds, _last_day(course))))
+        lanes = treatment_lanes(entries, _last_day(course))
+        panels.append((0.3 + 0.27 * len(lanes), lambda axes: _treatment(axes, lanes, _last_day(course))))
     waiting = sum(d.state in (DueState.DUE, DueState.OVERDUE) for d in course.due)
     panels.append((0.85 + 0.2 * waiting, lambda axes: _scans(axes, course)))
     panels.append((2.2, lambda axes: _episodes(axes, course)))
@@ -119,20 +119,53 @@ def _legend(axes: Axes) -> None:
     axes.legend(fontsize=7.5, loc="lower right", bbox_to_anchor=(1.0, 0.985), frameon=False, ncols=6, borderpad=0)
 
 
-def _treatment(axes: Axes, entries: Sequence[ContextEntry], kinds: Sequence[ContextKind], last_day: date) -> None:
+def treatment_lanes(entries: Sequence[ContextEntry], last_day: date) -> list[list[ContextEntry]]:
+    """Entries in lanes, kind by kind: two drugs given at the same time lie below each other, not on top."""
+    lanes: list[list[ContextEntry]] = []
+    for kind in PERIODS:
+        mine: list[list[ContextEntry]] = []
+        for entry in sorted((e for e in entries if e.kind is kind), key=lambda e: (e.start or date.min, e.value)):
+            free = next((lane for lane in mine if not any(_over_each_other(entry, e, last_day) for e in lane)), None)
+            if free is None:
+                mine.append([entry])
+            else:
+                free.append(entry)
+        lanes += mine
+    return lanes
+
+
+def _over_each_other(a: ContextEntry, b: ContextEntry, last_day: date) -> bool:
+    """Whether two entries of a kind share days and are not the same thing."""
+    if a.start is None or b.start is None or a.value == b.value:
+        return False
+    return a.start <= (_end(b, last_day)) and b.start <= _end(a, last_day)
+
+
+def _is_event(entry: ContextEntry) -> bool:
+    return entry.end is None and entry.kind in (ContextKind.SURGERY, ContextKind.VACCINATION, ContextKind.INFECTION)
+
+
+def _end(entry: ContextEntry, last_day: date) -> date:
+    return entry.end or ((entry.start or last_day) if _is_event(entry) else last_day)
+
+
+def _treatment(axes: Axes, lanes: Sequence[Sequence[ContextEntry]], last_day: date) -> None:
     _heading(axes, "Treatment and confounders")
-    axes.set_ylim(len(kinds) - 0.4, -0.6)
-    axes.set_yticks(range(len(kinds)), [PERIODS[k][0] for k in kinds])
-    for row, kind in enumerate(kinds):
+    axes.set_ylim(len(lanes) - 0.4, -0.6)
+    kinds = [lane[0].kind for lane in lanes]
+    axes.set_yticks(range(len(lanes)), [
+        "" if row and kinds[row - 1] is kind else PERIODS[kind][0] for row, kind in enumerate(kinds)
+    ])
+    for row, lane in enumerate(lanes):
         said: set[str] = set()
-        for entry in entries:
-            if entry.kind is not kind or entry.start is None:
+        for entry in lane:
+            if entry.start is None:
                 continue
-            colour = PERIODS[kind][1]
-            if entry.end is None and kind in (ContextKind.SURGERY, ContextKind.VACCINATION, ContextKind.INFECTION):
+            colour = PERIODS[entry.kind][1]
+            if _is_event(entry):
                 axes.plot(_day(entry.start), row, "D", color=colour, markersize=5)
             else:
-                end = entry.end or last_day
+                end = _end(entry, last_day)
                 axes.barh(row, max(1.0, _day(end) - _day(entry.start)), left=_day(entry.start), height=0.55,
                           color=colour, alpha=0.85, hatch=None if entry.end is not None else "//", edgecolor="white")
             if entry.value not in said:

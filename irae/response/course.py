@@ -43,8 +43,12 @@ class ViewRules:
     # CT (Zhao B et al., Radiology 2009;252:263-272: same-day repeats differ by up to some 10 %); a design value.
     growth_mm: float = 2.0
     growth_pct: int = 10
-    # Physiologic uptake less likely than this to be metastasis is no hinge. Design value.
+    # Physiologic uptake less likely than this to be metastasis is no hinge, and an undecided focus of the baseline no
+    # disease of the attributed view: what was most likely never there can be no complete response. Design value.
     hinge_least: float = 0.2
+    # Share of a bone lesion that is as dense as soft tissue (-20 to 110 HU), below which it is blastic: never
+    # measurable (rule R11-M3). Design value, as in the evidence score.
+    lytic_least: float = 0.4
     # Unequivocal progression of non-targets: +73 % volume is +20 % diameter (Eisenhauer 2009 section 4.3.4).
     non_target_volume_pct: int = 73
     clear_growth_pct: int = 20
@@ -54,6 +58,7 @@ class ViewRules:
 
 
 VIEW_RULES = ViewRules()
+BONE_SITE = "bone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +92,7 @@ class Plan:
 
     targets: tuple[str, ...]
     non_targets: tuple[str, ...]  # metastases and indeterminate foci that are no targets
-    set_aside: tuple[str, ...]  # foci called inflammation at baseline
+    set_aside: tuple[str, ...]  # foci of the baseline called inflammation, or undecided and hardly metastasis
     fallback: bool  # no metastasis at baseline: indeterminate foci are followed
 
     @property
@@ -95,12 +100,16 @@ class Plan:
         """Every track that the baseline listed as anything but normal uptake."""
         return frozenset((*self.targets, *self.non_targets, *self.set_aside))
 
-    def groups(self, view: View) -> tuple[tuple[str, ...], ...]:
-        """Non-targets of a view, each group judged on its own: what is set aside as inflammation counts only as seen.
+    def groups(self, view: View, told: Collection[str] = ()) -> tuple[tuple[str, ...], ...]:
+        """Non-targets of a view, each group judged on its own: what is set aside counts only as seen.
 
-        One volume for both would let inflammation dilute the growth of a metastasis.
+        One volume for both would let inflammation dilute the growth of a metastasis. What was set aside at baseline and
+        is called metastasis since (``told``) is disease that was there from the start, in both views.
         """
-        return (self.non_targets,) if view is View.ATTRIBUTED else (self.non_targets, self.set_aside)
+        turned = tuple(t for t in self.set_aside if t in told)
+        if view is View.ATTRIBUTED:
+            return self.non_targets, turned
+        return self.non_targets, turned, tuple(t for t in self.set_aside if t not in told)
 
 
 def check_course(course: Sequence[ExamLesions], baseline_index: int) -> None:
@@ -194,11 +203,20 @@ def _natures(exams: Sequence[ExamLesions]) -> dict[str, list[tuple[int, Nature]]
 
 def told_inflammation(exams: Sequence[ExamLesions]) -> frozenset[str]:
     """Tracks that were last called inflammation, whatever they were called before."""
+    return _last_told(exams, Nature.INFLAMMATION)
+
+
+def told_metastasis(exams: Sequence[ExamLesions]) -> frozenset[str]:
+    """Tracks that were last called metastasis, whatever they were called before."""
+    return _last_told(exams, Nature.METASTASIS)
+
+
+def _last_told(exams: Sequence[ExamLesions], nature: Nature) -> frozenset[str]:
     last = {
         track: sure[-1] for track, seen in _natures(exams).items()
-        if (sure := [nature for _, nature in seen if nature is not Nature.INDETERMINATE])
+        if (sure := [said for _, said in seen if said is not Nature.INDETERMINATE])
     }
-    return frozenset(track for track, nature in last.items() if nature is Nature.INFLAMMATION)
+    return frozenset(track for track, said in last.items() if said is nature)
 
 
 def came_and_went(exams: Sequence[ExamLesions]) -> frozenset[str]:
@@ -237,14 +255,15 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
     return called
 
 
-def plan_of(exam: ExamLesions, options: Options) -> Plan:
-    """Targets at baseline: at most five and two a site, measurable, the largest first (rules R11-B1, R11-M1).
+def plan_of(exam: ExamLesions, options: Options, rules: ViewRules = VIEW_RULES) -> Plan:
+    """Targets at baseline: at most five and two a site, measurable, the largest first (rules R11-B1, R11-M1, R11-M3).
 
     The whole uptake of an organ (``features["picture"]``) has no diameter of a lesion: it is never a target.
     """
     there = [f for f in exam.foci if f.focus.status is not FocusStatus.GONE]
     metastases = [f for f in there if f.nature is Nature.METASTASIS]
-    unclear = [f for f in there if f.nature is Nature.INDETERMINATE]
+    undecided = [f for f in there if f.nature is Nature.INDETERMINATE]
+    unclear = [f for f in undecided if f.probabilities["metastasis"] >= rules.hinge_least]
     fallback = not metastases and bool(unclear)
     thickness = None if exam.slice_thickness_mm is None else exact(round(exam.slice_thickness_mm, 3))
     imaging = Imaging(slice_mm=thickness)
@@ -255,14 +274,15 @@ def plan_of(exam: ExamLesions, options: Options) -> Plan:
             len(targets) < RECIST_11.max_targets
             and sum(site_of_focus(t) == site_of_focus(focus) for t in targets) < RECIST_11.max_per_organ
             and not focus.focus.features.get("picture")
-            and is_measurable(target_of(focus), imaging, options)
+            and is_measurable(target_of(focus, rules=rules), imaging, options)
         ):
             targets.append(focus)
     chosen = {track_of(f) for f in targets}
     return Plan(
         tuple(sorted(chosen)),
         tuple(sorted({track_of(f) for f in metastases + unclear} - chosen)),
-        tuple(sorted({track_of(f) for f in there if f.nature is Nature.INFLAMMATION})),
+        tuple(sorted({track_of(f) for f in there if f.nature is Nature.INFLAMMATION or (
+            f.nature is Nature.INDETERMINATE and f not in unclear)})),
         fallback,
     )
 
@@ -288,7 +308,15 @@ def _size_mm(focus: AttributedFocus) -> float:
     return focus.focus.short_mm if focus.focus.is_node else focus.focus.longest_mm
 
 
-def target_of(focus: AttributedFocus, *, lost_before: bool = True) -> Target:
+def _disease(focus: AttributedFocus, rules: ViewRules) -> str:
+    """What R11-M3 lists as never measurable: bone that is not lytic where the CT shows it, or that no CT shows."""
+    blastic = site_of_focus(focus) == BONE_SITE and (
+        focus.focus.features.get("lytic_fraction", 0.0) < rules.lytic_least
+    )
+    return "blastic_bone" if blastic else ""
+
+
+def target_of(focus: AttributedFocus, *, lost_before: bool = True, rules: ViewRules = VIEW_RULES) -> Target:
     """A target as measured. Not found is not absent: at the first exam that loses it, it is too small to measure."""
     gone = focus.focus.status is FocusStatus.GONE
     if gone and not lost_before:
@@ -297,7 +325,7 @@ def target_of(focus: AttributedFocus, *, lost_before: bool = True) -> Target:
     return Target(
         id=track_of(focus), site=site_of_focus(focus), is_node=focus.focus.is_node,
         state=State.ABSENT if gone else State.MEASURED,
-        longest=None if gone else max(longest, short), short=None if gone else short,
+        longest=None if gone else max(longest, short), short=None if gone else short, disease=_disease(focus, rules),
     )
 
 
@@ -334,10 +362,11 @@ def case_of(
     exams = [e for e in one_focus_a_track(course) if counts(e)]
     if not exams:
         return Case(id="course", visits=(), options=options)
-    plan = plan_of(exams[0], options)
+    plan = plan_of(exams[0], options, rules)
+    told = told_metastasis(exams)
     missed = overlooked(exams)
-    there = {t for t, nature in missed.items() if nature in _followed_natures(view)}
-    groups = (*plan.groups(view), tuple(sorted(there)))
+    there = {t for t, nature in missed.items() if t in told or nature in _followed_natures(view)}
+    groups = (*plan.groups(view, told), tuple(sorted(there)))
     equivocal = told_inflammation(exams) | came_and_went(exams) if view is View.ATTRIBUTED else frozenset()
     called = _called_from(exams, view)
     sizes = _Sizes()
@@ -449,9 +478,8 @@ def pet_case_of(
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = plan_of(exams[0], options)
-    missed = overlooked(exams)
-    tumour_at_baseline = {*plan.targets, *plan.non_targets}
-    tumour_at_baseline |= {t for t, nature in missed.items() if nature is Nature.METASTASIS}
+    told, missed = told_metastasis(exams), overlooked(exams)
+    tumour_at_baseline = {*plan.targets, *plan.non_targets, *(t for t in (*plan.set_aside, *missed) if t in told)}
     known = {*plan.known, *missed}
     called = _called_from(exams, view)
     visits = tuple(

@@ -20,7 +20,7 @@ PRIORITY: dict[int | None, Priority] = {
 }
 
 # Progression as the criteria call it.
-PROGRESSION = frozenset({"PD", "iUPD", "iCPD", "irPD", "PMD", "uPMD", "cPMD", "iuPMD", "icPMD"})
+PROGRESSION = frozenset({"PD", "iUPD", "iCPD", "irPD", "imPD", "PMD", "UPMD", "CPMD"})
 
 # Known episodes that did not get worse have been read already.
 _KNOWN = (EpisodeState.ONGOING, EpisodeState.IMPROVING)

@@ -32,6 +32,7 @@ class Row:
         analysed: False where the exam was quarantined: it needs a reader all the more.
         acr_category: 1, 2, 3, or None where nothing is actionable.
         qc: ok, limited or rejected.
+        notices, limits: Codes of all notices of the exam, and of those that name a gap.
         responses: Criterion to category by view (``attributed``, ``as_seen``).
         report, course: Paths inside the output folder; None where there is no page.
     """
@@ -50,10 +51,16 @@ class Row:
     responses: Mapping[str, Mapping[str, str]]
     qc: str
     notices: tuple[str, ...]
+    limits: tuple[str, ...]
     report: str | None
     course: str | None
     version: str
     models: Mapping[str, str]
+
+    @property
+    def first_exam(self) -> bool:
+        """Whether nothing is known to be new, for want of an earlier exam."""
+        return "no_baseline" in self.notices
 
     @property
     def probability(self) -> float:
@@ -87,7 +94,8 @@ def row_of(entry: Mapping[str, Any]) -> Row:
             ),
             not_assessable=tuple(entry.get("not_assessable", ())),
             new_metastasis=bool(entry.get("new_metastasis", False)), responses=entry.get("responses") or {},
-            qc=str(entry.get("qc", "ok")), notices=tuple(entry.get("notices", ())), report=entry.get("report"),
+            qc=str(entry.get("qc", "ok")), notices=tuple(entry.get("notices", ())),
+            limits=tuple(entry.get("limits", entry.get("notices", ()))), report=entry.get("report"),
             course=entry.get("course"), version=str(versions.get("irae", "")), models=versions.get("models") or {},
         )
     except (KeyError, TypeError) as error:

@@ -56,10 +56,10 @@ def node(number, x, *, height=0.6, symmetry=0.9, short=12.0, long=18.0, status=F
     )
 
 
-def counted(foci, *, roles=CT_PET):
+def counted(foci, *, roles=CT_PET, normal=()):
     from irae.core.finding import Quantities
 
-    return Quantities(measure_foci(foci, exam(*roles), BODY))
+    return Quantities(measure_foci(foci, exam(*roles), BODY, normal=normal))
 
 
 def test_symmetric_hilar_nodes_are_sarcoid_like():
@@ -68,6 +68,24 @@ def test_symmetric_hilar_nodes_are_sarcoid_like():
     assert values.get("nodes.hilar_pairs") == 1.0
     assert values.get("nodes.thoracic") == 3.0
     assert answer(FurtherIrae.SARCOID_LIKE, values).decision is Decision.SUSPECTED
+
+
+def test_normal_uptake_outside_all_masks_is_no_node():
+    hila = [node(1, 40.0), node(2, -40.0), node(3, 5.0, symmetry=0.0)]
+    ureters_and_tonsils = [node(n, x, height=-1.0 if n < 6 else 1.9) for n, x in ((4, 30.0), (5, -30.0), (6, 15.0))]
+    values = counted([*hila, *ureters_and_tonsils], normal={4, 5, 6})
+    assert (values.get("nodes.thoracic"), values.get("nodes.elsewhere")) == (3.0, 0.0)
+    found = answer(FurtherIrae.SARCOID_LIKE, values)
+    assert found.decision is Decision.SUSPECTED
+    assert counted([*hila, *ureters_and_tonsils]).get("nodes.elsewhere") == 3.0, "real nodes there speak against it"
+    paravertebral_fat = counted([node(1, 40.0), node(2, -40.0)], normal={1, 2})
+    assert paravertebral_fat.get("nodes.hilar_pairs") == 0.0
+
+
+def test_counts_are_told_as_counts():
+    found = answer(FurtherIrae.SARCOID_LIKE, counted([node(1, 40.0), node(2, -40.0), node(3, 5.0, symmetry=0.0)]))
+    assert any(r.startswith("thoracic nodes 3: met") for r in found.reasons), found.reasons
+    assert any(r.startswith("few elsewhere 0: met") for r in found.reasons), found.reasons
 
 
 @pytest.mark.parametrize("foci", [

@@ -2,18 +2,20 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 
-from irae.core.context import PatientContext
+from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.core.course import Revision
-from irae.core.focus import Nature
+from irae.core.focus import Nature, ScorePart
 from irae.core.notice import Notice
 from irae.io.result_json import course_to_json
 from irae.report import write_course_page, write_exam_page
-from irae.report.course_page import standings
+from irae.report.course_page import standings, track_rows
 from irae.report.exam_page import lesion_rows, own_baseline, response_rows
+from irae.report.timeline import treatment_lanes
 from tests.report import examples
 
 
@@ -98,6 +100,52 @@ def test_no_focus_is_dropped(follow_up):
     assert "no longer seen" in table
     assert "F1 +3.0" in table
     assert "F3 -1.5" in table
+
+
+def page_with(tmp_path, focus):
+    result, images = examples.follow_up_exam()
+    changed = replace(result, foci=(focus, *result.foci[1:]))
+    path = tmp_path / "P01" / "2026-01-26" / "report.html"
+    write_exam_page(path, changed, images, baseline=examples.baseline_exam())
+    return read(path)[0]
+
+
+def test_evidence_says_nothing_twice(tmp_path):
+    focus = examples.follow_up_exam()[0].foci[0]
+    parts = (
+        ScorePart(feature="F7", value="week 7 of therapy", points=1.0, reason="It appears in week 7 of therapy."),
+        ScorePart(feature="F5", value="no CT sign", points=0.5, reason="The bowel shows uptake without a mass on CT."),
+    )
+    text = page_with(tmp_path, replace(focus, parts=parts))
+    assert "F7 +1.0 It appears in week 7 of therapy." in text
+    assert "F5 +0.5 no CT sign: The bowel shows uptake without a mass on CT." in text
+
+
+def test_a_place_without_a_mask_has_no_share(tmp_path):
+    focus = examples.follow_up_exam()[0].foci[0]
+    assert "90 % of it lies inside: left lung" in page_with(tmp_path, focus)
+    node = replace(focus, focus=replace(focus.focus, organ="lymph_node", organ_fraction=0.0))
+    assert "lies inside: lymph node" not in page_with(tmp_path, node)
+
+
+def test_lesions_come_before_normal_uptake_in_the_course():
+    course = examples.course()
+    rows = track_rows(course)
+    normal = [all(f is None or f.nature is Nature.PHYSIOLOGIC for f in row.seen) for row in rows]
+    assert normal == sorted(normal)
+    assert any(normal), "nothing is dropped"
+    assert {row.name for row in rows} == {f.focus.track for e in course.exams for f in e.foci if f.focus.track}
+
+
+def test_drugs_given_together_lie_below_each_other():
+    drugs = [ContextEntry(kind=ContextKind.THERAPY, value=v, start=examples.FIRST) for v in ("ipilimumab", "nivolumab")]
+    later = ContextEntry(kind=ContextKind.THERAPY, value="pembrolizumab", start=examples.FIRST + timedelta(days=300))
+    ended = [replace(d, end=examples.FIRST + timedelta(days=90)) for d in drugs]
+    steroid = ContextEntry(kind=ContextKind.STEROID, value="prednisolone", start=examples.FIRST)
+    lanes = treatment_lanes([steroid, *drugs], examples.FIRST + timedelta(days=400))
+    assert [[e.value for e in lane] for lane in lanes] == [["ipilimumab"], ["nivolumab"], ["prednisolone"]]
+    lanes = treatment_lanes([*ended, later], examples.FIRST + timedelta(days=400))
+    assert [[e.value for e in lane] for lane in lanes] == [["ipilimumab", "pembrolizumab"], ["nivolumab"]]
 
 
 def test_lesions_are_compared_with_baseline_nadir_and_previous():

@@ -346,3 +346,34 @@ def test_inflammation_never_makes_attributed_worse_than_as_seen(data: st.DataObj
         for view in worst:
             worst[view] = max(worst[view], WORST[category(assessments, "recist_1_1", view)])
         assert worst[View.ATTRIBUTED] <= worst[View.AS_SEEN]
+
+
+def undecided(number: int, metastasis: float, size_mm: float, **more: object) -> AttributedFocus:
+    shares = {"inflammation": 0.0, "metastasis": metastasis, "physiologic": 1.0 - metastasis}
+    return replace(focus(number, Q, size_mm, **more), probabilities=shares)  # type: ignore[arg-type]
+
+
+def test_what_was_most_likely_never_there_is_no_complete_response() -> None:
+    """A scrap of urine that nobody could name, gone at the next exam, is not disease that vanished."""
+    course = [exam(0, undecided(1, 0.0002, 15)), exam(56, focus(1, Q, 0, gone=True))]
+    assert category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED) == "NED"
+    likely = [exam(0, undecided(1, 0.7, 15)), exam(56, focus(1, Q, 0, gone=True)), exam(112, focus(1, Q, 0, gone=True))]
+    assert category(assess_course(likely)[0], "recist_1_1", View.ATTRIBUTED) == "CR"
+
+
+@pytest.mark.parametrize("first", [focus(2, N, 12, organ="lung_right"), undecided(2, 0.01, 12, organ="lung_right")])
+def test_what_was_set_aside_at_baseline_and_is_metastasis_since_counts(first: AttributedFocus) -> None:
+    course = [exam(0, focus(1, M, 60), first), exam(56, focus(1, M, 60), focus(2, M, 30, organ="lung_right"))]
+    for criterion, progression in (("recist_1_1", "PD"), ("irecist", "iUPD")):
+        assert category(assess_course(course)[0], criterion, View.ATTRIBUTED) == progression
+        assert category(assess_course(course)[0], criterion, View.AS_SEEN) == progression
+
+
+@pytest.mark.parametrize(("features", "is_target"), [
+    ({"lytic_fraction": 0.8}, True), ({"lytic_fraction": 0.1}, False), ({}, False),
+])
+def test_only_lytic_bone_is_a_target(features: dict[str, float], is_target: bool) -> None:
+    spot = focus(1, M, 25, organ="vertebrae")
+    spot = replace(spot, focus=replace(spot.focus, features=features))
+    (first, *_), _ = assess_course([exam(0, spot, focus(2, M, 20))])
+    assert first.targets == (("L01", "L02") if is_target else ("L02",))

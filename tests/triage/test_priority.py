@@ -12,7 +12,9 @@ from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.notice import Notice
 from irae.core.triage import Priority
 from irae.report.exam_page import headline
+from irae.response import CRITERIA
 from irae.triage import triage_exam
+from irae.triage.priority import PROGRESSION
 from irae.triage.rules import TRIAGE_RULES
 from tests.findings.exams import DAY, context, finding, result
 
@@ -142,6 +144,12 @@ def test_progression_counts_in_the_attributed_view():
     assert triage(assessments=[progression]).acr_category == 3
     assert triage(assessments=[replace(progression, view=View.AS_SEEN)]).acr_category is None
     assert triage(assessments=[replace(progression, category="SD")]).acr_category is None
+
+
+def test_progression_by_any_criterion_counts():
+    words = {word for row in CRITERIA.values() for word in row.progression}
+    assert words >= {"PD", "iUPD", "irPD", "imPD", "PMD", "UPMD", "CPMD"}
+    assert words <= PROGRESSION
 
 
 def test_not_assessable_never_lowers():

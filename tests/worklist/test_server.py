@@ -140,6 +140,16 @@ def test_text_of_the_archive_is_escaped(reader):
     assert "&lt;b&gt;12&lt;/b&gt; slices" in reader.get("/").text
 
 
+def test_a_first_exam_has_no_new_lesion_and_quality_names_gaps_only(reader, out):
+    first = entry("P09/2026-03-01", notices=["hot_threshold", "no_baseline"], limits=["no_baseline"], qc="limited")
+    (out / "worklist.json").write_text(json.dumps({"exams": [first]}))
+    text = seen(reader.get("/").text)
+    assert "first exam: nothing is known to be new" in text
+    assert "limited no baseline" in text
+    assert "hot threshold" not in text
+    assert "false flag" not in text
+
+
 def test_a_flag_is_dismissed_with_one_click_and_stays_on_the_page(reader, out):
     assert post(reader, "dismissed", reason="metformin").status_code == 303
     text = seen(reader.get("/").text)
