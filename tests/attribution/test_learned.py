@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from irae.core.finding import Quantities
 from irae.core.focus import FocusStatus, Nature
 from tests.attribution.made import START, WEEK_10, finding, picture, spot, therapy, told
 
+BEFORE = START - timedelta(weeks=1)
 INFLAMMATION, METASTASIS, PHYSIOLOGIC = Nature.INFLAMMATION, Nature.METASTASIS, Nature.PHYSIOLOGIC
 
 
@@ -164,6 +166,17 @@ def test_faint_uptake_is_not_physiologic_where_the_model_doubts():
 def test_between_liver_and_measurable_the_model_must_be_surer(p, focus, nature, why):
     q = (1.0 - p) / 2.0
     (answer,) = decide(focus, learned=always(q, q, p, trained_on=seen(8.0, 10.1)))
+    assert answer.nature is nature, why
+
+
+@pytest.mark.parametrize(("p", "focus", "on", "nature", "why"), [
+    (0.7, spot(organ="liver", liver_ratio=4.0), BEFORE, METASTASIS, "no irAE before the first dose"),
+    (0.7, spot(organ="liver", liver_ratio=4.0), WEEK_10, Nature.INDETERMINATE, "under therapy inflammation competes"),
+    (0.4, spot(organ="liver", liver_ratio=4.0), BEFORE, Nature.INDETERMINATE, "the model holds inflammation likelier"),
+    (0.7, spot(organ="lung_left", picture=1.0), BEFORE, Nature.INDETERMINATE, "an opacity has other causes"),
+])
+def test_before_the_first_dose_inflammation_hardly_competes(p, focus, on, nature, why):
+    (answer,) = decide(focus, learned=always(1.0 - p - 0.001, p, 0.001), on=on)
     assert answer.nature is nature, why
 
 

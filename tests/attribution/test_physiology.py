@@ -1,5 +1,7 @@
 """Normal uptake by place, with missing and coarse masks: indeterminate with a reason, or physiologic; never tumour."""
 
+from dataclasses import replace
+
 import pytest
 
 from irae.attribution.physiology import may_be_normal_uptake
@@ -23,6 +25,11 @@ def gate_of(focus, *others, unseen=()):
     return next((gate for rule in GATES if (gate := rule(focus, now, EVIDENCE_RULES)) is not None), None)
 
 
+def cold(**features):
+    """A structure of the lung that the CT shows and the PET does not."""
+    return replace(spot(organ="lung_left", suv=1.0, **features), source=FocusSource.CT)
+
+
 @pytest.mark.parametrize(("focus", "nature", "why"), [
     (spot(organ="heart"), Nature.PHYSIOLOGIC, "a patch of myocardium"),
     (spot(near_heart=0.9), Nature.INDETERMINATE, "beside the heart"),
@@ -40,6 +47,8 @@ def gate_of(focus, *others, unseen=()):
     (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=5.0, liver_ratio=1.9), Nature.PHYSIOLOGIC, "not hot"),
     (spot(organ="stomach", picture=1.0, elongation=1.9, contrast=5.0, liver_ratio=2.1), Nature.PHYSIOLOGIC, "long"),
     (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=2.9, liver_ratio=2.1), Nature.PHYSIOLOGIC, "its wall"),
+    (cold(off_midline_share=0.3), Nature.PHYSIOLOGIC, "a vessel"),
+    (cold(off_midline_share=0.3, ground_glass_fraction=0.6), Nature.INDETERMINATE, "ground glass is no vessel"),
     (spot(elongation=3.0, symmetry=0.9), Nature.PHYSIOLOGIC, "muscle"),
     (spot(head_neck=1.0, suv=14.0, symmetry=0.95), Nature.PHYSIOLOGIC, "a pair of hot glands"),
     (spot(head_neck=1.0, suv=14.0, symmetry=0.7), None, "as hot, but not as alike"),
