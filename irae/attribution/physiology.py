@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
-from irae.attribution.situation import BONE_SITE, NODE_SITE, Situation, grew, was_tumour
+from irae.attribution.situation import BONE_SITE, NODE_SITE, OUTSIDE_ORGANS, Situation, grew, was_tumour
 from irae.core.anatomy import BY_NAME, Uptake, site_of
 from irae.core.focus import Focus, FocusSource, FocusStatus, Nature
 from irae.core.numbers import reaches
@@ -53,7 +53,7 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
         return None
     near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
                   or get("off_kidney_mm", 999.0) <= rules.coarse_hilum_mm)
-    if focus.organ in (None, NODE_SITE) and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
+    if focus.organ in OUTSIDE_ORGANS and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
         if get("symmetry", 0.0) >= rules.paired:
             return _physiologic(rules, "renal pelvis", "Intense, near the hilum of a kidney, its like on the other "
                                 "side, no node on CT: both renal pelves.", 0.75)
@@ -64,7 +64,7 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     if near_hilum and get("vertical_mm", 0.0) >= focus.short_mm:
         return _physiologic(rules, "renal pelvis", "It lies against the kidney where the renal pelvis leaves it, and "
                             "the CT shows no node there: urine.", 0.7)
-    if owned or focus.organ in (None, NODE_SITE):
+    if owned or focus.organ in OUTSIDE_ORGANS:
         return _open("beside urine", "It lies at the border of kidney or bladder, whose urine spills over; the CT "
                      "shows no node there.")
     return None
@@ -107,7 +107,7 @@ def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
     the same.
     """
     get = focus.features.get
-    elsewhere = focus.organ in (None, NODE_SITE) or (focus.organ_fraction < 0.3 and site_of(focus.organ) != "lung")
+    elsewhere = focus.organ in OUTSIDE_ORGANS or (focus.organ_fraction < 0.3 and site_of(focus.organ) != "lung")
     if focus.source is not FocusSource.PET or not elsewhere or get("size_from_ct"):
         return ""
     if "below_lungs_mm" in focus.features:
@@ -198,7 +198,7 @@ def focal_bowel(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | No
 def muscle(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """A long, thin, symmetric pair outside organs without a node on CT."""
     get = focus.features.get
-    if focus.organ not in (None, NODE_SITE) or get("size_from_ct") or get("picture") or was_tumour(focus, now):
+    if focus.organ not in OUTSIDE_ORGANS or get("size_from_ct") or get("picture") or was_tumour(focus, now):
         return None
     if get("elongation", 1.0) >= rules.muscle_elongation and get("symmetry", 0.0) >= rules.symmetric:
         return _physiologic(rules, "muscle", "Long, thin and alike on both sides, without a node on CT: muscle.", 0.7)
@@ -306,7 +306,7 @@ def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     tube = on_the_way and ((thin and upright) or thread)
     # Where it crosses the iliac vessels bone lies beside it; a deposit in bone is no thread.
     crossing = focus.organ == BONE_SITE and on_the_way and thread and get("elongation", 1.0) >= rules.thread_elongation
-    if ((tube or bow) and focus.organ in {None, NODE_SITE, "small_bowel", "aorta"}) or crossing:
+    if ((tube or bow) and focus.organ in {*OUTSIDE_ORGANS, "small_bowel", "aorta"}) or crossing:
         return Gate(Nature.PHYSIOLOGIC, 0.75, "physiologic: ureter",
                     f"A thin upright tube ({get('vertical_mm', 0.0):.0f} mm high) between kidney and bladder: urine.")
     return None

@@ -28,10 +28,11 @@ IRAE_SITE: Mapping[str, Irae] = MappingProxyType({
 
 # Sites where a tumour often spreads; textbook knowledge, for the tumours that are treated with checkpoint inhibitors.
 METASTATIC_SITES: Mapping[str, frozenset[str]] = MappingProxyType({
-    "melanoma": frozenset({"lung", "liver", "brain", "bone", "lymph_node", "small_bowel", "spleen", "other"}),
-    "nsclc": frozenset({"lung", "liver", "brain", "bone", "lymph_node"}),
-    "lung": frozenset({"lung", "liver", "brain", "bone", "lymph_node"}),
-    "renal": frozenset({"lung", "liver", "brain", "bone", "lymph_node", "pancreas"}),
+    "melanoma": frozenset({
+        "lung", "liver", "brain", "bone", "lymph_node", "small_bowel", "spleen", "adrenal", "other"}),
+    "nsclc": frozenset({"adrenal", "lung", "liver", "brain", "bone", "lymph_node"}),
+    "lung": frozenset({"adrenal", "lung", "liver", "brain", "bone", "lymph_node"}),
+    "renal": frozenset({"adrenal", "lung", "liver", "brain", "bone", "lymph_node", "pancreas"}),
     "urothelial": frozenset({"lung", "liver", "bone", "lymph_node"}),
     "head and neck": frozenset({"lung", "bone", "lymph_node"}),
 })

@@ -14,7 +14,8 @@ from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.numbers import exceeds, reaches
 from irae.core.result import ExamResult
 
-LUNG_SITE, NODE_SITE, BONE_SITE = "lung", "lymph_node", "bone"
+LUNG_SITE, NODE_SITE, BONE_SITE, ADRENAL_SITE = "lung", "lymph_node", "bone", "adrenal"
+OUTSIDE_ORGANS = (None, NODE_SITE, ADRENAL_SITE)  # in no mask: what these are is told by place and CT alone
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -79,6 +79,7 @@ class Landmarks:
     lung_half_width: float | None = None
     neck_top: float | None = None
     kidneys: tuple[tuple[float, float, float], ...] = ()
+    kidney_tops: tuple[tuple[float, float, float], ...] = ()
     bladder: tuple[float, float, float] | None = None
     renal_hila: tuple[tuple[float, float, float], ...] = ()
     lungs: Mapping[str, Hull] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class Landmarks:
         ``above_lungs_mm`` (of the apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
         ``off_midline_share`` of the lungs' half width; ``off_ureter_mm``, the distance from the straight ways between
         kidneys and bladder; ``off_renal_hilum_mm``, from the middle of a kidney's medial surface, and
-        ``off_kidney_mm``, from its centre.
+        ``off_kidney_mm``, from its centre; ``off_adrenal_mm``, from its upper pole, on which the adrenal sits.
         """
         found: dict[str, float] = {}
         if self.lung_bottom is not None and self.lung_top is not None:
@@ -119,6 +120,8 @@ class Landmarks:
         if self.renal_hila:
             found["off_kidney_mm"] = min(float(np.linalg.norm(place - np.array(k))) for k in self.kidneys)
             found["off_renal_hilum_mm"] = min(float(np.linalg.norm(place - np.array(h))) for h in self.renal_hila)
+        if self.kidney_tops:
+            found["off_adrenal_mm"] = min(float(np.linalg.norm(place - np.array(k))) for k in self.kidney_tops)
         if self.bladder is not None and self.kidneys:
             end = np.array(self.bladder)
             off = []
@@ -183,18 +186,19 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
             extents[name] = organs.geometry.to_world(ends.reshape(-1, 3))
     seen = {organ: _places(organs, organ, boxes) for organ in ("kidney_left", "kidney_right") if organ in boxes}
     kidneys = tuple(_centre(places) for places in seen.values())
+    tops = tuple(_upper_pole(places) for places in seen.values())
     hila = () if midline is None else tuple(_renal_hilum(places, midline) for places in seen.values())
     bladder = _centre(_places(organs, "urinary_bladder", boxes)) if "urinary_bladder" in boxes else None
     lung, thyroid, brain = (extents.get(name) for name in ("lung", "thyroid", "brain"))
     if lung is None:
         top = None if brain is None else float(brain[:, 2].min()) - 90.0
         top = float(thyroid[:, 2].max()) if thyroid is not None else top
-        return Landmarks(neck_top=top, kidneys=kidneys, bladder=bladder, renal_hila=hila)
+        return Landmarks(neck_top=top, kidneys=kidneys, kidney_tops=tops, bladder=bladder, renal_hila=hila)
     # The larynx begins about 60 mm above the apices where no thyroid was seen.
     neck = float(thyroid[:, 2].max()) + 10.0 if thyroid is not None else float(lung[:, 2].max()) + 60.0
     width = None if midline is None else float(np.abs(lung[:, 0] - midline).max())
     return Landmarks(lung_bottom=float(lung[:, 2].min()), lung_top=float(lung[:, 2].max()), lung_half_width=width,
-                     neck_top=neck, kidneys=kidneys, bladder=bladder, renal_hila=hila,
+                     neck_top=neck, kidneys=kidneys, kidney_tops=tops, bladder=bladder, renal_hila=hila,
                      lungs={lung: hull for lung in LUNGS if (hull := _hull(organs, lung, boxes)) is not None})
 
 
@@ -223,6 +227,11 @@ def _places(organs: LabelMap, organ: str, boxes: Mapping[str, Box]) -> NDArray[n
 def _centre(places: NDArray[np.float64]) -> tuple[float, float, float]:
     x, y, z = places.mean(axis=0)
     return float(x), float(y), float(z)
+
+
+def _upper_pole(places: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The middle of the uppermost centimetre of a kidney."""
+    return _centre(places[places[:, 2] >= places[:, 2].max() - 10.0])
 
 
 def _renal_hilum(places: NDArray[np.float64], midline: float) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
-from irae.lesions.rules import BONE, BOWEL, LUNGS, NODE, FociRules
+from irae.lesions.rules import ADRENAL, BONE, BOWEL, LUNGS, NODE, FociRules
 from irae.quant.region import box_around, organ_boxes
 
 # Nodes lie against these; a focus that is only partly inside one of them is beside it.
@@ -34,7 +34,8 @@ def host_organ(
     In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
     organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
     it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
-    tissue of a node's size in fat or against lung and vessels. Else, as with muscle all around, None.
+    tissue of a node's size in fat or against lung and vessels, or, on the upper pole of a kidney, an adrenal. Else, as
+    with muscle all around, None.
 
     Args:
         mask: The focus on a crop.
@@ -81,7 +82,9 @@ def host_organ(
                  and tissue.get("rim_fat_fraction", 1.0) <= rules.muscle_rim_fat)
     # Without any organ known, soft tissue could be liver as well as a node.
     if names and soft and not in_muscle and longest_mm <= rules.node_longest_mm:
-        return NODE, 0.0
+        # No mask shows a diseased adrenal; in the fat on the upper pole of a kidney it is one sooner than a node.
+        adrenal = (place or {}).get("off_adrenal_mm", np.inf) <= rules.adrenal_mm and fatty_rim
+        return (ADRENAL if adrenal else NODE), 0.0
     return None, 0.0
 
 

@@ -14,6 +14,7 @@ URINE = frozenset({"kidney_left", "kidney_right", "urinary_bladder"})
 BOWEL = frozenset({"colon", "small_bowel"})
 LUNGS = ("lung_left", "lung_right")
 NODE = "lymph_node"
+ADRENAL = "adrenal"  # told by its place, without a mask; site "adrenal", as that of the two glands
 BONE = "bone"  # bone other than the spine, seen by its HU; site "bone"
 
 
@@ -157,6 +158,7 @@ class FociRules:
     # In muscle: soft tissue makes up this much of what surrounds a focus (3-10 mm), fat no more than that.
     muscle_rim: float = 0.85
     muscle_rim_fat: float = 0.10
+    adrenal_mm: float = 25.0  # from the upper pole of a kidney
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
     # and what surrounds it. A nodule inside the lung has aerated lung over nine tenths of its rim.

@@ -5,19 +5,20 @@ import pytest
 
 from irae.core.geometry import Geometry
 from irae.lesions.hosts import host_organ
-from irae.lesions.rules import BONE, FOCI_RULES, NODE
+from irae.lesions.rules import ADRENAL, BONE, FOCI_RULES, NODE
 
 GRID = Geometry.axis_aligned((20, 20, 20), (2.0, 2.0, 2.0))
 
 
-def host(*, spine: bool, **tissue):
+def host(*, spine: bool, place=None, **tissue):
     """The organ of a 12 mm ball of soft tissue, a vertebra's mask 6 mm beside it or not."""
     centre = np.linalg.norm(np.argwhere(np.ones(GRID.shape)) - 10, axis=1).reshape(GRID.shape)
     labels = np.zeros(GRID.shape, np.uint8)
     if spine:
         labels[:, :7] = 16
     seen = {"ct_hu_mean": 45.0, "bone_fraction": 0.0, "rim_soft_fraction": 0.21} | tissue
-    return host_organ(centre <= 3, labels, {16: "vertebrae", 5: "liver"}, GRID, seen, 17.5, FOCI_RULES)[0]
+    return host_organ(centre <= 3, labels, {16: "vertebrae", 5: "liver"}, GRID, seen, 17.5, FOCI_RULES,
+                      place=place)[0]
 
 
 @pytest.mark.parametrize(("rim", "spine", "organ"), [
@@ -30,3 +31,9 @@ def test_what_bone_surrounds_by_half_is_a_bone_lesion_and_a_node_against_it_is_n
 @pytest.mark.parametrize(("soft", "fat", "organ"), [(0.95, 0.02, None), (0.95, 0.2, NODE), (0.6, 0.05, NODE)])
 def test_a_deposit_with_muscle_all_around_is_no_node(soft, fat, organ):
     assert host(spine=False, rim_soft_fraction=soft, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
+
+
+@pytest.mark.parametrize(("off_mm", "fat", "organ"), [(20.0, 0.6, ADRENAL), (30.0, 0.6, NODE), (20.0, 0.2, NODE)])
+def test_in_the_fat_on_the_upper_pole_of_a_kidney_it_is_an_adrenal(off_mm, fat, organ):
+    place = {"off_adrenal_mm": off_mm}
+    assert host(spine=False, place=place, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
