@@ -16,7 +16,7 @@ from irae.findings.episodes import episode_state, past_findings
 from irae.findings.fusion import FittedFusion, FittedIrae, fitted_fuse, fuse, sigmoid
 from irae.findings.inputs import fusion_inputs
 from irae.findings.learned import learned_severity, severity_evidence
-from irae.findings.rules import IraeRules, RuleSet
+from irae.findings.rules import Change, IraeRules, RuleSet
 from irae.findings.sentences import Told, not_judged, reasons
 from irae.findings.signs import (
     Judged,
@@ -132,7 +132,7 @@ def _assess(
     decision = Decision.SUSPECTED if suspected else Decision.NOT_SUSPECTED
     state = episode_state(
         decision, severity, past, improving_by=common.improving_severity,
-        receding=_receding(rules.irae, case.quantities, case.earlier),
+        receding=_receding(rules.irae, case.quantities, case.earlier), lingering=bool(lingering(judged)),
     )
     if suspected and past and past[-1].decision is Decision.SUSPECTED:
         evidence += (_severity_change(severity, past[-1]),)
@@ -149,7 +149,7 @@ def _assess(
         severity=severity,
         state=state,
         evidence=evidence,
-        reasons=reasons(told, exam, case.labels),
+        reasons=(*_not_back(state, suspected, judged), *reasons(told, exam, case.labels)),
         rule_probability=rule,
         learned_probability=None if learned is None else learned.probability,
         conformal=fused.conformal,
@@ -207,6 +207,22 @@ def unsettled(rules: IraeRules, judged: Sequence[Judged]) -> str:
         return ""
     told = [item for item in judged if item.sign.name in aftermath.signs and not item.why_not]
     return "" if told else aftermath.untold
+
+
+def lingering(judged: Sequence[Judged]) -> tuple[str, ...]:
+    """Signs that are still above the patient's own baseline by as much as their cut-off asks for."""
+    return tuple(
+        item.sign.name.replace("_", " ") for item in judged
+        if item.sign.change is not Change.ABSOLUTE and not item.sign.shown_only and not item.why_not
+        and item.evidence.met and item.log_odds > 0.0
+    )
+
+
+def _not_back(state: EpisodeState, suspected: bool, judged: Sequence[Judged]) -> tuple[str, ...]:
+    if suspected or state is not EpisodeState.IMPROVING:
+        return ()
+    return ("It was suspected before and no longer is, but is not back at this patient's own baseline "
+            f"({', '.join(lingering(judged))}): improving, not resolved.",)
 
 
 def _why_unseen(rules: IraeRules, labels: LabelMap | None) -> str:

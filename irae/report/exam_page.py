@@ -131,7 +131,7 @@ def write_exam_page(
 def headline(result: ExamResult, *, first_exam: bool) -> list[str]:
     """The exam in at most four sentences."""
     suspected = [
-        f"{f.irae.value} ({words.STATE[f.state]}, radiological severity {f.severity} of 3)"
+        f"{words.irae(f.irae)} ({words.STATE[f.state]}, radiological severity {f.severity} of 3)"
         for f in result.findings if f.decision is Decision.SUSPECTED
     ]
     unseen = [
@@ -170,29 +170,38 @@ def response_rows(result: ExamResult) -> list[ResponseRow]:
     rows = []
     for criterion in dict.fromkeys(a.criterion for a in result.assessments):
         views = {a.view: a for a in result.assessments if a.criterion == criterion}
-        hinges = []
+        alike: dict[tuple[str, str], list[int]] = {}
         for hinge in result.hinges_on:
             category = dict(hinge.categories).get(criterion)
-            if category is None:
-                continue
-            hinges.append(f"{_place(result, hinge.focus)}: if {hinge.if_nature}, {category}")
-        rows.append(ResponseRow(criterion, views.get(View.ATTRIBUTED), views.get(View.AS_SEEN), tuple(hinges)))
+            if category is not None:
+                alike.setdefault((hinge.if_nature, category), []).append(hinge.focus)
+        hinges = tuple(
+            f"{_places(result, foci)}: if {nature}, {category}" for (nature, category), foci in alike.items()
+        )
+        rows.append(ResponseRow(criterion, views.get(View.ATTRIBUTED), views.get(View.AS_SEEN), hinges))
     return rows
 
 
 def hinge_sentences(result: ExamResult) -> list[str]:
-    """Which single attribution would change which categories, one sentence each."""
+    """Which single attribution would change which categories, one sentence for all foci that would change the same."""
+    alike: dict[tuple[str, tuple[tuple[str, str], ...]], list[int]] = {}
+    for hinge in result.hinges_on:
+        alike.setdefault((hinge.if_nature, tuple(hinge.categories)), []).append(hinge.focus)
     return [
-        f"{_place(result, h.focus)}: were it {h.if_nature}, "
-        + ", ".join(f"{words.criterion(c)} would be {category}" for c, category in h.categories) + "."
-        for h in result.hinges_on
+        f"{_places(result, foci)}: were {'it' if len(foci) == 1 else 'any one of them'} {nature}, "
+        + ", ".join(f"{words.criterion(c)} would be {category}" for c, category in categories) + "."
+        for (nature, categories), foci in alike.items()
     ]
 
 
-def _place(result: ExamResult, number: int) -> str:
-    """A focus of the result by name and site."""
-    focus = next((f for f in result.foci if f.focus.id == number), None)
-    return f"#{number}" if focus is None else f"{focus_name(focus)} ({words.organ(focus.focus.organ)})"
+def _places(result: ExamResult, numbers: Sequence[int]) -> str:
+    """Foci of the result by name, those of one site together: ``L19, L20 (lymph node), L04 (liver)``."""
+    sites: dict[str, list[str]] = {}
+    for number in numbers:
+        focus = next((f for f in result.foci if f.focus.id == number), None)
+        site = "" if focus is None else words.organ(focus.focus.organ)
+        sites.setdefault(site, []).append(f"#{number}" if focus is None else focus_name(focus))
+    return ", ".join(", ".join(names) + (f" ({site})" if site else "") for site, names in sites.items())
 
 
 def own_baseline(finding: OrganFinding, evidence: Evidence, baseline: ExamResult | None) -> float | None:

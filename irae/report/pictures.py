@@ -451,11 +451,11 @@ def _organ_picture(irae: Irae, now: Side, before: Side | None) -> Picture | None
     looked_at = [] if relevance is None else evidence_outlines(relevance, plane)
     chosen = "where most of the organ lies" if relevance is None else "where the learned arm looked most"
     return Picture(
-        f"Suspected {irae.value}: {site_of(names[0])}, {kind}",
+        f"Suspected {words.irae(irae)}: {site_of(names[0])}, {kind}",
         f"{kind.capitalize()} plane at {axis} {words.number(centre[through], 'mm', digits=0)}, "
         f"{chosen}. {note}{_evidence_note(relevance, looked_at)}",
         _triptych(now, before, plane, earlier, window, (), looked_at=looked_at),
-        f"{kind} slices through the organ of the suspected {irae.value}: baseline, now, now outlined", wide=True,
+        f"{kind} slices through the organ of the suspected {words.irae(irae)}: baseline, now, now outlined", wide=True,
     )
 
 

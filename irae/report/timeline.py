@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
-from irae.core.anatomy import Irae
+from irae.core.anatomy import AnyIrae, FurtherIrae, Irae
 from irae.core.assessment import Assessment, View
 from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.core.course import Course, DueState
@@ -64,7 +64,7 @@ def course_timeline(course: Course, context: PatientContext | None) -> bytes:
         panels.append((0.3 + 0.27 * len(lanes), lambda axes: _treatment(axes, lanes, _last_day(course))))
     waiting = sum(d.state in (DueState.DUE, DueState.OVERDUE) for d in course.due)
     panels.append((0.85 + 0.2 * waiting, lambda axes: _scans(axes, course)))
-    panels.append((2.2, lambda axes: _episodes(axes, course)))
+    panels.append((0.45 + 0.35 * len(episode_rows(course)), lambda axes: _episodes(axes, course)))
     sums = _sum_criterion(course)
     if sums is not None:
         panels.append((2.3, lambda axes: _sums(axes, course, sums)))
@@ -198,12 +198,18 @@ def _scans(axes: Axes, course: Course) -> None:
                   fontsize=7.5)
 
 
+def episode_rows(course: Course) -> list[AnyIrae]:
+    """The five irAEs always, a further one where an exam suspected it."""
+    suspected = {f.irae for e in course.exams for f in e.findings if f.decision is Decision.SUSPECTED}
+    return [*Irae, *(further for further in FurtherIrae if further in suspected)]
+
+
 def _episodes(axes: Axes, course: Course) -> None:
     """One row per irAE: a bar from exam to exam while suspected, hatched where it could not be assessed."""
     _heading(axes, "Immune-related adverse events")
-    rows = list(Irae)
+    rows = episode_rows(course)
     axes.set_ylim(len(rows) - 0.4, -0.75)
-    axes.set_yticks(range(len(rows)), [i.value for i in rows])
+    axes.set_yticks(range(len(rows)), [words.irae(i) for i in rows])
     days = [_day(e.acquired_on) for e in course.exams]
     for row, irae in enumerate(rows):
         found = [next((f for f in e.findings if f.irae is irae), None) for e in course.exams]
@@ -225,8 +231,8 @@ def _episodes(axes: Axes, course: Course) -> None:
                 axes.plot(days[n], row, "x", markersize=6, color="black")
             else:
                 axes.plot(days[n], row, "o", markersize=6, markerfacecolor="white", markeredgecolor=palette.GREEN)
-                if finding.state is EpisodeState.RESOLVED:
-                    axes.text(days[n], row - 0.2, "resolved", fontsize=7, ha="center", va="bottom")
+                if finding.state in (EpisodeState.RESOLVED, EpisodeState.IMPROVING):
+                    axes.text(days[n], row - 0.2, EPISODE_MARK[finding.state], fontsize=7, ha="center", va="bottom")
 
 
 def _sum_criterion(course: Course) -> str | None:

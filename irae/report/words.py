@@ -99,6 +99,15 @@ def criterion(name: str) -> str:
     return CRITERION_NAMES.get(name, name.replace("_", " "))
 
 
+def irae(name: AnyIrae) -> str:
+    """An irAE for people.
+
+    >>> irae(Irae.COLITIS), irae(FurtherIrae.SARCOID_LIKE)
+    ('colitis', 'sarcoid-like')
+    """
+    return name.value.replace("_", "-")
+
+
 def organ(name: str | None) -> str:
     """An organ for people.
 

@@ -83,7 +83,7 @@ def triage_exam(
 def _of_finding(
     finding: OrganFinding, context: PatientContext, on: date, rules: TriageRules
 ) -> _Actionable | None:
-    name = f"{finding.irae.value} ({_site(finding.organ)})"
+    name = f"{finding.irae.value.replace('_', '-')} ({_site(finding.organ)})"
     if finding.probability is None:
         return None
     if finding.decision is not Decision.SUSPECTED:

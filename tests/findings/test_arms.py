@@ -83,6 +83,15 @@ def test_episode_states(past, decision, severity, expected):
     assert episode_state(decision, severity, before) is expected
 
 
+def test_an_episode_above_the_own_baseline_is_improving_not_resolved():
+    before = [finding(Irae.COLITIS, severity=2)]
+    assert episode_state(NO, 0, before, lingering=True) is EpisodeState.IMPROVING
+    assert episode_state(NO, 0, [], lingering=True) is EpisodeState.NONE
+    held = [*before, finding(Irae.COLITIS, severity=0, state=EpisodeState.IMPROVING)]
+    assert episode_state(NO, 0, held) is EpisodeState.RESOLVED
+    assert episode_state(YES, 1, held) is EpisodeState.ONGOING, "it never was over"
+
+
 def test_exams_that_could_not_be_judged_do_not_enter_the_past():
     earlier = [
         result(findings=[finding(Irae.COLITIS, severity=2)], days_before=200),

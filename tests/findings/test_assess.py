@@ -286,6 +286,16 @@ def test_receding_extent_is_improving():
     assert found.state is EpisodeState.IMPROVING
 
 
+def test_not_back_at_the_own_baseline_is_not_resolved():
+    healthy = result(numbers(colon__suv95=1.2, colon__wall_p90_mm=2.0), days_before=120)
+    inflamed = result(numbers(colon__suv95=4.0, colon__wall_p90_mm=7.0), days_before=40,
+                      findings=[finding(Irae.COLITIS, severity=2, state=EpisodeState.NEW)])
+    for suv95, state in ((1.9, EpisodeState.IMPROVING), (1.3, EpisodeState.RESOLVED)):
+        found = answer(Irae.COLITIS, numbers(colon__suv95=suv95, colon__wall_p90_mm=2.0), earlier=[healthy, inflamed])
+        assert (found.decision, found.state) == (Decision.NOT_SUSPECTED, state)
+        assert found.reasons[0].startswith("It was suspected before") is (state is EpisodeState.IMPROVING)
+
+
 def test_more_of_a_sign_never_lowers_the_probability():
     values = np.linspace(0, 12, 49)
     probabilities = [answer(Irae.COLITIS, numbers(colon__wall_p90_mm=v)).probability for v in values]

@@ -7,15 +7,18 @@ from html.parser import HTMLParser
 
 import pytest
 
+from irae.core.anatomy import FurtherIrae, Irae
+from irae.core.assessment import Hinge
 from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.core.course import Revision
+from irae.core.finding import Decision
 from irae.core.focus import Nature, ScorePart
 from irae.core.notice import Notice
 from irae.io.result_json import course_to_json
 from irae.report import write_course_page, write_exam_page
 from irae.report.course_page import standings, track_rows
-from irae.report.exam_page import lesion_rows, own_baseline, response_rows
-from irae.report.timeline import treatment_lanes
+from irae.report.exam_page import headline, hinge_sentences, lesion_rows, own_baseline, response_rows
+from irae.report.timeline import episode_rows, treatment_lanes
 from tests.report import examples
 
 
@@ -135,6 +138,38 @@ def test_lesions_come_before_normal_uptake_in_the_course():
     assert normal == sorted(normal)
     assert any(normal), "nothing is dropped"
     assert {row.name for row in rows} == {f.focus.track for e in course.exams for f in e.foci if f.focus.track}
+
+
+def test_foci_that_would_change_the_same_are_told_together():
+    result, _ = examples.follow_up_exam()
+    same = (("recist_1_1", "PD"), ("irecist", "iUPD"))
+    hinges = [Hinge(focus=n, if_nature="metastasis", categories=same) for n in (4, 5)]
+    hinges.append(Hinge(focus=2, if_nature="inflammation", categories=(("recist_1_1", "SD"),)))
+    changed = replace(result, hinges_on=tuple(hinges))
+    assert hinge_sentences(changed) == [
+        "L04 (colon), L05 (liver): were any one of them metastasis, RECIST 1.1 would be PD, iRECIST would be iUPD.",
+        "L02 (lymph node): were it inflammation, RECIST 1.1 would be SD.",
+    ]
+    recist = next(r for r in response_rows(changed) if r.criterion == "recist_1_1")
+    assert recist.hinges == ("L04 (colon), L05 (liver): if metastasis, PD", "L02 (lymph node): if inflammation, SD")
+
+
+def test_what_is_gone_has_no_size(follow_up):
+    text, _ = read(follow_up)
+    assert "0 × 0" not in text
+
+
+def test_a_further_irae_that_was_suspected_is_in_the_timeline_by_its_name(tmp_path):
+    course = examples.course()
+    assert episode_rows(course) == list(Irae)
+    nodes = examples.finding(FurtherIrae.SARCOID_LIKE, "lymph_node", Decision.SUSPECTED, probability=0.7, severity=1)
+    last = replace(course.exams[1], findings=(*course.exams[1].findings, nodes))
+    changed = replace(course, exams=(course.exams[0], last, *course.exams[2:]))
+    assert episode_rows(changed) == [*Irae, FurtherIrae.SARCOID_LIKE]
+    page = page_of(changed, tmp_path)
+    assert "sarcoid-like" in page
+    assert "sarcoid_like" not in page
+    assert any("sarcoid-like" in line for line in headline(last, first_exam=False))
 
 
 def test_drugs_given_together_lie_below_each_other():
