@@ -124,7 +124,7 @@ def _used_bits(values: NDArray[Any], header: Header) -> NDArray[Any]:
     """
     allocated = header.get("BitsAllocated")
     stored = header.get("BitsStored", allocated)
-    if stored == allocated:
+    if stored == allocated or values.dtype.kind == "f":
         return values
     below = max(0, header.get("HighBit", stored - 1) - (stored - 1))
     up = allocated - stored - below
@@ -178,13 +178,19 @@ def roughness(stored: NDArray[Any]) -> float:
 def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
     """Stored values by pydicom's decoders: compressed ones in a process apart, odd but uncompressed ones here."""
     check_codec(header)
-    if header.syntax not in UNCOMPRESSED:
-        return decode_apart(header, shape)
+    array = decode_apart(header, shape) if header.syntax not in UNCOMPRESSED else _decoded_here(header, shape)
+    if header.get("BitsStored", header.get("BitsAllocated")) == header.get("BitsAllocated"):
+        return array
+    return np.stack([_used_bits(frame, header) for frame in array.reshape(-1, *shape[-2:])]).reshape(shape)
+
+
+def _decoded_here(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
     dataset = read_dataset(header.file, pixels=True)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
         dataset.ensure_file_meta()
         dataset.file_meta.TransferSyntaxUID = header.syntax
     try:
+        dataset.pixel_array_options(correct_unused_bits=False)
         array: NDArray[Any] = dataset.pixel_array
     except MemoryError as error:
         raise StudyError("too_large", f"{header.file.name}: the image does not fit into memory") from error

@@ -9,13 +9,13 @@ import zlib
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from irae.app.convert import convert_archive
 from irae.core.exam import Role
+from irae.io.archive import ExamUnusableError, index_archive, read_exam, refresh
 from irae.io.archive import headers as headers_module
 from irae.io.archive import index as index_module
-from irae.io.archive import index_archive, read_exam, refresh
 from tests.io.archive.made import UID, body_hu, series, write
 from tests.io.archive.test_enhanced import enhanced
 from tests.io.archive.test_geometry import assert_every_voxel_is_in_its_place
@@ -301,10 +301,48 @@ def overlay(values):
     return values
 
 
-def test_an_overlay_in_the_unused_bits_is_not_pixel_data(tmp_path):
+def written(folder, made, syntax):
+    """The slices in a transfer syntax."""
+    for n, path in enumerate(write(folder / "plain", made)):
+        ds = dcmread(path)
+        if syntax == DeflatedExplicitVRLittleEndian:
+            ds.file_meta.TransferSyntaxUID = syntax
+        elif syntax:
+            ds.compress(syntax, generate_instance_uid=False)
+        (folder / "in").mkdir(exist_ok=True)
+        ds.save_as(folder / "in" / f"{n}", implicit_vr=False, little_endian=True)
+
+
+SYNTAXES = [None, DeflatedExplicitVRLittleEndian, RLELossless]
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_an_overlay_in_the_unused_bits_is_not_pixel_data(tmp_path, syntax):
     made = series("CT", **TWELVE)
     for ds in made:
         stored(ds, overlay)
-    write(tmp_path / "in", made)
+    written(tmp_path, made, syntax)
     (exam,) = indexed(tmp_path).exams
     assert_every_voxel_is_in_its_place(read_exam(exam).exam.ct, body_hu, 0.5)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_pixels_that_end_at_the_top_of_their_bits(tmp_path, syntax):
+    made = series("CT", BitsStored=12, HighBit=15, PixelRepresentation=0)
+    for ds in made:
+        stored(ds, lambda values: values << 4)
+    written(tmp_path, made, syntax)
+    (exam,) = indexed(tmp_path).exams
+    assert_every_voxel_is_in_its_place(read_exam(exam).exam.ct, body_hu, 0.5)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_pixels_beyond_the_stored_bits_are_refused(tmp_path, syntax):
+    made = series("CT", RescaleSlope="0.25", **TWELVE)
+    for ds in made:
+        stored(ds, lambda values: values * 4 + 3072)
+    written(tmp_path, made, syntax)
+    (exam,) = indexed(tmp_path).exams
+    with pytest.raises(ExamUnusableError) as refused:
+        read_exam(exam)
+    assert refused.value.code == "pixel_format_unsupported"
