@@ -152,7 +152,7 @@ CASES = {
     "no tracer's name, gallium by its half-life alone": (
         drug(Radiopharmaceutical="", RadionuclideHalfLife="4062.6", RadionuclideCodeSequence=None),
         ("ignored", "tracer_not_fdg"), None),
-    "two radiopharmaceuticals": (twice, bad("suv_dose_missing"), None),
+    "two radiopharmaceuticals": (twice, bad("suv_header_contradicts"), None),
     "no radiopharmaceutical": (tags(RadiopharmaceuticalInformationSequence=None), bad("suv_dose_missing"), None),
     # corrections
     "decay correction ADMIN": (tags(DecayCorrection="ADMIN"), USED, HALF),

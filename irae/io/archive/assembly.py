@@ -12,7 +12,7 @@ from irae.core.exam import Role
 from irae.core.notice import Notice
 from irae.io.archive.choice import best
 from irae.io.archive.codes import Outcome
-from irae.io.archive.geometry import stack
+from irae.io.archive.geometry import ENDS
 from irae.io.archive.grouping import ROLE_MODALITIES
 from irae.io.archive.mapping import compared_with_mappings
 from irae.io.archive.values import ExamPlan, SeriesPlan
@@ -28,7 +28,7 @@ def only_marks(exam: ExamPlan) -> bool:
 def exam_of(patient: str, day: date, members: Sequence[SeriesPlan]) -> ExamPlan:
     """The exam that the series of one patient and date make."""
     chosen: dict[Role, SeriesPlan] = {}
-    members = [_not_alone(plan, members) for plan in members]
+    members = _put_together([_not_alone(plan, members) for plan in members])
     unchosen = [plan for plan in members if plan.role is None or not plan.usable]
     frame = ""
     for role in (Role.PET, Role.CT, Role.MR):
@@ -61,27 +61,51 @@ def _not_alone(plan: SeriesPlan, others: Sequence[SeriesPlan]) -> SeriesPlan:
 
 
 def _with_strays(plan: SeriesPlan, others: Sequence[SeriesPlan]) -> SeriesPlan:
-    """The chosen series, marked where single slices under other UIDs lie exactly where its next slices would."""
+    """The chosen series, marked where slices under other UIDs lie exactly where its next slices would."""
     if len(plan.headers) < 3 or not plan.usable:
         return plan
     alike = [other for other in others if other.modality == plan.modality]
     lost = [other for other in alike if other.code == "geometry_missing" and len(other.files) <= 2]
     folders = {str(PurePosixPath(file.name).parent) for file in plan.files} if lost else set()
     strays = sum(str(PurePosixPath(other.files[0].name).parent) in folders for other in lost)
-    singles = [other for other in alike if other.code == "not_chosen" and 1 <= len(other.headers) <= 2]
-    if singles:
-        arranged = stack(tuple(plan.headers))
-        step, first = arranged.affine[:3, 2], arranged.affine[:3, 3]
-        ends = (first - step, first + step * arranged.shape[2])
-        near = 0.1 * float(np.linalg.norm(step))
-        for other in singles:
-            here = np.array(other.headers[0].get("ImagePositionPatient")) * (-1.0, -1.0, 1.0)
-            strays += any(float(np.abs(here - end).max()) < near for end in ends)
+    strays += sum(
+        other.facts["shape"][2] for other in alike
+        if other.code == "not_chosen" and _goes_on(plan.facts.get(ENDS), other.facts.get(ENDS))
+    )
     if not strays:
         return plan
     text = f"{strays} slices under another series UID seem to continue this stack; they were left aside"
     notice = Notice("scan_shortened", f"Slices at an end of the {plan.modality} may be missing.")
     return plan.decided(Outcome.REPAIRED, "files_left_aside", text, notices=(*plan.notices, notice))
+
+
+def _goes_on(ends: Sequence[Sequence[float]] | None, other: Sequence[Sequence[float]] | None) -> bool:
+    """Whether another stack begins where the next slice of this one would lie, or ends where the one before would."""
+    if not ends or not other:
+        return False
+    first, last, step = (np.array(end) for end in ends)
+    others = [np.array(end) for end in other[:2]]
+    near = 0.1 * float(np.linalg.norm(step))
+    for here, outward in ((first - step, -step), (last + step, step)):
+        apart = [float(np.abs(end - here).max()) for end in others]
+        beyond = [float((end - here) @ outward) for end in others]
+        if min(apart) < near and min(beyond) > -near * float(np.linalg.norm(step)):
+            return True
+    return False
+
+
+def _put_together(members: Sequence[SeriesPlan]) -> list[SeriesPlan]:
+    """The series, refused where a role has only single slices, at several places: a scan whose UIDs were remade."""
+    result = list(members)
+    for role in Role:
+        fit = [plan for plan in members if plan.role is role and plan.usable and plan.kind != "nifti"]
+        places = {tuple(plan.facts[ENDS][0]) for plan in fit if plan.facts["shape"][2] == 1}
+        if len(places) < 3 or any(plan.facts["shape"][2] > 1 for plan in fit):
+            continue
+        text = f"{len(places)} {fit[0].modality} slices at different places each name a series of their own"
+        for plan in fit:
+            result[result.index(plan)] = plan.decided(Outcome.QUARANTINED, "series_torn", text)
+    return result
 
 
 def _notices(chosen: dict[Role, SeriesPlan], unchosen: Iterable[SeriesPlan], day: date) -> Iterable[Notice]:

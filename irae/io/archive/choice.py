@@ -15,23 +15,29 @@ import numpy as np
 from irae.core.exam import Role
 from irae.core.notice import Notice
 from irae.io.archive.codes import Outcome
+from irae.io.archive.grouping import modality_of
 from irae.io.archive.headers import Header
 from irae.io.archive.identity import dicom_date
 from irae.io.archive.pet import contradiction, pet_header, radiopharmaceutical, tracer
 from irae.io.archive.values import SeriesPlan
 from irae.quant.suv import SuvDecision, suv_factor
 
-_LOCALIZER = re.compile(r"(?i)\b(scout|topogram|localizer|localiser|surview|scanogram|3[- ]?plane|survey)\b|_loc\b")
+# Descriptions are read with spaces for underscores.
+_LOCALIZER = re.compile(r"(?i)\b(scout|topogram|localizer|localiser|surview|scanogram|3[- ]?plane|survey)\b|. loc\b")
 _DERIVED = re.compile(
-    r"(?i)\b(mip|minip|aip|vrt|3d|sub|subtraction|subtracted|fused|fusion|screen ?save|dose|summary|report|capture"
-    r"|key ?images?|bone removal|perfusion map|collapsed)\b"
+    r"(?i)\b(mip|minip|aip|vrt|subtraction|subtracted|fused|screen ?save|capture|key ?images?|bone removal"
+    r"|perfusion map|collapsed|dose[- ]?(report|info|summary|record|page|sheet))\b|^\W*dose\W*$"
 )
+# Words that also describe scans ("WB 3D AC", "CT for fusion"): believed where the image does not call itself original.
+_MAYBE_DERIVED = re.compile(r"(?i)\b(3d|sub|fusion|summary|report)\b")
+_SUBTRACTED = re.compile(r"(?i)\b(sub|fusion)\b")  # MR calls its subtractions original
 _DERIVED_TYPES = frozenset({
     "LOCALIZER", "PROJECTION IMAGE", "MIP", "MINIP", "MAXIMUM", "SUBTRACTION", "SUB", "SCREEN SAVE", "REPORT",
     "DOSE_INFO", "FUSED", "VRT", "VOLUME_RENDERED", "SSD", "CURVED", "CPR",
 })
 _NAC = re.compile(
-    r"(?i)\b(nac|nonac|non[- ]?ac|no[- ]?ac|uncorrected|non[- ]?attenuation|without ac|wo ac)\b|_nac\b|\bnac_"
+    r"(?i)\b(nac|nonac|non[- ]?ac|no[- ]?ac|uncorrected|non[- ]?attenuation|without ac|wo ac|ac[- ]?off|unkorrigiert"
+    r"|ohne (ac|sk|schw\w*))\b|non?[- ]?corr"
 )
 _HEAD = re.compile(r"(?i)head|brain|skull|pituit|sella|hypophys|neuro|cran|schaedel|sch.del|iac\b|vs[-_ ]seg")
 _NOT_HEAD = re.compile(
@@ -85,7 +91,8 @@ def _settled(plan: SeriesPlan, role: Role, judgement: Judgement) -> SeriesPlan:
 
 def _not_a_scan(first: Header, description: str) -> tuple[str, str] | None:
     kinds = {value.upper() for value in first.get("ImageType", ())}
-    if "LOCALIZER" in kinds or _LOCALIZER.search(description):
+    described = description.replace("_", " ")
+    if "LOCALIZER" in kinds or _LOCALIZER.search(described):
         return "localizer", f"a localizer ({'image type' if 'LOCALIZER' in kinds else 'by its description'})"
     if first.text("SOPClassUID").startswith("1.2.840.10008.5.1.4.1.1.7"):
         return "derived_image", "a secondary capture"
@@ -93,11 +100,13 @@ def _not_a_scan(first: Header, description: str) -> tuple[str, str] | None:
         return "derived_image", "writing is burned into its pixels"
     if kinds & _DERIVED_TYPES:
         return "derived_image", f"image type says {', '.join(sorted(kinds & _DERIVED_TYPES)).lower()}"
-    if _DERIVED.search(description):
-        match = _DERIVED.search(description)
-        word = match.group(0).lower() if match else ""
-        if not (word == "3d" and "MR" in first.text("Modality")):
-            return "derived_image", f"the description says {word}"
+    match = _DERIVED.search(described)
+    if match is None and not {"ORIGINAL", "PRIMARY"} <= kinds:
+        match = _MAYBE_DERIVED.search(described)
+    if match is None and modality_of(first) == "MR":
+        match = _SUBTRACTED.search(described)
+    if match is not None and not (match.group(0).lower() == "3d" and modality_of(first) == "MR"):
+        return "derived_image", f"the description says {match.group(0).strip().lower()}"
     return None
 
 
@@ -190,17 +199,23 @@ def _mr(plan: SeriesPlan, first: Header) -> Judgement:
 
 def _pet(plan: SeriesPlan, headers: Sequence[Header]) -> SeriesPlan:
     first = headers[0]
-    if _NAC.search(plan.description):
+    if _NAC.search(plan.description.replace("_", " ")):
         text = f"the description says that it is not attenuation-corrected; units {first.text('Units') or 'missing'}"
         return plan.decided(Outcome.IGNORED, "pet_not_attenuation_corrected", text)
     series_type = first.get("SeriesType", ())
     if series_type and series_type[0] not in ("STATIC", "WHOLE BODY"):
         return plan.decided(Outcome.IGNORED, "pet_dynamic_or_gated", f"series type {series_type[0].lower()}")
+    if series_type[1:2] == ("REPROJECTION",):
+        return plan.decided(Outcome.IGNORED, "derived_image", "series type says reprojection: views, not slices")
     word = contradiction(headers)
     if word:
         return plan.decided(
             Outcome.QUARANTINED, "suv_header_contradicts", f"{word} differs between slices or is not a value"
         )
+    method = first.text("AttenuationCorrectionMethod")
+    if method.upper() in ("NONE", "NO", "NOT CORRECTED") and "ATTN" in first.get("CorrectedImage", ()):
+        text = f"corrected image says ATTN, the method of attenuation correction is {method.lower()}"
+        return plan.decided(Outcome.QUARANTINED, "suv_header_contradicts", text)
     fdg, name = tracer(radiopharmaceutical(first))
     if fdg is False:
         return plan.decided(Outcome.IGNORED, "tracer_not_fdg", f"the tracer is {name}; the rules here are for FDG")

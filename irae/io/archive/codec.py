@@ -219,6 +219,7 @@ def _decoded(request: dict[str, Any]) -> NDArray[Any]:
                     f"{name}: the compressed image is {size[0]} x {size[1]}, its header says {shape[-2]} x {shape[-1]}",
                 )
         with _memory_at_most(request["memory"]):
+            dataset.pixel_array_options(correct_unused_bits=False)  # pydicom knows no High Bit; done after decoding
             array: NDArray[Any] = dataset.pixel_array
     except MemoryError as error:
         raise StudyError("too_large", f"{name}: the image needs more memory to decode than it may") from error

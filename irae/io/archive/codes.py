@@ -35,7 +35,8 @@ REASONS: dict[str, Reason] = {
     # used
     "used": Reason("This image is part of the exam.", "Chosen for its role in the exam.", _NOTHING),
     "container": Reason(
-        "An archive file; what is in it is listed by itself.", "A .zip that was opened; one row a member.", _NOTHING
+        "An archive file; what is in it is listed by itself.",
+        "A zip, known by its name or its content, that was opened; one row a member.", _NOTHING,
     ),
     "directory_record": Reason(
         "A table of contents of the disc; the images are listed by themselves.",
@@ -105,7 +106,8 @@ REASONS: dict[str, Reason] = {
     ),
     "not_a_regular_file": Reason("Not a file that can be read.", "FIFO, socket or device.", "Remove it."),
     "duplicate_file": Reason(
-        "The same image came twice; one copy was used.", "Same SOP Instance UID, same content.", _NOTHING
+        "The same image came twice; one copy was used.",
+        "Same SOP Instance UID; the same file, or another one with the same header values and pixels.", _NOTHING,
     ),
     "annotation": Reason(
         "Marks made by people or software on images.", "DICOM SEG, RTSTRUCT or a label map.",
@@ -232,6 +234,10 @@ REASONS: dict[str, Reason] = {
         "Different images claim the same place in the body.", "Same position, different pixels, no attribute splits.",
         "Send the phases as series of their own.",
     ),
+    "series_torn": Reason(
+        "Each image of the scan names a series of its own, so the scan was not put together.",
+        "Single-slice series at different places; Series Instance UIDs were probably remade for every file.", _RESEND,
+    ),
     "mixed_series": Reason(
         "Images of different kinds are mixed in one series.", "Size, spacing, type or frame of reference differ.",
         _RESEND,
@@ -294,7 +300,8 @@ REASONS: dict[str, Reason] = {
     "suv_injection_after_scan": Reason("The injection is after the scan.", "Injection time after the scan.", _SUV),
     "suv_uptake_absurd": Reason("Too long from injection to scan.", "Uptake time over the limit.", _SUV),
     "suv_header_contradicts": Reason(
-        "The PET's images contradict each other about dose, weight or units.", "Differs between slices.", _SUV
+        "The PET's images contradict each other about dose, weight or units.",
+        "Differs between slices, or between attributes that say the same.", _SUV,
     ),
     "internal_error": Reason(
         "The program failed on this series; the rest was done.", "Unexpected exception; the text names its type.",

@@ -70,10 +70,12 @@ def folders(source: Path) -> Iterator[Folder]:
         source: A folder, a .zip, a DICOMDIR file (its folder is taken), or one image file.
 
     Raises:
-        ValueError: If the source does not exist.
+        ValueError: If the source does not exist, or is a FIFO, socket or device.
     """
     if not source.exists():
         raise ValueError(f"archive {source} does not exist")
+    if not (source.is_dir() or source.is_file()):
+        raise ValueError(f"archive {source} is neither a folder nor a file")
     source = source.resolve()
     if source.is_dir() or source.name.upper() == "DICOMDIR":
         yield from _walk(str(root_of(source)))

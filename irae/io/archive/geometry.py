@@ -16,6 +16,7 @@ from irae.core.errors import StudyError
 from irae.io.archive.headers import Header
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+ENDS = "ends_mm"  # among a series' facts: where its first and last slice lie, and the step between slices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,12 @@ class Stack:
     tilt_mm: tuple[float, float]
     decisions: tuple[str, ...]
     thickness_from_header: bool = False
+
+
+def ends(arranged: Stack) -> tuple[tuple[float, ...], ...]:
+    """RAS+ mm of the first pixel of the first and the last slice, and the step from slice to slice."""
+    first, step = arranged.affine[:3, 3], arranged.affine[:3, 2]
+    return tuple(tuple(map(float, v.round(4))) for v in (first, first + step * (arranged.shape[2] - 1), step))
 
 
 def plane(header: Header, rules: GeometryRules = GEOMETRY_RULES) -> tuple[NDArray[np.float64], ...]:

@@ -34,6 +34,14 @@ MODALITY_OF_CLASS = {
 }
 ROLE_MODALITIES = frozenset({"CT", "PT", "MR"})
 
+# Of these, what may tell apart stacks of which each lies between the slices of the others. In MR an acquisition may be
+# every second slice of one stack.
+_APART = {
+    "CT": ("AcquisitionNumber", "TemporalPositionIdentifier", "ConvolutionKernel", "ImageType", "ContrastBolusAgent",
+           "AcquisitionTime"),
+    "PT": ("AcquisitionNumber", "TemporalPositionIdentifier", "ImageType"),
+    "MR": ("TemporalPositionIdentifier", "EchoTime", "InversionTime", "ImageType", "ContrastBolusAgent"),
+}
 # What may tell apart stacks that share a series UID and positions (phases, echoes, repetitions).
 _SPLITTERS = (
     "AcquisitionNumber", "TemporalPositionIdentifier", "EchoTime", "TriggerTime", "InversionTime", "ConvolutionKernel",
@@ -77,7 +85,8 @@ def series_of(header: Header) -> tuple[str, str, str]:
 
 
 def groups_of(
-    patient: str, uid: str, members: Sequence[Header], *, parts: Sequence[int], known: int
+    patient: str, uid: str, members: Sequence[Header], *, parts: Sequence[int], known: int,
+    elsewhere: Sequence[Sequence[Header]] = (),
 ) -> list[Group]:
     """The stacks that the files of one series form: by kind, size and orientation, then by phase.
 
@@ -87,9 +96,10 @@ def groups_of(
         members: The files of this patient, series and study.
         parts: Number of files of each patient and study that use this series UID.
         known: How many stacks of this series UID there are already.
+        elsewhere: The files of each other patient and study that use this series UID.
     """
     phases = [_phases(facing) for kind in _by(members, _kind) for facing in _orientations(kind)]
-    together = {id(stack): len(several) for several in phases for stack in several}
+    together = {id(stack): several for several in phases for stack in several}
     stacks = sorted((stack for several in phases for stack in several), key=len, reverse=True)
     groups = []
     for number, stack in enumerate(stacks, known + 1):
@@ -106,8 +116,9 @@ def groups_of(
         groups.append(Group(
             key=uid if number == 1 else f"{uid}#{number}", series_uid=uid, patient=patient,
             modality=modality_of(stack[0]), headers=tuple(stack), notices=notices, decisions=tuple(decisions),
-            left_aside=aside, contradiction=_contradiction(stack, parts), phases=together[id(stack)],
-            torn=any(_continues(stack, other) for other in stacks if other is not stack),
+            left_aside=aside, contradiction=_contradiction(stack, parts) or _shared(stack, elsewhere),
+            phases=len(together[id(stack)]),
+            torn=any(_continues(stack, other) for other in stacks if other not in together[id(stack)]),
         ))
     return groups
 
@@ -148,6 +159,17 @@ def _contradiction(stack: Sequence[Header], parts: Sequence[int]) -> str:
         return "files of this series name different study dates"
     if len({header.get("PatientBirthDate") for header in stack}) > 1:
         return "files of this series name different dates of birth"
+    if len({header.text("PatientSex").upper() for header in stack} & {"M", "F"}) > 1:
+        return "files of this series name different sexes"
+    return ""
+
+
+def _shared(stack: Sequence[Header], elsewhere: Sequence[Sequence[Header]]) -> str:
+    """What speaks against a stack that is one scan only together with files of another patient or study."""
+    for other in elsewhere:
+        alike = [header for header in other if _kind(header) == _kind(stack[0])]
+        if alike and _continues(stack, alike):
+            return "slices that follow each other name different patients or studies"
     return ""
 
 
@@ -224,8 +246,17 @@ def _by(headers: Sequence[Header], key: Callable[[Header], Hashable]) -> list[li
 
 
 def _phases(headers: list[Header]) -> list[list[Header]]:
-    """One stack, or several of the same size by the first attribute under which no place is taken twice."""
-    if len(headers) < 2 or is_enhanced(headers[0]) or not _places_repeat(headers):
+    """One stack, or several of the same size by the first attribute under which no place is taken twice.
+
+    Stacks that do not share places but lie through each other (phases half a slice apart) are told apart, too.
+    """
+    if len(headers) < 2 or is_enhanced(headers[0]):
+        return [headers]
+    if not _places_repeat(headers):
+        for word in _APART.get(modality_of(headers[0]), ()):
+            parts = _by(headers, lambda header, word=word: _plain(header.get(word)))  # type: ignore[misc]
+            if len(parts) > 1 and _through_each_other(parts):
+                return parts
         return [headers]
     for word in _SPLITTERS:
         parts = _by(headers, lambda header, word=word: _plain(header.get(word)))  # type: ignore[misc]
@@ -235,6 +266,24 @@ def _phases(headers: list[Header]) -> list[list[Header]]:
                 continue
             return parts
     return [headers]
+
+
+def _through_each_other(parts: Sequence[Sequence[Header]]) -> bool:
+    """Whether each part is a regular stack by itself, of one slice distance, and reaches over most of the others."""
+    if min(map(len, parts)) < 3:
+        return False
+    try:
+        row, column, _, _ = plane(parts[0][0])
+        depths = [np.sort(places(part) @ np.cross(row, column)) for part in parts]
+    except StudyError:
+        return False
+    steps = [float(np.median(np.diff(depth))) for depth in depths]
+    if max(steps) > 1.05 * min(steps) or min(steps) <= GEOMETRY_RULES.same_position_mm:
+        return False
+    if any(np.abs(np.diff(depth) - steps[0]).max() > 0.1 * steps[0] for depth in depths):
+        return False
+    shared = min(depth[-1] for depth in depths) - max(depth[0] for depth in depths)
+    return bool(shared > 0.5 * min(depth[-1] - depth[0] for depth in depths))
 
 
 def _plain(value: Any) -> Hashable:

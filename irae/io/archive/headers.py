@@ -113,6 +113,7 @@ _WANTED: dict[int, tuple[str, str, int]] = {
     0x00541000: ("SeriesType", "CS", _TEXTS),
     0x00541001: ("Units", "CS", _TEXT),
     0x00541006: ("SUVType", "CS", _TEXT),
+    0x00541101: ("AttenuationCorrectionMethod", "LO", _TEXT),
     0x00541102: ("DecayCorrection", "CS", _TEXT),
     0x00541300: ("FrameReferenceTime", "DS", _NUMBER),
     0x70530010: ("PhilipsPrivateCreator", "LO", _TEXT),

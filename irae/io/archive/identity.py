@@ -11,6 +11,8 @@ from typing import Any
 # A key is also a folder's name: letters, digits, and marks that no file system or shell minds.
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@ -]{0,62}[A-Za-z0-9_+=@-]|[A-Za-z0-9]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_OURS = re.compile(r"(?i).*\.(json|csv|sqlite|html|lock)(-\w+)?")  # convert.json and its like lie beside the patients
+_NO_YEAR = 1900  # the year that stands for "no date", or an earlier one
 
 
 def patient_key(patient_id: str) -> str:
@@ -19,7 +21,8 @@ def patient_key(patient_id: str) -> str:
     >>> patient_key("P01"), patient_key("../../etc/passwd")
     ('P01', 'etc-passwd-3754d6cb')
     """
-    if _SAFE.fullmatch(patient_id) and not _RESERVED.fullmatch(patient_id) and ".." not in patient_id:
+    taken = _RESERVED.fullmatch(patient_id) or _OURS.fullmatch(patient_id)
+    if _SAFE.fullmatch(patient_id) and not taken and ".." not in patient_id:
         return patient_id
     readable = re.sub(r"[^A-Za-z0-9]+", "-", patient_id).strip("-")[:32]
     return f"{readable or 'id'}-{digest(patient_id)}"
@@ -88,13 +91,18 @@ def together(day: date | None, clock: time | None) -> datetime | None:
 
 
 def exam_date(values: Mapping[str, Any]) -> tuple[date | None, str]:
-    """The date an exam is filed under, and which attribute said it."""
-    for word in ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate"):
-        day = dicom_date(values.get(word))
-        if day is not None:
-            return day, word
+    """The date an exam is filed under, and which attribute said it; 00010101 and 19000101 only where all say so.
+
+    >>> exam_date({"StudyDate": "00010101", "AcquisitionDate": "20260314"})
+    (datetime.date(2026, 3, 14), 'AcquisitionDate')
+    """
+    words = ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate")
+    found = [(day, word) for word in words if (day := dicom_date(values.get(word))) is not None]
     moment = dicom_datetime(values.get("AcquisitionDateTime"))
-    return (moment.date(), "AcquisitionDateTime") if moment is not None else (None, "")
+    if moment is not None:
+        found.append((moment.date(), "AcquisitionDateTime"))
+    believed = [one for one in found if one[0].year > _NO_YEAR]
+    return next(iter(believed or found), (None, ""))
 
 
 def acquired_at(values: Mapping[str, Any]) -> datetime | None:

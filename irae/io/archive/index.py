@@ -13,6 +13,9 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
+from irae.core.errors import StudyError
 from irae.core.notice import Notice
 from irae.io.archive.assembly import exam_of, only_marks
 from irae.io.archive.catalogue import (
@@ -26,7 +29,10 @@ from irae.io.archive.catalogue import (
 )
 from irae.io.archive.codes import Outcome
 from irae.io.archive.discover import LIMITS, Fingerprint, Limits, folders, root_of
-from irae.io.archive.grouping import groups_of
+from irae.io.archive.grouping import ROLE_MODALITIES, groups_of, is_enhanced, modality_of
+from irae.io.archive.headers import Header
+from irae.io.archive.pet import radiopharmaceutical
+from irae.io.archive.pixels import check_format, read_slice
 from irae.io.archive.plan_json import exam_as_json, exam_from_json, plan_as_json, plan_from_json
 from irae.io.archive.planning import Losses, planned
 from irae.io.archive.refresh import refresh
@@ -35,7 +41,7 @@ from irae.io.archive.zips import present
 
 _MAYBE_SLICES = frozenset({
     "empty_file", "not_dicom", "header_broken", "unreadable", "too_large", "zip_broken", "truncated", "no_pixels",
-    "pixels_broken",
+    "pixels_broken", "unsafe_member", "zip_encrypted",
 })
 
 
@@ -136,14 +142,19 @@ def _plan_all(catalogue: Catalogue) -> None:
     )
     parts: dict[str, list[int]] = defaultdict(list)
     series = sorted(db.execute(members), key=lambda row: row[4])
-    for uid, _, _, count, _ in series:
+    sharing: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for uid, patient, study, count, _ in series:
         parts[uid].append(count)
+        sharing[uid].append((uid, patient, study))
     beside = _unknown_beside(catalogue, set(parts))
     known: Counter[str] = Counter()
     where = "uid = ? AND patient = ? AND study = ? AND kind = 'dicom' AND verdict IS NULL ORDER BY name"
     for uid, patient, study, _, _ in series:
         headers = tuple(catalogue.headers(where, (uid, patient, study)))
-        groups = groups_of(patient, uid, headers, parts=parts[uid], known=known[uid])
+        elsewhere = [
+            tuple(catalogue.headers(where, other)) for other in sharing[uid] if other != (uid, patient, study)
+        ] if len(parts[uid]) > 1 else ()
+        groups = groups_of(patient, uid, headers, parts=parts[uid], known=known[uid], elsewhere=elsewhere)
         known[uid] += len(groups)
         for group in groups:
             folders_of = {str(PurePosixPath(header.file.name).parent) for header in group.headers} if beside else set()
@@ -178,11 +189,10 @@ def _judge_copies(catalogue: Catalogue) -> list[str]:
     )]
     conflicts: list[str] = []
     for sop in twice:
-        files = [header.file for header in catalogue.headers(
-            "sop = ? AND kind IN ('dicom', 'spoiled') ORDER BY name", (sop,)
-        )]
+        headers = list(catalogue.headers("sop = ? AND kind IN ('dicom', 'spoiled') ORDER BY name", (sop,)))
+        files = [header.file for header in headers]
         first, rest = files[0], files[1:]
-        different = [file for file in rest if not _same_content(catalogue, first, file)]
+        different = [header.file for header in headers[1:] if not _same_content(catalogue, headers[0], header)]
         for file in files if different else rest:
             if different:
                 other = different[0] if file is first else first
@@ -195,8 +205,32 @@ def _judge_copies(catalogue: Catalogue) -> list[str]:
     return conflicts
 
 
-def _same_content(catalogue: Catalogue, one: FoundFile, other: FoundFile) -> bool:
-    return one.size == other.size and _sha256(catalogue, one) == _sha256(catalogue, other)
+def _same_content(catalogue: Catalogue, one: Header, other: Header) -> bool:
+    same = one.file.size == other.file.size and _sha256(catalogue, one.file) == _sha256(catalogue, other.file)
+    return same or _same_image(one, other)
+
+
+def _same_image(one: Header, other: Header) -> bool:
+    """Whether two slices differ in nothing that is read of them: exports add to a file and encode it anew."""
+    if modality_of(one) not in ROLE_MODALITIES or is_enhanced(one) or is_enhanced(other) or one.bad or other.bad:
+        return False
+    try:
+        if _read_of(one) != _read_of(other):
+            return False
+        for header in (one, other):
+            present(header.file)
+            check_format(header)
+        return np.array_equal(read_slice(one), read_slice(other))
+    except (StudyError, OSError):
+        return False
+
+
+def _read_of(header: Header) -> dict[str, Any]:
+    """Header values; sequences, which transfer syntaxes encode differently, by what is read of them."""
+    values = dict(header.values)
+    values["RadiopharmaceuticalInformationSequence"] = radiopharmaceutical(header)
+    values["ContrastBolusAgentSequence"] = "ContrastBolusAgentSequence" in values
+    return values
 
 
 def _sha256(catalogue: Catalogue, file: FoundFile) -> str:
@@ -217,9 +251,13 @@ def _unknown_beside(catalogue: Catalogue, known: set[str]) -> Counter[str]:
         "SELECT name, uid, verdict, own FROM files WHERE verdict IS NOT NULL OR own IS NOT NULL"
     ):
         outcome, code, _ = json.loads(verdict or own)
-        if outcome == Outcome.QUARANTINED.value and code in _MAYBE_SLICES and uid not in known:
+        if outcome == Outcome.QUARANTINED.value and code in _MAYBE_SLICES and uid not in known and not _is_record(name):
             beside[str(PurePosixPath(name).parent)] += 1
     return beside
+
+
+def _is_record(name: str) -> bool:
+    return PurePosixPath(name).name.upper() == "DICOMDIR"
 
 
 def _exams(catalogue: Catalogue) -> dict[str, Any]:
@@ -232,7 +270,7 @@ def _exams(catalogue: Catalogue) -> dict[str, Any]:
             homeless.append(plan.key)
         else:
             by_exam[plan.patient, plan.acquired_on].append(plan)
-    exams = [exam_of(patient, day, members) for (patient, day), members in sorted(by_exam.items())]
+    exams = [_exam(patient, day, members) for (patient, day), members in sorted(by_exam.items())]
     rest = [exam for exam in exams if not exam.chosen]
     # Marks and tables without an image of their own date are no exam; they stay rows.
     homeless.extend(plan.key for exam in rest if only_marks(exam) for plan in exam.series)
@@ -246,6 +284,16 @@ def _exams(catalogue: Catalogue) -> dict[str, Any]:
         "unusable": [exam_as_json(exam) for exam in rest if not only_marks(exam)],
         "homeless": homeless,
     }
+
+
+def _exam(patient: str, day: date, members: list[SeriesPlan]) -> ExamPlan:
+    try:
+        return exam_of(patient, day, members)
+    except Exception as error:  # one bad exam must never stop the others
+        text = f"exam {patient}/{day}: {type(error).__name__} while its series were compared"
+        return ExamPlan(patient=patient, acquired_on=day, chosen={}, unchosen=tuple(
+            plan.decided(Outcome.QUARANTINED, "internal_error", text) if plan.usable else plan for plan in members
+        ))
 
 
 def _plans(shelf: Shelf) -> dict[str, SeriesPlan]:

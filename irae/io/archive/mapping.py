@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,13 +53,17 @@ def compared_with_mappings(
             text = f"its factor {factors[0]:.6g} is for other images than the chosen PET; not used"
             result.append(plan.decided(Outcome.IGNORED, "suv_mapping", text))
             continue
+        if not all(math.isfinite(factor) and factor > 0 for factor in factors):
+            text = "the mapping object names no usable factor"
+            result.append(plan.decided(Outcome.QUARANTINED, "header_broken", text))
+            continue
         own = pet.suv_factor
         if all(abs(factor / own - 1.0) <= _AGREES for factor in factors):
             text = f"its factor {factors[0]:.6g} agrees with {own:.6g} from the PET header"
             result.append(plan.decided(Outcome.USED, "suv_mapping_agrees", text))
         else:
-            ratio = own / factors[0] if factors[0] else float("inf")
-            text = f"its factor {factors[0]:.6g} is {ratio:.4g} times off {own:.6g} from the PET header; not believed"
+            ratio = factors[0] / own
+            text = f"its factor {factors[0]:.6g} is {ratio:.4g} times {own:.6g} from the PET header; not believed"
             result.append(plan.decided(Outcome.IGNORED, "suv_mapping_contradicts", text))
         pet = pet.decided(pet.outcome, pet.code, pet.text, f"mapping object {plan.series_uid}: {text}")
     return ({**chosen, Role.PET: pet} if pet is not None else chosen), result

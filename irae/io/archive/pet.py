@@ -52,7 +52,7 @@ def pet_header(headers: Sequence[Header]) -> PetHeader:
     size = first.get("PatientSize")
     zone: timedelta | None = utc_offset(first.text("TimezoneOffsetFromUTC"))
     return PetHeader(
-        units=first.get("Units"), suv_type=first.get("SUVType"),
+        units=first.text("Units").upper() or None, suv_type=first.get("SUVType"),
         corrected_image=tuple(value.upper() for value in first.get("CorrectedImage", ())),
         decay_correction=first.get("DecayCorrection"), weight_kg=first.get("PatientWeight"),
         height_cm=height_cm(size), sex=first.get("PatientSex"),
@@ -106,7 +106,10 @@ def radiopharmaceutical(header: Header) -> dict[str, str]:
     dataset = read_dataset(header.file, pixels=False, tags=[0x00540016, 0x00080005])
     try:
         items = dataset.RadiopharmaceuticalInformationSequence
-        if len(items) != 1:
+        if len(items) > 1:
+            text = f"{header.file.name}: {len(items)} radiopharmaceuticals are named"
+            raise StudyError("suv_header_contradicts", text)
+        if not len(items):
             return {}
         item = items[0]
         words = {
@@ -121,6 +124,8 @@ def radiopharmaceutical(header: Header) -> dict[str, str]:
                 drug[word] = str(codes[0].get("CodeValue", "") or "").strip()
                 drug["name"] = f"{drug['name']} {codes[0].get('CodeMeaning', '') if word == 'code' else ''}".strip()
         return {word: value for word, value in drug.items() if value}
+    except StudyError:
+        raise
     except Exception as error:  # pydicom raises many kinds for values that do not convert
         raise StudyError(
             "suv_header_contradicts", f"{header.file.name}: radiopharmaceutical does not read ({type(error).__name__})"

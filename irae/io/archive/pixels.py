@@ -19,6 +19,7 @@ LOSSY = frozenset({
 })
 _SLOPE_LEAST, _SLOPE_LIMIT = 1e-12, 1e12
 _INTERCEPT_LIMIT = 1e6
+NOISE = 0.85  # of roughness: from here on pixels say nothing of their neighbours
 
 
 def rescale(header: Header, *, needed: bool) -> tuple[float, float] | None:
@@ -116,26 +117,80 @@ def rescale_into(target: NDArray[np.float32], stored: NDArray[Any], slope: float
 
 
 def _used_bits(values: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Only the stored bits: what lies above them is not pixel data (DICOM PS3.5 section 8.1.1)."""
+    """Only the stored bits: what lies above them is not pixel data (DICOM PS3.5 section 8.1.1).
+
+    Raises:
+        StudyError: ``pixel_format_unsupported`` where it seems to be pixel data nevertheless.
+    """
     allocated = header.get("BitsAllocated")
     stored = header.get("BitsStored", allocated)
-    if stored == allocated:
+    if stored == allocated or values.dtype.kind == "f":
         return values
     below = max(0, header.get("HighBit", stored - 1) - (stored - 1))
     up = allocated - stored - below
-    return (values << up) >> (up + below)
+    whole = values.view(values.dtype.str.replace("i", "u"))
+    if below == 0 and values.dtype.kind == "u" and int(values.max()) < 1 << stored:
+        return values
+    kept: NDArray[Any] = (values << up) >> (up + below)
+    above = whole >> (stored + below)
+    if above.any():
+        others = above != 0
+        if values.dtype.kind == "i":
+            signs = (above == (1 << up) - 1) & (kept < 0)  # all ones above a negative number continue its sign ...
+            others &= ~signs
+            if signs.any():
+                others |= (above == 0) & (kept < 0)  # ... above all of them, or above none
+        swapped = whole.byteswap() >> (stored + below)  # all fits with the bytes exchanged: they are
+        if others.any() and not (swapped.any() and _aside(kept, others)):
+            raise StudyError(
+                "pixel_format_unsupported",
+                f"{header.file.name}: pixels use more bits than the {stored} that the header declares",
+            )
+    return kept
+
+
+def _aside(kept: NDArray[Any], others: NDArray[np.bool_]) -> bool:
+    """Whether bits above the stored ones are something else (an overlay): the picture goes on below them."""
+    at_its_edge, beside = [], []
+    for picture, marked in ((kept, others), (kept.T, others.T)):
+        step = np.abs(np.diff(picture.astype(np.int64), axis=1))
+        at_its_edge.append(step[marked[:, 1:] ^ marked[:, :-1]])
+        beside.append(step[~(marked[:, 1:] | marked[:, :-1])])
+    edge, clear = np.concatenate(at_its_edge), np.concatenate(beside)
+    if not len(edge) or not len(clear):
+        return False
+    return float(edge.mean()) <= 3.0 * float(clear.mean()) + 1.0 and roughness(kept) < NOISE
+
+
+def roughness(stored: NDArray[Any]) -> float:
+    """How far pixels are from their neighbours, against pixels far away: 1 in noise, far less in a picture."""
+    rows, columns = stored.shape
+    if rows < 8 or columns < 8:
+        return 0.0
+    some = slice(None, 8 * (rows // 8), rows // 8), slice(None, None, max(1, columns // 64))  # a few are enough
+    here = stored[some].astype(np.float32)
+    below = stored[1:][some]
+    aside = here.shape[1] // 3
+    far = float(np.abs(here[:4, :-aside] - here[4:, aside:]).mean())
+    return float(np.abs(here[: len(below)] - below).mean()) / far if far else 0.0
 
 
 def decoded(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
     """Stored values by pydicom's decoders: compressed ones in a process apart, odd but uncompressed ones here."""
     check_codec(header)
-    if header.syntax not in UNCOMPRESSED:
-        return decode_apart(header, shape)
+    array = decode_apart(header, shape) if header.syntax not in UNCOMPRESSED else _decoded_here(header, shape)
+    if header.get("BitsStored", header.get("BitsAllocated")) == header.get("BitsAllocated"):
+        return array
+    return np.stack([_used_bits(frame, header) for frame in array.reshape(-1, *shape[-2:])]).reshape(shape)
+
+
+def _decoded_here(header: Header, shape: tuple[int, ...]) -> NDArray[Any]:
     dataset = read_dataset(header.file, pixels=True)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
         dataset.ensure_file_meta()
         dataset.file_meta.TransferSyntaxUID = header.syntax
     try:
+        dataset.pixel_array_options(correct_unused_bits=False)
         array: NDArray[Any] = dataset.pixel_array
     except MemoryError as error:
         raise StudyError("too_large", f"{header.file.name}: the image does not fit into memory") from error

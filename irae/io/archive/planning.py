@@ -15,7 +15,7 @@ from irae.io.archive.catalogue import MADE_UID
 from irae.io.archive.choice import judged
 from irae.io.archive.codes import Outcome
 from irae.io.archive.enhanced import frames_of
-from irae.io.archive.geometry import Stack, stack
+from irae.io.archive.geometry import ENDS, Stack, ends, stack
 from irae.io.archive.grouping import MODALITY_OF_CLASS, ROLE_MODALITIES, Group, is_enhanced
 from irae.io.archive.headers import Header
 from irae.io.archive.identity import exam_date
@@ -94,6 +94,7 @@ def _judged_stack(plan: SeriesPlan, first: Header, losses: Losses) -> SeriesPlan
     facts = dict(
         plan.facts, shape=arranged.shape, spacing_mm=spacing, orientation=arranged.decisions[0],
         field_of_view_mm=max(arranged.shape[0] * spacing[0], arranged.shape[1] * spacing[1]),
+        **{ENDS: ends(arranged)},
     )
     files = plan.files if plan.kind == "enhanced" else tuple(plan.headers[n].file for n in arranged.order)
     extra = tuple(plan.headers[n].file for _, n in arranged.duplicates) if plan.kind != "enhanced" else ()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from irae.core.errors import StudyError
 from irae.core.volume import Quantity
+from irae.io.archive.pixels import NOISE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,13 @@ class Plausible:
     suv_jump_from: float = 0.5
     suv_top: tuple[float, float] = (0.2, 2000.0)  # the highest voxel
     suv_bulk: tuple[float, float] = (0.02, 30.0)  # mean of the voxels above a tenth of the 99th percentile
+    suv_below_zero: float = 0.5  # of the highest voxel: reconstruction undershoots, but not like this
+    most_of_the_dose: float = 1.5  # what was injected, found again in the image; calibration and scatter allowed for
+    wrapped_below_hu: float = -1500.0
+    wrapped_under_hu: float = 1100.0
+    padding_values: int = 8  # different ones: padding is one value, or a few where a picture was turned
+    picture: float = 0.6  # of roughness: up to here a slice is surely a picture
+    emptier: float = 0.25  # of the rows of a slice, against both its neighbours
 
 
 PLAUSIBLE = Plausible()
@@ -47,12 +55,18 @@ def check_hu(
     Raises:
         StudyError: ``hu_implausible``.
     """
+    low, high = span
+    deep = sample[sample < limits.wrapped_below_hu]
+    if high < limits.wrapped_under_hu and len(np.unique(np.rint(deep))) > limits.padding_values:
+        raise StudyError(
+            "hu_implausible",
+            f"{name}: no bone above {high:.0f} HU, but many values down to {low:.0f}: the sign of the pixels is wrong",
+        )
     sample = sample[sample >= limits.padding_below_hu]
     if not len(sample):
         raise StudyError("hu_implausible", f"{name}: no value above {limits.padding_below_hu:g}")
     tissue = float(np.mean((sample >= limits.tissue_hu[0]) & (sample <= limits.tissue_hu[1])))
     dark = float(np.mean(sample <= -50.0))
-    low, high = span
     if high > limits.highest_hu or tissue < limits.least_tissue or dark < limits.least_dark:
         raise StudyError(
             "hu_implausible",
@@ -63,9 +77,16 @@ def check_hu(
 
 
 def check_suv(
-    sample: NDArray[np.float32], span: tuple[float, float], name: str, limits: Plausible = PLAUSIBLE
+    sample: NDArray[np.float32], span: tuple[float, float], name: str, litres_per_kg: float | None = None,
+    limits: Plausible = PLAUSIBLE,
 ) -> str:
     """One sentence about what makes the values SUV; arguments as of ``check_hu``.
+
+    SUV times volume over weight is the part of the injected dose that the image shows (1 g/mL): never much above 1.
+
+    Args:
+        sample, span, name, limits: As of ``check_hu``.
+        litres_per_kg: Volume of the whole image for each kg of the patient; None where that is unknown.
 
     Raises:
         StudyError: ``suv_implausible``.
@@ -79,6 +100,11 @@ def check_suv(
             "suv_implausible",
             f"{name}: SUV up to {top:.4g}, {bulk:.4g} on average in the body; a person has about 1",
         )
+    if span[0] < -limits.suv_below_zero * top:
+        raise StudyError("suv_implausible", f"{name}: SUV from {span[0]:.4g} to {top:.4g}; uptake is not negative")
+    dose = float(sample.mean()) * litres_per_kg if litres_per_kg else 0.0
+    if dose > limits.most_of_the_dose:
+        raise StudyError("suv_implausible", f"{name}: the image shows {dose:.1f} times the activity that was injected")
     return f"SUV plausible: {bulk:.2f} on average in the body, {top:.1f} at most"
 
 
@@ -131,6 +157,38 @@ def check_slices(blank: Sequence[int], count: int, name: str) -> None:
     if inside:
         text = f"{name}: {len(inside)} slices inside it are empty, the first is slice {inside[0] + 1}"
         raise StudyError("blank_slice", text)
+
+
+def empty_part(stored: NDArray[Any]) -> float:
+    """The part of a slice, from its last row upwards, in which all pixels seem to be the same."""
+    rows, columns = stored.shape
+    some = stored[:: max(1, rows // 64), :: max(1, columns // 32)]
+    other = np.flatnonzero((some != stored[-1, -1]).any(axis=1))
+    return 1.0 - (int(other[-1]) + 1) / len(some) if len(other) else 1.0
+
+
+def check_pictures(
+    rough: NDArray[np.float64], empty_below: NDArray[np.float64], name: str, limits: Plausible = PLAUSIBLE
+) -> None:
+    """Refuses a slice that is noise, or breaks off, between slices that are pictures: its pixels were damaged.
+
+    Args:
+        rough: ``roughness`` of each slice, in order.
+        empty_below: ``empty_part`` of each slice.
+        name: For the message.
+        limits: Plausibility limits.
+
+    Raises:
+        StudyError: ``pixels_broken``.
+    """
+    before, here, after = rough[:-2], rough[1:-1], rough[2:]
+    noise = (here > NOISE) & (np.maximum(before, after) < limits.picture)
+    if noise.any():
+        raise StudyError("pixels_broken", f"{name}: slice {int(np.argmax(noise)) + 2} is noise between two pictures")
+    more = empty_below[1:-1] - np.maximum(empty_below[:-2], empty_below[2:])
+    cut = (more > limits.emptier) & (empty_below[1:-1] < 1.0)
+    if cut.any():
+        raise StudyError("pixels_broken", f"{name}: the lower part of slice {int(np.argmax(cut)) + 2} is empty")
 
 
 def check_rows(stored: NDArray[Any], name: str) -> None:

@@ -23,13 +23,15 @@ from irae.io.archive.geometry import Stack, stack
 from irae.io.archive.headers import Header
 from irae.io.archive.index import rows_of
 from irae.io.archive.pet import height_cm
-from irae.io.archive.pixels import is_plain, read_slice, rescale, rescale_into
+from irae.io.archive.pixels import is_plain, read_slice, rescale, rescale_into, roughness
 from irae.io.archive.plausibility import (
     check_hu,
+    check_pictures,
     check_rows,
     check_slice_scales,
     check_slices,
     check_suv,
+    empty_part,
     sample_of,
     sample_steps,
 )
@@ -179,6 +181,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     count = len(ordered)
     lows, highs, means = np.zeros((3, count))
     blank = np.zeros(count, dtype=bool)
+    rough, empty_below = np.zeros((2, count))
     each = sample_steps(arranged.shape)
     samples: dict[int, NDArray[np.float32]] = {}
 
@@ -189,6 +192,7 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
             check_rows(stored, plan.key)
         low, high = stored.min(), stored.max()
         blank[number] = low == high
+        rough[number], empty_below[number] = roughness(stored), empty_part(stored)
         lows[number], highs[number] = low * slope + intercept, high * slope + intercept
         if varied:
             means[number] = stored.mean() * slope + intercept
@@ -201,11 +205,15 @@ def _read_series(plan: SeriesPlan) -> tuple[Volume, SeriesPlan]:
     frame = ordered[0].text("FrameOfReferenceUID") or None
     outside = AIR_HU if plan.role is Role.CT else 0.0
     array, geometry = assemble(arranged, fill, frame_of_reference_uid=frame, outside=outside)
-    check_slices(np.flatnonzero(blank).tolist(), count, plan.description or plan.key)
+    name = plan.description or plan.key
+    check_slices(np.flatnonzero(blank).tolist(), count, name)
+    check_pictures(rough, empty_below, name)
     if varied:
-        check_slice_scales(means.tolist(), quantity, plan.description or plan.key)
+        check_slice_scales(means.tolist(), quantity, name)
     sample = np.concatenate([samples[number] for number in sorted(samples)])
-    plan = _checked(plan, sample, (float(lows.min()), float(highs.max())))
+    weight = ordered[0].get("PatientWeight")
+    litres_per_kg = geometry.voxel_volume_ml * array.size / 1000.0 / weight if weight else None
+    plan = _checked(plan, sample, (float(lows.min()), float(highs.max())), litres_per_kg)
     return Volume(array=array, geometry=geometry, quantity=quantity), plan
 
 
@@ -239,15 +247,20 @@ def _agreeing_duplicates(headers: Sequence[Header], arranged: Stack, plan: Serie
             )
 
 
-def _checked(plan: SeriesPlan, sample: NDArray[np.float32], span: tuple[float, float]) -> SeriesPlan:
-    """The series after its values, as read and not yet clipped, were checked against what they claim to be."""
+def _checked(
+    plan: SeriesPlan, sample: NDArray[np.float32], span: tuple[float, float], litres_per_kg: float | None = None
+) -> SeriesPlan:
+    """The series after its values, as read and not yet clipped, were checked against what they claim to be.
+
+    ``litres_per_kg`` is the image's volume for each kg of the patient, where the weight is known.
+    """
     name = plan.description or plan.key
     if plan.role is Role.CT:
         said = check_hu(sample, span, name)
         if span[0] < AIR_HU:
             said += f"; values below {AIR_HU:g} HU (padding) are clipped"
     elif plan.role is Role.PET:
-        said = check_suv(sample, span, name)
+        said = check_suv(sample, span, name, litres_per_kg)
         if span[0] < 0.0:
             said += f"; lowest value {span[0]:.3g} kept"
     else:

@@ -18,12 +18,12 @@ from irae.io.archive.catalogue import FILE, Catalogue, file_of, said
 from irae.io.archive.codes import Outcome
 from irae.io.archive.discover import Folder, Limits, printable
 from irae.io.archive.grouping import ROLE_MODALITIES, modality_of, series_of
-from irae.io.archive.headers import Header, Walked, read_header
+from irae.io.archive.headers import Header, Walked, read_dataset, read_header
 from irae.io.archive.loose import is_nifti, nifti_plan
 from irae.io.archive.pixels import check_format
 from irae.io.archive.plan_json import plan_as_json
 from irae.io.archive.values import FileOutcome, FoundFile
-from irae.io.archive.zips import Budget, is_zip, present, unpacked
+from irae.io.archive.zips import Budget, is_zip, unpacked
 
 _THREADS = 8  # they wait for the disk; where nothing waits, they only get into each other's way and are not used
 _CHUNK = 64
@@ -32,7 +32,16 @@ _CLOCK_NS = 20_000_000  # within one tick of a file system's clock a file can ch
 _FOREIGN = (
     ".txt", ".md", ".json", ".csv", ".tsv", ".xml", ".html", ".htm", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".bmp",
     ".tif", ".tiff", ".nrrd", ".mha", ".mhd", ".mat", ".py", ".exe", ".inf", ".ini", ".log", ".db", ".sqlite", ".yaml",
-    ".yml", ".bval", ".bvec", ".docx", ".xlsx", ".pptx", ".safetensors", ".npy", ".npz", ".ds_store",
+    ".yml", ".bval", ".bvec", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".jar", ".apk", ".epub",
+    ".safetensors", ".npy", ".npz", ".ds_store",
+)
+_DICOM_NAMES = (".dcm", ".dicom", ".ima")
+_ZIP = b"PK\3\4"
+_APPLE_DOUBLE = b"\0\5\x16\7"
+# What lies on a disc beside the images: programs, pictures, documents, fonts, films.
+_OTHER_KINDS = (
+    b"MZ", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"%PDF", b"\xd0\xcf\x11\xe0", b"\xca\xfe\xba\xbe",
+    b"RIFF", b"MSCF", b"CWS", b"FWS", b"\0\0\1\0", b"\0\1\0\0\0", b"OTTO", b"SQLite format 3", b"ITSF", b"Bud1",
 )
 _BELONGS = ("SeriesInstanceUID", "StudyInstanceUID", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 _TEXT_BYTES = frozenset(range(32, 127)) | {9, 10, 13}
@@ -66,6 +75,7 @@ class _Refresh:
     run_number: int = 0
     disk_waits: bool = False
     _waiting: list[FoundFile] = field(default_factory=list)
+    _unnamed: list[FoundFile] = field(default_factory=list)  # zips that only their content betrays
 
     def run(self, found: Iterable[Folder]) -> None:
         """One pass over the archive."""
@@ -75,29 +85,32 @@ class _Refresh:
         for folder in found:
             self._rows(folder.rows)
             for file in _files(folder):
-                if is_zip(file.name, file.size):
+                kind = "zip" if is_zip(file.name, file.size) else self._known(file)
+                if kind == "zip":
                     zips.append(file)
-                elif not self._known(file):
+                elif not kind:
                     self._read_later(file)
         self._read_waiting()
-        self._open_zips(zips)
-        self._read_waiting()
+        while zips or self._unnamed:
+            self._open_zips([(file, _depth(file)) for file in (*zips, *self._unnamed)])
+            zips, self._unnamed = [], []
+            self._read_waiting()
         db.execute("DELETE FROM files WHERE run < ?", (self.run_number,))
         _check_directory_records(self.catalogue, self.run_number)
 
-    def _known(self, file: FoundFile) -> bool:
-        """Whether the catalogue knows the file as it is now; it is kept then."""
+    def _known(self, file: FoundFile) -> str:
+        """The kind of a file that the catalogue knows as it is now, which keeps it; empty where it does not."""
         if self.run_number == 1:
-            return False
+            return ""
         db = self.catalogue.db
         row = db.execute(
-            "SELECT id, own FROM files WHERE name = ? AND size = ? AND modified_ns = ? AND changed_ns = ?"
+            "SELECT id, own, kind FROM files WHERE name = ? AND size = ? AND modified_ns = ? AND changed_ns = ?"
             " AND kind != 'record' AND container IS NULL", (file.name, file.size, file.modified_ns, file.changed_ns),
         ).fetchone()
         if row is None or (row[1] is not None and json.loads(row[1])[1] in _PASSING):
-            return False
+            return ""
         db.execute("UPDATE files SET run = ? WHERE id = ?", (self.run_number, row[0]))
-        return True
+        return str(row[2])
 
     def _read_later(self, file: FoundFile) -> None:
         self._waiting.append(file)
@@ -124,15 +137,16 @@ class _Refresh:
 
     def _enter(self, files: Sequence[FoundFile], looks: Sequence[Header | FileOutcome | None]) -> None:
         self.catalogue.db.executemany(_INSERT, map(self._entry, files, looks))
+        self._unnamed += [
+            file for file, look in zip(files, looks, strict=True)
+            if isinstance(look, FileOutcome) and look.code == "container"
+        ]
 
     def _entry(self, file: FoundFile, look: Header | FileOutcome | None) -> tuple[object, ...]:
         """The row of one file that was looked at."""
-        raw_path = None
-        if file.container is None and not file.where.endswith(f"/{file.name}"):
-            raw_path = os.fsencode(file.where)
         container = file.container.name if file.container is not None else None
         where = (
-            file.name, raw_path, file.size, file.modified_ns, file.changed_ns, container,
+            file.name, _raw_path(file), file.size, file.modified_ns, file.changed_ns, container,
             file.number if container is not None else None,
         )
         if look is None:  # NIfTI: read one at a time, here, because each is read whole
@@ -157,8 +171,7 @@ class _Refresh:
             for row in rows
         ))
 
-    def _open_zips(self, zips: Sequence[FoundFile]) -> None:
-        pending = [(file, 1) for file in zips]
+    def _open_zips(self, pending: list[tuple[FoundFile, int]]) -> None:
         while pending:
             container, depth = pending.pop()
             if self._known_zip(container):
@@ -188,8 +201,8 @@ class _Refresh:
     def _zip(self, file: FoundFile, own: str) -> None:
         container = (file.container.name, file.number) if file.container is not None else (None, None)
         self.catalogue.db.execute(_INSERT, (
-            file.name, None, file.size, file.modified_ns, file.changed_ns, *container, "zip", None, None, None, None,
-            None, None, own, self.run_number,
+            file.name, _raw_path(file), file.size, file.modified_ns, file.changed_ns, *container, "zip",
+            None, None, None, None, None, None, own, self.run_number,
         ))
 
     def _known_zip(self, file: FoundFile) -> bool:
@@ -213,6 +226,19 @@ class _Refresh:
 
     def _forget_members(self, name: str) -> None:
         self.catalogue.db.execute("DELETE FROM files WHERE container = ? AND run < ?", (name, self.run_number))
+
+
+def _depth(file: FoundFile) -> int:
+    """How many zips deep a zip lies: 1 in no other."""
+    depth = 1
+    while file.container is not None:
+        file, depth = file.container, depth + 1
+    return depth
+
+
+def _raw_path(file: FoundFile) -> bytes | None:
+    """Where a file lies, if its name in the archive does not tell."""
+    return None if file.container is not None or file.where.endswith(f"/{file.name}") else os.fsencode(file.where)
 
 
 def _files(folder: Folder) -> Iterator[FoundFile]:
@@ -255,7 +281,13 @@ def _foreign(file: FoundFile) -> tuple[Outcome, str, str]:
         return Outcome.IGNORED, "not_an_image", f"{file.name} is not a medical image"
     with open(file.path, "rb") as stream:
         start = stream.read(1024)
-    if not lower.endswith((".dcm", ".dicom", ".ima")) and all(byte in _TEXT_BYTES or byte > 127 for byte in start):
+    if start.startswith(_APPLE_DOUBLE):
+        return Outcome.IGNORED, "not_an_image", f"{file.name} holds what macOS notes of another file"
+    if start.startswith(_OTHER_KINDS) and not lower.endswith(_DICOM_NAMES):
+        return Outcome.IGNORED, "not_an_image", f"{file.name} is not a medical image"
+    if start.startswith(_ZIP) and not lower.endswith(_DICOM_NAMES):
+        return Outcome.USED, "container", f"{file.name} is a zip by its content"
+    if not lower.endswith(_DICOM_NAMES) and all(byte in _TEXT_BYTES or byte > 127 for byte in start):
         return Outcome.IGNORED, "not_an_image", f"{file.name} is a text"
     return Outcome.QUARANTINED, "not_dicom", f"{file.name} is neither DICOM nor NIfTI, or is damaged"
 
@@ -264,7 +296,8 @@ def _unusable(header: Header) -> StudyError | None:
     """What makes one file useless by itself, whatever series it may belong to."""
     name, modality = header.file.name, modality_of(header)
     if not re.fullmatch(r"[A-Z0-9_]{2,16}", modality):
-        return StudyError("header_broken", f"{name}: the header does not say what it is (modality {modality[:16]!r})")
+        said = "is missing" if not modality else "is not a code"  # not quoted: it may be anything, a name too
+        return StudyError("header_broken", f"{name}: the header does not say what it is (its modality {said})")
     if modality not in ROLE_MODALITIES:
         return None
     lost = [word for word in ("Rows", "Columns", "BitsAllocated") if header.get(word) is None]
@@ -314,11 +347,10 @@ def _check_directory_records(catalogue: Catalogue, run: int) -> None:
 
 
 def _references(file: FoundFile) -> list[tuple[str, ...]] | None:
-    from pydicom import dcmread
     from pydicom.multival import MultiValue
 
     try:
-        dataset = dcmread(present(file).path)
+        dataset = read_dataset(file, pixels=False)
         rows = dataset.DirectoryRecordSequence
         named = [row.ReferencedFileID for row in rows if "ReferencedFileID" in row]
     except Exception:  # any parser error means that it is no DICOMDIR

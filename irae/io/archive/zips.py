@@ -26,7 +26,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplemente
 
 
 def is_zip(name: str, size: int) -> bool:
-    """Whether a file is opened as a zip."""
+    """Whether a file is opened as a zip by its name; other zips are known by their content."""
     return size > 0 and name.lower().endswith(".zip")
 
 
@@ -126,7 +126,7 @@ def _members(
         inside = printable(member.filename)
         seen[inside] = seen.get(inside, 0) + 1
         name = f"{container.name}/{inside}" + (f"#{seen[inside]}" if seen[inside] > 1 else "")
-        problem = _refused(member, inside)
+        problem = _refused(member)
         target = path_of(name, number, folder)
         if problem is None and not (target.exists() and target.stat().st_size == member.file_size):
             try:
@@ -168,14 +168,15 @@ def _check_claims(container: FoundFile, members: list[zipfile.ZipInfo], budget: 
     budget.spend(len(members), total)
 
 
-def _refused(member: zipfile.ZipInfo, inside: str) -> tuple[str, str] | None:
+def _refused(member: zipfile.ZipInfo) -> tuple[str, str] | None:
     if member.flag_bits & 0x1:
         return "zip_encrypted", "the member is encrypted"
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         return "unsafe_member", "the member is a link or a device"
+    inside = member.filename
     path = PurePosixPath(inside.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or re.match(r"^[A-Za-z]:", inside) or "\\x00" in inside:
+    if path.is_absolute() or ".." in path.parts or re.match(r"^[A-Za-z]:", inside) or "\0" in inside:
         return "unsafe_member", "the member's name points outside the archive"
     return None
 

@@ -36,6 +36,28 @@ def test_ct_that_is_no_scan(tmp_path, tags, code):
     assert exam.unchosen[0].text
 
 
+@pytest.mark.parametrize(("modality", "description"), [
+    ("CT", "CT Low Dose WB"), ("CT", "WB CT for fusion"), ("CT", "Thorax 3D 1.0"), ("CT", "CT sub mm"),
+    ("PT", "WB 3D AC"), ("PT", "PET_3D_OSEM"), ("PT", "Low dose FDG"),
+])
+def test_words_that_also_describe_scans(tmp_path, modality, description):
+    exam = indexed(tmp_path, series(modality, SeriesDescription=description)).exams[0]
+    assert codes(exam) == {description: "used"}
+
+
+@pytest.mark.parametrize(("modality", "description", "tags", "code"), [
+    ("CT", "Dose Report", {}, "derived_image"), ("CT", "Dose", {}, "derived_image"),
+    ("CT", "AX_MIP_10", {}, "derived_image"),
+    ("CT", "Thorax 3D", {"ImageType": ["DERIVED", "PRIMARY"]}, "derived_image"),
+    ("MR", "T1_post_SUB brain", {}, "derived_image"),
+    ("PT", "PET_NoAC", {}, "pet_not_attenuation_corrected"), ("PT", "WB_NAC_2i", {}, "pet_not_attenuation_corrected"),
+    ("PT", "PET noncorr", {}, "pet_not_attenuation_corrected"), ("PT", "AC-Off", {}, "pet_not_attenuation_corrected"),
+])
+def test_words_that_name_no_scan(tmp_path, modality, description, tags, code):
+    index = indexed(tmp_path, series(modality, SeriesDescription=description, **tags))
+    assert [s.code for s in index.series] == [code]
+
+
 @pytest.mark.parametrize(("tags", "why"), [
     ({"ConvolutionKernel": "LUNG"}, "sharp kernel"),
     ({"slices": 6}, "covers"),

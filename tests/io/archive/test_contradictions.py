@@ -30,6 +30,25 @@ def with_pixels(made, k, change):
     return made
 
 
+def with_all_pixels(made, change):
+    for k in range(len(made)):
+        with_pixels(made, k, change)
+    return made
+
+
+def corner(values):
+    return np.add.outer(np.arange(values.shape[0]), np.arange(values.shape[1])) < 8
+
+
+def bone(values):
+    """A gradient of bone beside the body: too many different values to be padding."""
+    return np.where(np.arange(values.shape[1]) > 20, 2500 + 9 * np.arange(values.shape[0])[:, None], values)
+
+
+def noise(values):
+    return np.random.default_rng(5).integers(0, 2000, values.shape)
+
+
 def lower_half(first, second):
     return lambda k: first if k < 6 else second
 
@@ -65,7 +84,26 @@ CONTRADICTIONS = {
     "high bit beyond": (lambda: ct(HighBit=16), {"pixel_format_unsupported"}),
     "twelve bits that end at the top": (
         lambda: ct(BitsStored=12, HighBit=15, PixelRepresentation=0), {"hu_implausible"}),
-    "eight bits of sixteen": (lambda: ct(BitsStored=8, HighBit=7, PixelRepresentation=0), {"hu_implausible"}),
+    "eight bits of sixteen": (
+        lambda: ct(BitsStored=8, HighBit=7, PixelRepresentation=0), {"pixel_format_unsupported"}),
+    "pixels beyond twelve bits": (
+        lambda: with_all_pixels(ct(RescaleSlope="0.25", BitsStored=12, HighBit=11, PixelRepresentation=0),
+                                lambda v: 4 * v.astype(np.int64) + 3072), {"pixel_format_unsupported"}),
+    "signed pixels beyond twelve bits": (
+        lambda: with_all_pixels(ct(RescaleIntercept="0", BitsStored=12, HighBit=11, RescaleSlope="0.25"),
+                                lambda v: 4 * (v.astype(np.int64) - 1024)), {"pixel_format_unsupported"}),
+    "padding beyond twelve bits": (
+        lambda: with_all_pixels(ct(BitsStored=12, HighBit=11, PixelRepresentation=0),
+                                lambda v: np.where(corner(v), -2000, v)), {"pixel_format_unsupported"}),
+    "bytes of each pixel exchanged": (
+        lambda: with_all_pixels(ct(BitsStored=12, HighBit=11, PixelRepresentation=0), lambda v: v.byteswap()),
+        {"pixel_format_unsupported"}),
+    "unsigned pixels called signed": (
+        lambda: with_all_pixels(ct(BitsStored=12, HighBit=11), lambda v: bone(v) & 0xFFF), {"hu_implausible"}),
+    "one slice noise": (lambda: with_pixels(ct(), 5, noise), {"pixels_broken"}),
+    "one slice cut": (
+        lambda: with_pixels(ct(), 5, lambda v: np.where(np.arange(20)[:, None] < 9, v, 0)), {"pixels_broken"}),
+    "half of another sex": (lambda: ct(PatientSex=lower_half("F", "M")), {"identity_contradicts"}),
     "fewer rows than pixels": (lambda: ct(Rows=10), {"pixels_broken"}),
     "more rows than pixels": (lambda: ct(Rows=40), {"truncated"}),
     "rows and columns exchanged": (lambda: ct(Rows=24, Columns=20), {"pixels_broken"}),
@@ -146,6 +184,11 @@ def test_no_bad_series_changes_another_of_its_exam(name, tmp_path, pet):
     (lambda: [*series("PT"), *again(series("PT", CorrectedImage=["DECY"]), 1)], "suv_header_contradicts"),
     (lambda: series("PT", RescaleSlope=lambda k: "6" if k == 5 else "0.5"), "suv_implausible"),
     (lambda: series("PT", PatientWeight="70000"), "suv_weight_absurd"),
+    (lambda: series("PT", SeriesType=["WHOLE BODY", "REPROJECTION"]), "derived_image"),
+    (lambda: series("PT", AttenuationCorrectionMethod="NONE"), "suv_header_contradicts"),
+    (lambda: with_all_pixels(series("PT"), lambda v: v.astype(np.int64) - 5000), "suv_implausible"),
+    (lambda: with_pixels(series("PT"), 5, noise), "pixels_broken"),
+    (lambda: series("PT", RescaleSlope="4", PixelSpacing=["40", "40"]), "suv_implausible"),
 ])
 def test_pet_contradictions(made, code, tmp_path):
     write(tmp_path / "in" / "ct", ct(number=3))
