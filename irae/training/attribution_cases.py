@@ -292,14 +292,16 @@ def case_from_json(data: Mapping[str, Any]) -> Case:
     )
 
 
-def planned(seeds: Sequence[int], *, spacing_mm: float, weights: Path, seed: int = 0) -> dict[int, CasePlan]:
-    """Training plans: half with packaged masks, a quarter without baseline, half much inflamed, two to four exams."""
+def planned(
+    seeds: Sequence[int], *, spacing_mm: float, weights: Path, seed: int = 0, inflamed: float = 0.5
+) -> dict[int, CasePlan]:
+    """Plans: half with packaged masks, a quarter without baseline, a share much inflamed, two to four exams."""
     plans = {}
     for one in seeds:
         rng = np.random.default_rng((one, seed, 0xA77))
         visits = int(rng.integers(2, 5))
         plans[one] = CasePlan(
             spacing_mm=spacing_mm, packaged=bool(rng.random() < 0.5), weights=str(weights), visits=visits,
-            first=int(rng.random() < 0.25), inflamed=bool(rng.random() < 0.5),
+            first=int(rng.random() < 0.25), inflamed=bool(rng.random() < inflamed),
         )
     return plans
