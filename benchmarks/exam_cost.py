@@ -37,15 +37,14 @@ from irae.pipeline import Stages, acquisition_quantities, assess_exam, scorable_
 from irae.quant.resample import labels_onto, onto_grid
 from irae.quant.uptake import uptake_reference
 from irae.response.views import assess_course
-from irae.training.attribution_cases import VERSIONS, CasePlan, draw, render
+from irae.training.attribution_cases import VERSIONS, draw, render
 
 SHAPE, SPACING_MM, NOISE_HU = (512, 512, 300), (0.8, 0.8, 3.0), 12.0
 
 
 def large_exam(seed: int) -> tuple[Exam, LabelMap]:
     """A PET/CT whose CT is 512 x 512 x 300 around the trunk, and its organs on that grid."""
-    plan = CasePlan(spacing_mm=4.0, packaged=False, weights="", visits=1)
-    shown = render(draw(plan, seed), 0, plan.spacing_mm)
+    shown = render(draw(seed, 1), 0, 4.0)
     assert shown.exam.ct is not None
     assert shown.organs is not None
     coarse = shown.exam.ct.geometry

@@ -23,7 +23,6 @@ import numpy as np
 import irae
 from irae.attribution import attribute
 from irae.attribution.learned import LearnedModel
-from irae.core.anatomy import Irae
 from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.core.focus import Nature
 from irae.core.ports import Segmenter
@@ -36,7 +35,7 @@ from irae.models.classifiers import PackagedClassifier
 from irae.models.package import find_packages
 from irae.models.runtime import Device, use_threads
 from irae.models.segmenters import PackagedSegmenter
-from irae.phantom.disease import CONFOUNDER_SHARE, DiseasePlan
+from irae.phantom.disease import DiseasePlan
 from irae.phantom.draw import VisitPlan, draw_patient
 from irae.phantom.patient import Patient
 from irae.phantom.render import body_geometry, render_exam
@@ -62,7 +61,6 @@ class CasePlan:
         weights: Folder of model packages; their classifiers score the findings.
         visits: Exams of the patient. first: The first that is shown; 1: a patient without baseline.
         course: How the metastases go (``phantom.disease.COURSES``); None: drawn.
-        inflamed: Whether inflammation is as common as metastases are (``INFLAMED``): to learn from, not to measure by.
     """
 
     spacing_mm: float
@@ -71,7 +69,6 @@ class CasePlan:
     visits: int
     first: int = 0
     course: str | None = None
-    inflamed: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -119,23 +116,11 @@ class TrueOrgans:
         return self.shown.pituitary
 
 
-# Patients as they come hold ten foci of metastasis for one of a node or lung that is inflamed: too few to learn from.
-INFLAMED = DiseasePlan(
-    irae=dict.fromkeys(Irae, 0.5),
-    confounder=CONFOUNDER_SHARE | {
-        "sarcoid_nodes": 0.4, "vaccine_nodes": 0.25, "pneumonia": 0.2, "radiation": 0.2, "arthritis": 0.1,
-        "gastritis": 0.1, "enteritis": 0.1, "pancreatitis": 0.1, "adrenalitis": 0.1, "muscle_uptake": 0.15,
-        "brown_fat": 0.1, "oesophagitis": 0.1,
-    },
-)
-
-
-def draw(plan: CasePlan, seed: int) -> Patient:
+def draw(seed: int, visits: int, course: str | None = None) -> Patient:
     """The patient of a seed: PET/CT at every visit, no MR."""
-    disease = INFLAMED if plan.inflamed else DiseasePlan()
     return draw_patient(
-        np.random.default_rng(seed), visits=plan.visits, key=f"P{seed}", seed=seed,
-        disease=replace(disease, lesion_course=plan.course), plan=VisitPlan(has_pet=True, mr=False),
+        np.random.default_rng(seed), visits=visits, key=f"P{seed}", seed=seed,
+        disease=DiseasePlan(lesion_course=course), plan=VisitPlan(has_pet=True, mr=False),
     )
 
 
@@ -148,7 +133,7 @@ def render(patient: Patient, visit: int, spacing_mm: float) -> PhantomExam:
 def make_case(seed: int, plan: CasePlan) -> Case:
     """Renders a patient's exams and runs each through the pipeline, with the earlier ones as it would have them."""
     use_threads(1)
-    patient = draw(plan, seed)
+    patient = draw(seed, plan.visits, plan.course)
     truth = TrueOrgans()
     segmenter: Segmenter = _packaged(plan.weights) if plan.packaged else truth
     stages = Stages(segmenter=segmenter, classifier=_classifier(plan.weights))
@@ -292,16 +277,14 @@ def case_from_json(data: Mapping[str, Any]) -> Case:
     )
 
 
-def planned(
-    seeds: Sequence[int], *, spacing_mm: float, weights: Path, seed: int = 0, inflamed: float = 0.5
-) -> dict[int, CasePlan]:
-    """Plans: half with packaged masks, a quarter without baseline, a share much inflamed, two to four exams."""
+def planned(seeds: Sequence[int], *, spacing_mm: float, weights: Path, seed: int = 0) -> dict[int, CasePlan]:
+    """Training plans: half with packaged masks, a quarter without baseline, two to four exams."""
     plans = {}
     for one in seeds:
         rng = np.random.default_rng((one, seed, 0xA77))
         visits = int(rng.integers(2, 5))
         plans[one] = CasePlan(
             spacing_mm=spacing_mm, packaged=bool(rng.random() < 0.5), weights=str(weights), visits=visits,
-            first=int(rng.random() < 0.25), inflamed=bool(rng.random() < inflamed),
+            first=int(rng.random() < 0.25),
         )
     return plans
