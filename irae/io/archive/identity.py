@@ -12,7 +12,7 @@ from typing import Any
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=@ -]{0,62}[A-Za-z0-9_+=@-]|[A-Za-z0-9]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 _OURS = re.compile(r"(?i).*\.(json|csv|sqlite|html|lock)(-\w+)?")  # convert.json and its like lie beside the patients
-_NO_YEAR = 1900  # the year that stands for "no date", or an earlier one
+_NO_DATES = frozenset({date(1, 1, 1), date(1900, 1, 1)})  # they stand for "unknown" where software must write one
 
 
 def patient_key(patient_id: str) -> str:
@@ -101,7 +101,7 @@ def exam_date(values: Mapping[str, Any]) -> tuple[date | None, str]:
     moment = dicom_datetime(values.get("AcquisitionDateTime"))
     if moment is not None:
         found.append((moment.date(), "AcquisitionDateTime"))
-    believed = [one for one in found if one[0].year > _NO_YEAR]
+    believed = [one for one in found if one[0] not in _NO_DATES]
     return next(iter(believed or found), (None, ""))
 
 

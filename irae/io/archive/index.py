@@ -134,7 +134,10 @@ def _plan_all(catalogue: Catalogue) -> None:
     db.execute("CREATE INDEX IF NOT EXISTS files_of_a_series ON files (uid) WHERE uid IS NOT NULL")
     conflicts = _judge_copies(catalogue)
     bad: Counter[str] = Counter(conflicts)
-    spoiled = "SELECT uid, COUNT(*) FROM files WHERE kind = 'spoiled' AND verdict IS NULL GROUP BY uid"
+    spoiled = (  # but for the damaged copies of files that are here in full
+        "SELECT uid, COUNT(*) FROM files WHERE kind = 'spoiled' AND verdict IS NULL AND sop NOT IN"
+        " (SELECT sop FROM files WHERE kind = 'dicom' AND verdict IS NULL AND sop != '') GROUP BY uid"
+    )
     bad.update(dict(db.execute(spoiled)))
     members = (
         "SELECT uid, patient, study, COUNT(*), MIN(name) FROM files WHERE kind = 'dicom' AND verdict IS NULL"
@@ -180,6 +183,8 @@ def _enter(catalogue: Catalogue, plan: SeriesPlan) -> None:
 def _judge_copies(catalogue: Catalogue) -> list[str]:
     """Verdicts for files that share a SOP Instance UID: of equal copies the first by name is kept, of others none.
 
+    A damaged copy of a good file says nothing against it, and keeps its own verdict.
+
     Returns:
         The series UID of each conflicting file.
     """
@@ -189,7 +194,9 @@ def _judge_copies(catalogue: Catalogue) -> list[str]:
     )]
     conflicts: list[str] = []
     for sop in twice:
-        headers = list(catalogue.headers("sop = ? AND kind IN ('dicom', 'spoiled') ORDER BY name", (sop,)))
+        headers = list(catalogue.headers("sop = ? AND kind = 'dicom' ORDER BY name", (sop,)))
+        if not headers:
+            headers = list(catalogue.headers("sop = ? AND kind = 'spoiled' ORDER BY name", (sop,)))
         files = [header.file for header in headers]
         first, rest = files[0], files[1:]
         different = [header.file for header in headers[1:] if not _same_content(catalogue, headers[0], header)]

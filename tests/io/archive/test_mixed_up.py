@@ -171,6 +171,17 @@ def test_the_same_instance_with_another_content_is_no_copy(tmp_path, tags):
     assert set(codes(indexed(tmp_path)).values()) == {"conflicting_instance"}
 
 
+def test_a_cut_copy_beside_the_whole_file_is_no_conflict(tmp_path):
+    for part in ("1", "2"):
+        paths = write(tmp_path / "in" / part, series("CT"))
+    for path in paths[3:5]:
+        path.write_bytes(path.read_bytes()[:-100])
+    index = indexed(tmp_path)
+    assert index.exams[0].chosen[Role.CT].code == "used"
+    found = codes(index)
+    assert sorted(found[f"2/{path.name}"] for path in paths) == ["duplicate_file"] * 10 + ["truncated"] * 2
+
+
 # Names and kinds of file ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["convert.json", "index.sqlite", "INDEX.SQLITE-journal", "worklist.csv", "x.html"])
 def test_a_patient_named_like_a_file_of_ours(tmp_path, name):
