@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
+from sklearn.model_selection import StratifiedGroupKFold
 
 from irae.core.anatomy import Irae
 from irae.findings.fusion import GROUP, INDICATORS, INPUTS, FittedFusion, FittedIrae, logit
@@ -24,9 +26,10 @@ from irae.training.jobs import LIMITATIONS, Workplace, plain, seeds
 from irae.training.metrics import (
     RESAMPLES,
     auroc,
+    calibration_error_by_chance,
     expected_calibration_error,
     operating_point,
-    platt,
+    scaling_near_one,
     statistic_with_interval,
 )
 from irae.training.phantom_source import generator_digest
@@ -34,6 +37,8 @@ from irae.training.phantom_source import generator_digest
 FULL_VIEW = "all"
 # An indicator that was set in fewer cases than this is not fitted: the fusion then leaves such exams alone.
 LEAST_SEEN = 20
+# Parts that the patients are cross-fitted in.
+FOLDS = 10
 # The rules keep at least this share of the learned arm's coefficient. Where synthetic patients say that a network knows
 # all, the cited signs still speak: a site's images are not the phantom's. Design value.
 LEAST_RULES = 0.25
@@ -111,30 +116,62 @@ def of_irae(rows: Sequence[FusionRow], irae: Irae) -> list[FusionRow]:
 
 
 def fit_irae(train: Sequence[FusionRow], calibration: Sequence[FusionRow], settings: FusionSettings) -> FittedIrae:
-    """Coefficients from the training patients; scaling, threshold and conformal limits from the others.
+    """Coefficients from all these patients; scaling, threshold and conformal limits from cross-fitted answers.
+
+    Each patient is answered by a model that has seen none of its rows (``cross_fitted``), so that nobody need be kept
+    back. On made-up patients (90 and 60) that leaves a smaller calibration error than keeping 60 back for calibration,
+    and conformal sets that cover the same share on average and vary less.
 
     Raises:
-        ValueError: If one class is absent from either.
+        ValueError: If one class is absent from either, or has too few patients to cross-fit.
     """
     name = train[0].irae if train else "an irAE"
-    truth, others = _truth(train), _truth(calibration)
-    for use, found in (("training", truth), ("calibration", others)):
+    for use, found in (("training", _truth(train)), ("calibration", _truth(calibration))):
         if not found.any() or found.all():
             raise ValueError(f"fusion of {name}: {use} needs both classes, got {int(found.sum())} of {found.size}")
-    names = (*INPUTS, *sorted({name for row in train for name in row.inputs if name.startswith(GROUP)}))
-    coefficients, intercept = _logistic(names, _matrix(train, names), truth, settings)
-    raw = _matrix(calibration, names) @ coefficients + intercept
-    scaling = platt(raw, others)
-    probability = _sigmoid(scaling.scale * raw + scaling.offset)
-    point = operating_point(probability, others, specificity=settings.specificity)
-    never = tuple(n for n in INDICATORS if sum(row.inputs[n] > 0 for row in train) < LEAST_SEEN)
-    suspected_from, not_suspected_to = conformal_limits(raw, others, coverage=settings.coverage)
+    rows = [*train, *calibration]
+    truth = _truth(rows)
+    names = (*INPUTS, *sorted({name for row in rows for name in row.inputs if name.startswith(GROUP)}))
+    coefficients, intercept = _logistic(names, _matrix(rows, names), truth, settings)
+    raw = cross_fitted(names, rows, settings)
+    scaling = scaling_near_one(raw, truth, weights=_patient_weights(rows))
+    point = operating_point(
+        _sigmoid(scaling.scale * raw + scaling.offset), truth, specificity=settings.specificity
+    )
+    never = tuple(n for n in INDICATORS if sum(row.inputs[n] > 0 for row in rows) < LEAST_SEEN)
+    suspected_from, not_suspected_to = conformal_limits(raw, truth, coverage=settings.coverage)
     return FittedIrae(
         coefficients={n: round(float(c), 6) for n, c in zip(names, coefficients, strict=True)},
         intercept=round(intercept, 6), scale=scaling.scale, offset=scaling.offset, threshold=point.threshold,
         coverage=settings.coverage, suspected_from=round(suspected_from, 6),
-        not_suspected_to=round(not_suspected_to, 6), classifier=train[0].classifier, never_seen=never,
+        not_suspected_to=round(not_suspected_to, 6), classifier=rows[0].classifier, never_seen=never,
     )
+
+
+def cross_fitted(
+    names: Sequence[str], rows: Sequence[FusionRow], settings: FusionSettings
+) -> NDArray[np.float64]:
+    """Log-odds of every row by a fit to the other folds' patients; a patient's views lie in one fold.
+
+    Raises:
+        ValueError: If a class has fewer than two patients.
+    """
+    truth, patients = _truth(rows), np.array([row.seed for row in rows])
+    least = min(np.unique(patients[truth]).size, np.unique(patients[~truth]).size)
+    if least < 2:
+        raise ValueError(f"fusion of {rows[0].irae}: cross-fitting needs two patients of each class, got {least}")
+    inputs, raw = _matrix(rows, names), np.zeros(len(rows))
+    folds = StratifiedGroupKFold(min(FOLDS, least), shuffle=True, random_state=0)
+    for others, its in folds.split(inputs, truth, patients):
+        coefficients, intercept = _logistic(names, inputs[others], truth[others], settings)
+        raw[its] = inputs[its] @ coefficients + intercept
+    return raw
+
+
+def _patient_weights(rows: Sequence[FusionRow]) -> NDArray[np.float64]:
+    """Weights by which every patient counts once, however many views it has."""
+    counts = Counter(row.seed for row in rows)
+    return np.array([1.0 / counts[row.seed] for row in rows])
 
 
 def _logistic(
@@ -215,6 +252,7 @@ def _measured(scores: _Scores, fitted: FittedIrae) -> dict[str, Metric]:
         "specificity": statistic_with_interval(
             lambda p, y: float((p[~y] < threshold).mean()) if (~y).any() else None, scores.fused, truth),
         "ece": statistic_with_interval(expected_calibration_error, scores.fused, truth),
+        "ece_by_chance": calibration_error_by_chance(scores.fused),
         "coverage": statistic_with_interval(lambda c, y: float(c.mean()), covered.astype(float), truth),
         "abstained": statistic_with_interval(lambda c, y: float(c.mean()), (~single).astype(float), truth),
         "auroc_rules": statistic_with_interval(auroc, scores.rule, truth),

@@ -13,12 +13,13 @@ class FusionSettings(TaskSettings):
     """Fit of the two arms and context to one probability per irAE.
 
     ``train_cases`` and ``held_out_cases`` are synthetic patients of two exams each; of what every task has, steps,
-    batch, learning_rate and filters mean nothing here.
+    batch, learning_rate and filters mean nothing here. Training and calibration patients are fitted on together, and
+    calibrated on by cross-fitting.
 
     Attributes:
         weights: Folder of packages: the segmenters and classifiers as they will be used.
         masks: ``found`` by the packaged segmenter, as in use, or ``true`` (what the arms would say with perfect masks).
-        calibration_cases, calibration_seed: Patients for calibration, operating point and conformal set.
+        calibration_cases, calibration_seed: Further patients for both, of a range of their own.
         specificity: The operating point's least specificity on them.
         coverage: Of the conformal set.
         regularisation: Inverse strength of the L2 penalty (scikit-learn's C).

@@ -16,6 +16,7 @@ from irae.training import fusion as fusion_room
 from irae.training.fusion import (
     LEAST_SEEN,
     conformal_limits,
+    cross_fitted,
     fit_irae,
     fusion_job,
     measure_irae,
@@ -25,6 +26,7 @@ from irae.training.fusion import (
 from irae.training.fusion_settings import FusionSettings
 from irae.training.fusion_table import FusionRow, TableSettings, fusion_table, patient_rows, table_key
 from irae.training.jobs import Workplace
+from irae.training.metrics import expected_calibration_error
 
 SETTINGS = FusionSettings(train_seed=0, calibration_seed=10_000, held_out_seed=20_000)
 
@@ -53,13 +55,52 @@ def test_it_beats_its_arms_and_the_suv_rule_and_is_covered_as_stated():
     found = measure_irae(rows(20_000, 600), fitted)
     assert found["auroc"].value > max(found["auroc_rules"].value, found["auroc_learned"].value)
     assert found["auroc_gain_over_suv"].low > 0
-    assert found["ece"].value < 0.08
+    assert found["ece"].value < found["ece_by_chance"].high + 0.02
     assert found["specificity"].value == pytest.approx(0.95, abs=0.04)
     assert found["coverage"].value == pytest.approx(0.9, abs=0.04)
     assert 0.0 < found["abstained"].value < 0.6
     assert fitted.classifier == "sha256:1"
     assert "pet_missing" not in fitted.never_seen
     assert "steroid" in fitted.never_seen
+
+
+def test_no_patient_is_answered_by_a_fit_that_knew_it():
+    """Patients whose inputs say nothing, and a fit so free that it learns each by heart."""
+    rng = np.random.default_rng(0)
+    made = [
+        replace(row, view=view, inputs={**row.inputs, **{f"rule.{n}": float(n == row.seed) for n in range(60)}})
+        for row in rows(0, 60) for view in ("all", "no_pet")
+    ]
+    made = [replace(row, inputs={**row.inputs, "rule_log_odds": 0.0, "learned_log_odds": 0.0}) for row in made]
+    order = rng.permutation(len(made))
+    shuffled = [made[n] for n in order]
+    names = (*INPUTS, *(f"rule.{n}" for n in range(60)))
+    free = replace(SETTINGS, regularisation=1e4, group_share=1.0)
+    raw = cross_fitted(names, shuffled, free)
+    truth = np.array([row.visible for row in shuffled])
+    assert abs(float(raw[truth].mean() - raw[~truth].mean())) < 1.0
+    # Views of a patient stay together: they are answered alike.
+    pairs = {row.seed: [float(raw[n]) for n, other in enumerate(shuffled) if other.seed == row.seed] for row in made}
+    assert all(first == pytest.approx(second) for first, second in pairs.values())
+
+
+def test_too_few_patients_to_cross_fit_are_refused():
+    one = next(row for row in rows(0, 20) if row.visible)
+    none = [row for row in rows(0, 20) if not row.visible]
+    with pytest.raises(ValueError, match="two patients of each class"):
+        cross_fitted(INPUTS, [one, *none], SETTINGS)
+
+
+def test_on_few_patients_the_probabilities_are_nearly_true():
+    """The error that remains on many patients, mean of made-up sites; Platt on the 40 patients kept back left 0.069."""
+    errors = []
+    for start in range(0, 1_200_000, 100_000):
+        fitted = fit_irae(rows(start, 60), rows(start + 10_000, 40), SETTINGS)
+        others = rows(start + 20_000, 2000)
+        raw = np.array([fitted.log_odds(row.inputs) for row in others])
+        probability = 1.0 / (1.0 + np.exp(-(fitted.scale * raw + fitted.offset)))
+        errors.append(expected_calibration_error(probability, [row.visible for row in others]))
+    assert np.mean(errors) < 0.05
 
 
 def test_an_arm_that_speaks_against_itself_is_left_out():

@@ -6,11 +6,13 @@ import pytest
 from irae.models.package import Calibration
 from irae.training.metrics import (
     auroc,
+    calibration_error_by_chance,
     dice,
     expected_calibration_error,
     mean_with_interval,
     operating_point,
     platt,
+    scaling_near_one,
     statistic_with_interval,
 )
 
@@ -65,6 +67,40 @@ def test_platt_of_perfectly_separated_cases_stays_finite():
 
 def test_calibration_error_of_an_overconfident_score():
     assert expected_calibration_error([1.0] * 10, [True] * 6 + [False] * 4) == pytest.approx(0.4)
+
+
+def test_a_perfect_forecaster_is_off_by_chance_and_less_with_more_patients():
+    rng = np.random.default_rng(0)
+    few, many = (calibration_error_by_chance(rng.random(n)) for n in (50, 5000))
+    assert few.low < few.value < few.high
+    assert few.value > 0.08  # what an ECE of 0.1 on 50 patients has to be read beside
+    assert many.value < 0.02
+    sure = calibration_error_by_chance(np.repeat([0.0, 1.0], 20))
+    assert (sure.value, sure.n) == (0.0, 40)
+
+
+def test_a_scaling_near_one_puts_right_what_many_cases_show_and_believes_few_cases_little():
+    rng = np.random.default_rng(1)
+    log_odds = rng.normal(0.0, 2.0, 20_000)
+    truth = rng.random(20_000) < 1.0 / (1.0 + np.exp(-(0.6 * log_odds - 0.4)))
+    found = scaling_near_one(log_odds, truth)
+    assert found.scale == pytest.approx(0.6, abs=0.03)
+    assert found.offset == pytest.approx(-0.4, abs=0.06)
+    separated = scaling_near_one([-3.0, -2.0, 2.0, 3.0], [False, False, True, True])
+    assert 1.0 <= separated.scale < 1.5
+    assert platt([-3.0, -2.0, 2.0, 3.0], [False, False, True, True]).scale < 0.6  # pulled to the middle
+    with pytest.raises(ValueError, match="both classes"):
+        scaling_near_one([0.0, 1.0], [True, True])
+
+
+def test_cases_of_weight_nought_say_nothing_to_a_scaling():
+    rng = np.random.default_rng(2)
+    log_odds = rng.normal(0.0, 2.0, 400)
+    truth = rng.random(400) < 1.0 / (1.0 + np.exp(-log_odds))
+    weights = np.repeat([1.0, 0.0], 200)
+    half = scaling_near_one(log_odds[:200], truth[:200])
+    assert scaling_near_one(log_odds, np.where(weights > 0, truth, ~truth), weights=weights) == half
+
 
 
 @pytest.mark.parametrize(("specificity", "allowed"), [(0.95, 1), (0.90, 2), (0.5, 10)])
