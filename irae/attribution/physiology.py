@@ -51,6 +51,11 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
                             "seen by its uptake.")
     if get("size_from_ct") or was_tumour(focus, now):
         return None
+    low, high = rules.urine_pool_hu
+    hu, volume = get("ct_hu_mean", 999.0), focus.volume_ml
+    if volume >= rules.urine_pool_ml and low <= hu <= high and BLADDER_ZONE.holds(focus):
+        return _physiologic(rules, "urine", f"A pool of fluid ({volume:.0f} mL, {hu:.0f} HU) in the middle of the pelvis, "
+                            "hot throughout: the bladder, which its mask missed.", 0.75)
     near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
                   or get("off_kidney_mm", 999.0) <= rules.coarse_hilum_mm)
     if focus.organ in OUTSIDE_ORGANS and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
@@ -117,6 +122,9 @@ def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
     missing = [BY_NAME[organ].display for organ in hot if organ in now.unseen]
     if missing:
         return f"It may be normal uptake: no mask of {', '.join(missing)} was found, and it lies where that organ does."
+    if get("ct_hu_mean", 0.0) < GAS_WITHIN_HU and get("ct_hu_core", 0.0) < SOLID_HU:
+        return (f"The CT shows gas there (mean {get('ct_hu_mean', 0.0):.0f} HU) and nothing solid: breathing may have "
+                "moved the uptake of an organ off its place.")
     gas = get("rim_lung_fraction", 0.0)
     if get("below_lungs_mm", -999.0) >= 0.0 and gas >= GAS_BESIDE:
         return f"It may be bowel outside its mask: gas lies beside it ({100 * gas:.0f} % of its surroundings)."
@@ -130,6 +138,8 @@ def normal_place(focus: Focus) -> bool:
     return hot or bool(focus.features.get("picture")) or bool(focus.features.get("head_neck"))
 
 
+# Below what fat can be a place holds gas; a tumour's densest tenth is soft tissue. Design values.
+GAS_WITHIN_HU, SOLID_HU = -150.0, -50.0
 # Share of the surroundings (3-10 mm) that is gas below the lungs: bowel. Design value.
 GAS_BESIDE = 0.05
 
@@ -154,6 +164,7 @@ class Zone:
         return height is not None and low <= height <= high and left <= off <= right
 
 
+BLADDER_ZONE = Zone(("urinary_bladder",), "below_lungs_mm", (150.0, 999.0), (-60.0, 60.0))
 ZONES: tuple[Zone, ...] = (
     Zone(("brain",), "above_lungs_mm", (110.0, 999.0)),
     Zone(("thyroid_gland",), "above_lungs_mm", (-30.0, 75.0), (-45.0, 45.0)),
@@ -162,7 +173,7 @@ ZONES: tuple[Zone, ...] = (
     Zone(("kidney_left",), "below_lungs_mm", (-80.0, 160.0), (-120.0, -10.0)),
     Zone(("kidney_right",), "below_lungs_mm", (-80.0, 160.0), (10.0, 120.0)),
     Zone(BOWEL, "below_lungs_mm", (-50.0, 999.0)),
-    Zone(("urinary_bladder",), "below_lungs_mm", (150.0, 999.0), (-60.0, 60.0)),
+    BLADDER_ZONE,
 )
 
 

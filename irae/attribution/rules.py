@@ -140,6 +140,9 @@ class EvidenceRules:
     below_measurable_ratio: float = 1.5
     below_measurable_least: float = 0.99
     vaccine_node_short_mm: float = 15.0
+    # A bladder without its mask: so much fluid. Necrosis is as dark on CT, but cold inside.
+    urine_pool_ml: float = 40.0
+    urine_pool_hu: tuple[float, float] = (-30.0, 30.0)
     ureter_off_mm: float = 35.0
     ureter_curve_mm: float = 50.0  # the ureter's bow in the pelvis; asked only where the CT shows no node
     ureter_short_mm: float = 13.0

@@ -25,6 +25,11 @@ def gate_of(focus, *others, unseen=()):
     return next((gate for rule in GATES if (gate := rule(focus, now, EVIDENCE_RULES)) is not None), None)
 
 
+def pool(longest=70.0, **features):
+    """A hot pool of fluid in the middle of the pelvis."""
+    return spot(longest=longest, **({"ct_hu_mean": 5.0, "below_lungs_mm": 300.0, "off_midline_mm": 10.0} | features))
+
+
 def cold(**features):
     """A structure of the lung that the CT shows and the PET does not."""
     return replace(spot(organ="lung_left", suv=1.0, **features), source=FocusSource.CT)
@@ -49,6 +54,10 @@ def cold(**features):
     (spot(organ="stomach", picture=1.0, elongation=1.1, contrast=2.9, liver_ratio=2.1), Nature.PHYSIOLOGIC, "its wall"),
     (cold(off_midline_share=0.3), Nature.PHYSIOLOGIC, "a vessel"),
     (cold(off_midline_share=0.3, ground_glass_fraction=0.6), Nature.INDETERMINATE, "ground glass is no vessel"),
+    (pool(), Nature.PHYSIOLOGIC, "a bladder without its mask"),
+    (pool(ct_hu_mean=45.0), None, "a mass of soft tissue there"),
+    (pool(longest=30.0), None, "too small for a bladder"),
+    (pool(below_lungs_mm=60.0), None, "not in the pelvis"),
     (spot(elongation=3.0, symmetry=0.9), Nature.PHYSIOLOGIC, "muscle"),
     (spot(head_neck=1.0, suv=14.0, symmetry=0.95), Nature.PHYSIOLOGIC, "a pair of hot glands"),
     (spot(head_neck=1.0, suv=14.0, symmetry=0.7), None, "as hot, but not as alike"),
@@ -61,6 +70,16 @@ def cold(**features):
 def test_by_place(focus, nature, why):
     gate = gate_of(focus)
     assert (None if gate is None else gate.nature) is nature, why
+
+
+@pytest.mark.parametrize(("mean", "core", "organ", "blocked"), [
+    (-274.0, -120.0, None, True), (-100.0, -60.0, None, False), (-200.0, 20.0, None, False),
+    (-600.0, -500.0, "lung_left", False),
+])
+def test_where_the_ct_shows_gas_and_nothing_solid_uptake_is_no_metastasis(mean, core, organ, blocked):
+    """A small node in fat is dark by partial volume; in the lung a nodule and its uptake part by breathing."""
+    focus = spot(organ=organ, ct_hu_mean=mean, ct_hu_core=core, height_in_lungs=0.1, below_lungs_mm=-20.0)
+    assert bool(may_be_normal_uptake(focus, situation_of([focus]))) is blocked
 
 
 @pytest.mark.parametrize(("unseen", "place", "blocked", "why"), [
