@@ -54,8 +54,8 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     low, high = rules.urine_pool_hu
     hu, volume = get("ct_hu_mean", 999.0), focus.volume_ml
     if volume >= rules.urine_pool_ml and low <= hu <= high and BLADDER_ZONE.holds(focus):
-        return _physiologic(rules, "urine", f"A pool of fluid ({volume:.0f} mL, {hu:.0f} HU), hot throughout, in the middle "
-                            "of the pelvis: the bladder, which its mask missed.", 0.75)
+        return _physiologic(rules, "urine", f"A pool of fluid ({volume:.0f} mL, {hu:.0f} HU), hot throughout, in the "
+                            "middle of the pelvis: the bladder, which its mask missed.", 0.75)
     near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
                   or get("off_kidney_mm", 999.0) <= rules.coarse_hilum_mm)
     if focus.organ in OUTSIDE_ORGANS and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
