@@ -53,7 +53,8 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
         return None
     low, high = rules.urine_pool_hu
     hu, volume = get("ct_hu_mean", 999.0), focus.volume_ml
-    if volume >= rules.urine_pool_ml and low <= hu <= high and BLADDER_ZONE.holds(focus):
+    pool = focus.organ in OUTSIDE_ORGANS and volume >= rules.urine_pool_ml and low <= hu <= high
+    if pool and BLADDER_ZONE.holds(focus):
         return _physiologic(rules, "urine", f"A pool of fluid ({volume:.0f} mL, {hu:.0f} HU), hot throughout, in the "
                             "middle of the pelvis: the bladder, which its mask missed.", 0.75)
     near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
