@@ -27,7 +27,8 @@ def gate_of(focus, *others, unseen=()):
 
 def pool(longest=70.0, organ=None, **features):
     """A hot pool of fluid in the middle of the pelvis."""
-    return spot(organ=organ, longest=longest, **({"ct_hu_mean": 5.0, "below_lungs_mm": 300.0, "off_midline_mm": 10.0} | features))
+    place = {"ct_hu_mean": 5.0, "below_lungs_mm": 300.0, "off_midline_mm": 10.0}
+    return spot(organ=organ, longest=longest, **(place | features))
 
 
 def cold(**features):
@@ -55,7 +56,7 @@ def cold(**features):
     (cold(off_midline_share=0.3), Nature.PHYSIOLOGIC, "a vessel"),
     (cold(off_midline_share=0.3, ground_glass_fraction=0.6), Nature.INDETERMINATE, "ground glass is no vessel"),
     (pool(), Nature.PHYSIOLOGIC, "a bladder without its mask"),
-    (pool(organ="colon", picture=1.0), None, "an inflamed colon in the pelvis"),
+    (pool(organ="liver"), None, "a cystic mass of an organ"),
     (pool(ct_hu_mean=45.0), None, "a mass of soft tissue there"),
     (pool(longest=30.0), None, "too small for a bladder"),
     (pool(below_lungs_mm=60.0), None, "not in the pelvis"),
