@@ -478,9 +478,12 @@ def pet_case_of(
     if not exams:
         return Case(id="course", visits=(), options=options)
     plan = plan_of(exams[0], options)
-    told, missed = told_metastasis(exams), overlooked(exams)
-    tumour_at_baseline = {*plan.targets, *plan.non_targets, *(t for t in (*plan.set_aside, *missed) if t in told)}
-    known = {*plan.known, *missed}
+    # What the baseline shows and did not measure has no uptake to compare with: it is left out.
+    missed = overlooked(exams).keys()
+    exams = [replace(e, foci=tuple(f for f in e.foci if track_of(f) not in missed)) for e in exams]
+    told = told_metastasis(exams)
+    tumour_at_baseline = {*plan.targets, *plan.non_targets, *(t for t in plan.set_aside if t in told)}
+    known = plan.known
     called = _called_from(exams, view)
     visits = tuple(
         Visit(
@@ -495,7 +498,7 @@ def pet_case_of(
 
 
 def _pet_scan(
-    exam: ExamLesions, number: int, called: Mapping[str, int], tumour: set[str], known: set[str]
+    exam: ExamLesions, number: int, called: Mapping[str, int], tumour: Collection[str], known: Collection[str]
 ) -> PetScan | None:
     factor = exam.suv_to_sul
     if factor is None:

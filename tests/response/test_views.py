@@ -149,6 +149,17 @@ def test_an_overlooked_lesion_stands_against_a_complete_response_and_may_progres
     assert category(assess_course(grown)[0], "recist_1_1", View.ATTRIBUTED) == "PD"
 
 
+def test_an_overlooked_lesion_is_left_out_of_metabolic_sums() -> None:
+    """Its uptake at baseline was not measured: it is neither new nor an increase."""
+    def of(*more: AttributedFocus) -> str:
+        course = [exam(0, focus(1, M, 40, suv_peak=9.0), pet=True),
+                  exam(56, focus(1, M, 38, suv_peak=8.5), *more, pet=True)]
+        return category(assess_course(course)[0], "percist_1_0", View.ATTRIBUTED)
+
+    assert of() == of(in_retrospect(focus(2, M, 60, suv_peak=20.0), 56)) == "SMD"
+    assert of(focus(2, M, 60, suv_peak=20.0)) == "PMD"
+
+
 def test_overlooked_inflammation_is_followed_as_seen_only() -> None:
     course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True), in_retrospect(focus(2, N, 25), 56)),
               exam(112, focus(1, M, 0, gone=True), focus(2, N, 25))]
