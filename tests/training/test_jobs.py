@@ -240,7 +240,8 @@ def test_training_prepares_an_image_as_the_segmenter_does():
 
 
 def test_a_finer_network_starts_from_what_the_coarser_one_found(trained, tmp_path):
-    """The second stage of a cascade: after 150 steps it is about as good as the first, on a finer grid."""
+    """The second stage of a cascade finds the organs after 150 steps, not as well as the first, whose 12 mm gain more
+    from the image's edges than its 8 mm."""
     torch.set_num_threads(1)
     coarse_folder = trained[0]
     settings = replace(
@@ -258,8 +259,7 @@ def test_a_finer_network_starts_from_what_the_coarser_one_found(trained, tmp_pat
     before, after = (
         np.mean([dice(its.segment_ct(exam.ct).mask(o), truth.mask(o)) for o in ORGANS.labels]) for its in (coarse, both)
     )
-    # Few steps: it finds the organs, not yet as well as the coarse answer drawn along the image's edges.
-    assert after > max(0.8, before - 0.15)
+    assert after > max(0.8, before - 0.12)
 
 
 def test_offsets_alone_finish_a_package(trained, tmp_path):
