@@ -38,6 +38,9 @@ def cold(**features):
 
 @pytest.mark.parametrize(("focus", "nature", "why"), [
     (spot(organ="heart"), Nature.PHYSIOLOGIC, "a patch of myocardium"),
+    (spot(organ="heart", sphericity=0.98, contrast=3.4), Nature.INDETERMINATE, "a ball far hotter than the heart"),
+    (spot(organ="heart", sphericity=0.98, contrast=2.5), Nature.PHYSIOLOGIC, "a ball hardly hotter than it"),
+    (spot(organ="heart", sphericity=0.8, contrast=3.4), Nature.PHYSIOLOGIC, "a band"),
     (spot(near_heart=0.9), Nature.INDETERMINATE, "beside the heart"),
     (spot(organ="brain"), Nature.INDETERMINATE, "a piece of a coarse brain"),
     (spot(organ="lymph_node", near_brain=0.9, height=1.0), Nature.INDETERMINATE, "against the brain"),
