@@ -99,10 +99,11 @@ def myocardium(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | Non
         return None
     if focus.organ == "heart" and focus.organ_fraction >= 0.5:
         get = focus.features.get
-        ball = reaches(get("sphericity", 0.0), rules.ball_sphericity) and get("elongation", 9.0) <= rules.ball_elongation
-        if ball and reaches(get("contrast", 0.0), rules.contrast_high):
-            return _open("a ball in the heart", f"A ball {get('contrast', 0.0):.1f} times hotter than the heart around it: "
-                         "myocardium is hot in bands and patches, a node lies in front of it.")
+        ratio = get("contrast", 0.0)
+        compact = get("elongation", 9.0) <= rules.ball_elongation and reaches(ratio, rules.contrast_high)
+        if compact and reaches(get("sphericity", 0.0), rules.ball_sphericity):
+            return _open("a ball in the heart", f"A ball {ratio:.1f} times hotter than the heart around it: myocardium is "
+                         "hot in bands and patches, a node may lie in front of it.")
         return _physiologic(rules, "myocardium", "A patch of the heart: myocardial uptake is often patchy, metastases "
                             "in the heart are rare.", 0.75)
     if focus.organ in (None, "heart") and focus.features.get("near_heart", 0.0) >= rules.near_share:
