@@ -102,8 +102,8 @@ def myocardium(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | Non
         ratio = get("contrast", 0.0)
         compact = get("elongation", 9.0) <= rules.ball_elongation and reaches(ratio, rules.contrast_high)
         if compact and reaches(get("sphericity", 0.0), rules.ball_sphericity):
-            return _open("a ball in the heart", f"A ball {ratio:.1f} times hotter than the heart around it: myocardium is "
-                         "hot in bands and patches, a node may lie in front of it.")
+            return _open("a ball in the heart", f"A ball {ratio:.1f} times hotter than the heart around it: myocardium "
+                         "is hot in bands and patches, a node may lie in front of it.")
         return _physiologic(rules, "myocardium", "A patch of the heart: myocardial uptake is often patchy, metastases "
                             "in the heart are rare.", 0.75)
     if focus.organ in (None, "heart") and focus.features.get("near_heart", 0.0) >= rules.near_share:
