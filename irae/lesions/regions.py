@@ -281,10 +281,10 @@ def _join_pictures(
         members = []
         core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
         for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
-            own = core[box] & (inside == region)
-            round_mass = organ in SOLID or _elongation(own, geometry) <= rules.mass_elongation
-            most_ml = rules.standout_mass_ml if round_mass else rules.standout_volume_ml
-            compact = core_size[region] * geometry.voxel_volume_ml <= most_ml
+            core_ml = core_size[region] * geometry.voxel_volume_ml
+            compact = core_ml <= rules.standout_volume_ml or (core_ml <= rules.standout_mass_ml and (
+                organ in SOLID or _elongation(core[box] & (inside == region), geometry) <= rules.mass_elongation
+            ))
             if organ not in URINE and compact:
                 rest = mask & ~ndimage.binary_dilation(inside == region, iterations=2)
                 at = [p - s.start for p, s in zip(places[int(region)], box, strict=True)]
