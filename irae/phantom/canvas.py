@@ -220,11 +220,12 @@ class Canvas:
 
     def paint(
         self, block: Slices, share: NDArray[Any], material: Material, *, label: int = 0, inside: int | None = None,
-        clears: bool = False,
+        clears: bool = False, keeps: int = 0,
     ) -> None:
         """Covers a block with a material by share (0..1); labels where more than half; ``inside``: only there.
 
-        ``clears``: what is covered by more than half is no longer the organ it was (a rib is not lung).
+        ``clears``: what is covered by more than half is no longer the organ it was (a rib is not lung), but for the
+        label ``keeps``.
         """
         alpha = share if inside is None else np.where(self.labels[block] == inside, share, 0.0).astype(np.float32)
         textured = material.texture and self.channels
@@ -236,7 +237,8 @@ class Canvas:
             part = channel[block]
             part += alpha * (value - part)
         if label or clears:
-            self.labels[block][alpha > 0.5] = label
+            labels = self.labels[block]
+            labels[(alpha > 0.5) & (labels != keeps) if keeps else alpha > 0.5] = label
 
     def paint_layers(
         self,

@@ -138,12 +138,15 @@ def paint_upper(stage: Stage) -> None:
         ([(40, 12, 600), (18, 34, 580), (-10, 40, 570)], (4.5, 3.5, 2)),
     ]
     halo = replace(material["liver"], hu=min(material["liver"].hu - 30, 30.0))
-    for knots, radii in branches:
-        if PERIPORTAL_MM[grade]:
+    if PERIPORTAL_MM[grade]:
+        for knots, radii in branches:
             stage.tube(knots, np.array(radii) + PERIPORTAL_MM[grade], halo, inside="liver")
-        stage.tube(knots, radii, "portal_blood")
+    # Vessels in the liver are liver, as readers and the public label sets draw it.
+    for knots, radii in branches:
+        stage.tube(knots, radii, "portal_blood", keeps="liver")
     for end in ((112, 10, 560), (70, 40, 555), (84, -40, 570)):
-        stage.tube([(24, 2, 522), tuple((np.array([24, 2, 522]) + end) / 2 + (6, 4, 0)), end], (5, 4, 2), "blood")
+        stage.tube([(24, 2, 522), tuple((np.array([24, 2, 522]) + end) / 2 + (6, 4, 0)), end], (5, 4, 2), "blood",
+                   keeps="liver")
     wall = GALLBLADDER_WALL_MM[grade]
     bile = stage.blob("gallbladder", (58, 46, 632), (15, 14, 33), "bile", turn=(20, 0, 0))
     found = bile.field(canvas, margin_mm=8)
