@@ -68,7 +68,7 @@ class Stage:
     ) -> None:
         """One shape of one material. Normal anatomy replaces what it covers; ``within``: a lesion does not.
 
-        ``keeps``: the organ that stays that organ where the shape runs through it, as the liver does around its vessels.
+        ``keeps``: the organ that stays that organ where the shape runs through it (the liver around its vessels).
         ``clip``: the shape ends this many mm inside of a surface, and lies flat against it.
         """
         found = shape.field(self.canvas)
