@@ -67,7 +67,40 @@ def ct_features(
         "rim_ground_glass_fraction": share(rim, *rules.ground_glass_hu),
         "rim_fat_fraction": share(rim, *rules.fat_hu),
         "rim_soft_fraction": share(rim, 0.0, 150.0),
+        "bone_around": _bone_around(hu, mask, distance, spacing, rules),
     }
+
+
+def _bone_around(
+    hu: NDArray[np.float32], mask: NDArray[np.bool_], distance: NDArray[np.float64],
+    spacing: tuple[float, float, float], rules: FociRules,
+) -> float:
+    """Share of the directions from a region's centre in which bone lies just beyond its border, 0..1.
+
+    A node or a deposit beside bone sees it on one side; a bone's own lesion, however much it destroyed, on most.
+    """
+    step = np.array(spacing)
+    bone = (hu >= rules.bone_around_hu) & ~mask & (distance <= rules.bone_around_mm)
+    if not bone.any():
+        return 0.0
+    centre = np.argwhere(mask).mean(axis=0)
+    furthest = float(np.linalg.norm(np.array(mask.shape) * step))
+    ways = np.arange(0.0, furthest, step.min() / 2)
+    places = np.round(centre + _DIRECTIONS[:, None, :] * ways[:, None] / step).astype(int)
+    within = ((places >= 0) & (places < mask.shape)).all(axis=-1)
+    i, j, k = np.moveaxis(np.where(within[..., None], places, 0), -1, 0)
+    return float((bone[i, j, k] & within).any(axis=1).mean())
+
+
+def _sphere(count: int) -> NDArray[np.float64]:
+    """Unit vectors spread evenly over a sphere (Fibonacci lattice), (count, 3)."""
+    z = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    angle = np.pi * (1.0 + np.sqrt(5.0)) * np.arange(count)
+    across = np.sqrt(1.0 - z**2)
+    return np.stack([across * np.cos(angle), across * np.sin(angle), z], axis=-1)
+
+
+_DIRECTIONS = _sphere(200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

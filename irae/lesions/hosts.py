@@ -54,7 +54,7 @@ def host_organ(
     best = int(counts.argmax())
     share = float(counts[best]) / size if best in names else 0.0
     organ = names.get(best) if share > 0 else None
-    in_bone = _in_bone(tissue)
+    in_bone = _in_bone(tissue, rules)
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
     if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place or {}, rules):
         return NODE, 0.0
@@ -88,12 +88,12 @@ def host_organ(
     return None, 0.0
 
 
-def _in_bone(tissue: Mapping[str, float]) -> bool:
-    """Bone by its HU: cortex in or around it, marrow denser than soft tissue, or destroyed bone between cortices."""
+def _in_bone(tissue: Mapping[str, float], rules: FociRules) -> bool:
+    """Bone by its HU: cortex in or around it, marrow denser than soft tissue, or destroyed bone with bone about it."""
     inside, rim = tissue.get("bone_fraction", 0.0), tissue.get("rim_bone_fraction", 0.0)
     marrow = tissue.get("ct_hu_mean", 0.0) >= 130.0 and inside + rim >= 0.15
     cortex = inside + 0.5 * rim >= 0.3 or rim >= 0.45 or (rim >= 0.2 and tissue.get("rim_soft_fraction", 1.0) <= 0.2)
-    return cortex or marrow
+    return cortex or marrow or tissue.get("bone_around", 0.0) >= rules.bone_around
 
 
 def _is_hilar_node(
