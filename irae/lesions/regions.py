@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.rules import KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 
 FWHM_PER_SIGMA = 2.3548
@@ -77,7 +77,8 @@ def scan_noise(
             sd = 1.4826 * float(np.median(np.abs(values - median)))
             if organ == "liver" and fwhm == rules.smoothing_fwhm_mm:
                 cv_search = sd / max(median, 0.1)
-        found[organ] = (median, sd)
+        # What varies more than this in a lung is disease, in which a focus must not drown.
+        found[organ] = (median, min(sd, rules.lung_noise * median) if organ in LUNGS else sd)
     cv = found["liver"][1] / max(found["liver"][0], 0.1) if "liver" in found else 0.07
     noisy = cv_search > rules.noisy_cv
     return Noise(found, cv, rules.peak_fwhm_mm if noisy else rules.smoothing_fwhm_mm)
@@ -282,16 +283,21 @@ def _join_pictures(
         core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
         for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
             core_ml = core_size[region] * geometry.voxel_volume_ml
-            compact = core_ml <= rules.standout_volume_ml or (core_ml <= rules.standout_mass_ml and (
-                organ in SOLID or _elongation(core[box] & (inside == region), geometry) <= rules.mass_elongation
-            ))
-            if organ not in URINE and compact:
+            own = core[box] & (inside == region)
+            if organ in URINE:
+                compact = organ in KIDNEYS and _is_renal_mass(own, mask, geometry, rules)
+            else:
+                compact = core_ml <= rules.standout_volume_ml or (core_ml <= rules.standout_mass_ml and (
+                    organ in SOLID or _elongation(own, geometry) <= rules.mass_elongation
+                ))
+            if compact:
                 rest = mask & ~ndimage.binary_dilation(inside == region, iterations=2)
+                if _stands_out(peak[region], suv[box][rest], rules.standout_ratio):
+                    continue
                 at = [p - s.start for p, s in zip(places[int(region)], box, strict=True)]
                 reach = [int(rules.standout_nearby_mm / s) for s in geometry.spacing_mm]
                 nearby = tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(at, reach, strict=True))
-                if (_stands_out(peak[region], suv[box][rest], rules.standout_ratio) or
-                        _stands_out(peak[region], suv[box][nearby][rest[nearby]], rules.standout_nearby_ratio)):
+                if _stands_out(peak[region], suv[box][nearby][rest[nearby]], rules.standout_nearby_ratio):
                     continue
             members.append(int(region))
         if members:
@@ -304,6 +310,18 @@ def _join_pictures(
             pictures[members[0]] = organ
     _release_strays(basins, pictures, organs, geometry, rules)
     return pictures
+
+
+def _is_renal_mass(
+    core: NDArray[np.bool_], kidney: NDArray[np.bool_], geometry: Geometry, rules: FociRules
+) -> bool:
+    """Large, round and off the kidney's middle: urine is in the pelvis, longish, or in calices, which are small."""
+    if np.count_nonzero(core) * geometry.voxel_volume_ml < rules.renal_mass_ml:
+        return False
+    off = (np.argwhere(core).mean(axis=0) - np.argwhere(kidney).mean(axis=0)) * geometry.spacing_mm
+    if np.linalg.norm(off) < rules.renal_mass_off_mm:
+        return False
+    return _elongation(core, geometry) <= rules.mass_elongation
 
 
 def _elongation(mask: NDArray[np.bool_], geometry: Geometry) -> float:
@@ -323,24 +341,33 @@ def _stands_out(peak: float, rest: NDArray[np.float32], ratio: float) -> bool:
 def _release_strays(
     basins: NDArray[np.int32], pictures: Mapping[int, str], organs: LabelMap, geometry: Geometry, rules: FociRules
 ) -> None:
-    """Makes (in place) regions of their own of what a picture took of another organ's inside.
+    """Makes (in place) regions of their own of what a picture took of its neighbourhood.
 
-    A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon.
+    A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon; nor is a mass
+    behind a kidney kidney. Breathing puts an organ's uptake above or below its mask, so that this is no neighbourhood.
     """
     others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
+    body_axis = geometry.axis_of(2)
+    reach = int(np.ceil(rules.breathing_mm / geometry.spacing_mm[body_axis]))
     following = int(basins.max()) + 1
     for region, organ in pictures.items():
-        box = ndimage.find_objects((basins == region).astype(np.uint8), max_label=1)[0]
-        own, labels = basins[box] == region, organs.array[box]
-        elsewhere = own & np.isin(labels, others)
-        if np.count_nonzero(elsewhere) * geometry.voxel_volume_ml < rules.stray_ml:
+        box = list(ndimage.find_objects((basins == region).astype(np.uint8), max_label=1)[0])
+        along = box[body_axis]
+        box[body_axis] = slice(max(0, along.start - reach), along.stop + reach)
+        labels = organs.array[tuple(box)]
+        stray = np.isin(labels, others)
+        if organ in KIDNEYS:
+            stray |= labels == 0
+        stray &= basins[tuple(box)] == region
+        if np.count_nonzero(stray) * geometry.voxel_volume_ml < rules.stray_ml:
             continue
-        away = ndimage.distance_transform_edt(labels != organs.labels[organ], sampling=geometry.spacing_mm)
-        parts, count = ndimage.label(elsewhere & (away > rules.stray_mm))
+        home = ndimage.maximum_filter1d(labels == organs.labels[organ], 2 * reach + 1, axis=body_axis, mode="constant")
+        away = ndimage.distance_transform_edt(~home, sampling=geometry.spacing_mm)
+        parts, count = ndimage.label(stray & (away > rules.stray_mm))
         sizes = np.bincount(parts.ravel(), minlength=count + 1) * geometry.voxel_volume_ml
         for part in range(1, count + 1):
             if sizes[part] >= rules.stray_ml:
-                basins[box][parts == part] = following
+                basins[tuple(box)][parts == part] = following
                 following += 1
 
 

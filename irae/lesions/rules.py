@@ -9,8 +9,9 @@ ONE_PICTURE = frozenset({
     "brain", "kidney_left", "kidney_right", "urinary_bladder", "colon", "small_bowel", "stomach", "heart",
     "thyroid_gland",
 })
-# Urine is arbitrarily hot: nothing inside these stands out by its uptake.
-URINE = frozenset({"kidney_left", "kidney_right", "urinary_bladder"})
+KIDNEYS = frozenset({"kidney_left", "kidney_right"})
+# Urine is arbitrarily hot: what stands out in these by its uptake alone is urine.
+URINE = KIDNEYS | {"urinary_bladder"}
 BOWEL = frozenset({"colon", "small_bowel"})
 LUNGS = ("lung_left", "lung_right")
 NODE = "lymph_node"
@@ -89,6 +90,7 @@ class FociRules:
     # its uptake is even, else those of the liver, which soft tissue and spine exceed about twofold (OSEM noise).
     noise_sd: float = 4.0
     noise_beyond_liver: float = 2.0
+    lung_noise: float = 0.25  # SD of a lung's 1 cm3 means, of their median, at most
     least_pet_voxels: float = 4.0  # a focus sized on the PET holds this many of its voxels within half its maximum
     # In the last slices of a PET few coincidences are counted: noise is highest, and a part is not seen at all.
     field_end_mm: float = 10.0
@@ -103,6 +105,9 @@ class FociRules:
     # A mass: in brain and heart (the whole myocardium is larger), elsewhere where it is round, as loops are not.
     standout_mass_ml: float = 60.0
     mass_elongation: float = 1.6
+    # A mass in or behind a kidney: so large, so far from the kidney's middle, round, and hotter than the kidney.
+    renal_mass_ml: float = 5.0
+    renal_mass_off_mm: float = 20.0
     diffuse_organ_fraction: float = 0.4  # an organ of which this share is hot is one focus
     # Contrast-oriented 50 % contour (EANM FDG guideline 2.0, Boellaard, EJNMMI 2015;42:328: "A50").
     contour: float = 0.5
@@ -116,6 +121,9 @@ class FociRules:
     least_contrast_in_liver: float = 1.3  # over the liver's mean and over the surroundings: above its noise
     stray_mm: float = 10.0  # an organ's picture does not reach this far into the inside of another organ
     stray_ml: float = 1.0
+    # So far a PET in free breathing shows an organ above or below its place on the CT (the phantom's most; 20 mm at the
+    # diaphragm and more are published, Osman, J Nucl Med 2003;44:240).
+    breathing_mm: float = 16.0
     least_volume_ml: float = 0.10  # a sphere of 5.8 mm; smaller hot spots are noise on any PET
     # The point spread assumed when a small focus is sized from PET alone (EARL-1 recovery fits 7-8 mm, modern
     # scanners 4-6 mm).
