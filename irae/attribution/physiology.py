@@ -46,6 +46,8 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     get, picture = focus.features.get, bool(focus.features.get("picture"))
     at_hilum = get("off_renal_hilum_mm", 999.0) <= rules.renal_hilum_mm
     owned = focus.organ in {*KIDNEYS, "urinary_bladder"}
+    if focus.organ in KIDNEYS and not picture and focus.volume_ml >= rules.renal_mass_ml:
+        return None  # hotter than the kidney, round, off its pelvis: found as a mass of its own (lesions.regions)
     if owned and (picture or focus.organ_fraction >= 0.5 or (focus.organ_fraction >= 0.3 and at_hilum)):
         return _physiologic(rules, "urine", "Kidneys and bladder hold excreted tracer; a lesion inside them cannot be "
                             "seen by its uptake.")

@@ -46,6 +46,8 @@ def cold(**features):
     (spot(organ="lymph_node", near_brain=0.9, height=1.0), Nature.INDETERMINATE, "against the brain"),
     (spot(near_urine=0.9), Nature.INDETERMINATE, "across the border of kidney or bladder"),
     (spot(near_urine=0.9, off_renal_hilum_mm=30.0, vertical_mm=20.0), Nature.PHYSIOLOGIC, "renal pelvis"),
+    (spot(organ="kidney_left", longest=30.0), None, "a mass of a kidney"),
+    (spot(organ="kidney_left", longest=12.0), Nature.PHYSIOLOGIC, "a calix"),
     (spot(near_urine=0.9, size_from_ct=1.0), None, "a node that the CT shows beside the bladder"),
     (spot(organ="lymph_node", off_renal_hilum_mm=38.0, liver_ratio=9.0, symmetry=0.8), Nature.PHYSIOLOGIC, "a pair"),
     (spot(organ="lymph_node", off_renal_hilum_mm=38.0, liver_ratio=9.0, symmetry=0.1), Nature.INDETERMINATE, "one"),

@@ -14,7 +14,7 @@ from irae.lesions.sizing import deblurred_mm
 from irae.lesions.threshold import hot_threshold
 from irae.quant.resample import volume_onto
 from irae.quant.uptake import UptakeReference
-from tests.lesions.bodies import FINE, PET_GRID, REFERENCE, Ball, draw, points
+from tests.lesions.bodies import FINE, PET_GRID, REFERENCE, Ball, draw, ellipsoid, points
 
 BALLS = (
     Ball((80, 0, 160), 20, 8.0, None),  # liver, not visible on CT
@@ -288,3 +288,47 @@ def test_consolidation_that_the_lung_mask_leaves_out_belongs_to_the_lung():
     holed = LabelMap(array=array, geometry=organs.geometry, labels=organs.labels, coverage=organs.coverage)
     focus = nearest(find_foci(exam, organs=holed, reference=REFERENCE), (95, 0, 290))
     assert (focus.organ, focus.organ_fraction < 0.3) == ("lung_right", True)
+
+
+@pytest.mark.parametrize(("along", "own"), [(2, False), (0, True)])
+def test_hot_bowel_above_its_mask_is_bowel_that_breathing_moved_and_beside_it_is_not(along, own):
+    grid = Geometry.axis_aligned((40, 40, 40), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    suv, labels = np.full(grid.shape, 0.5, np.float32), np.zeros(grid.shape, np.uint8)
+    np.moveaxis(labels, along, 0)[8:20, 10:30, 10:30] = 3
+    np.moveaxis(labels, along, 0)[20:, 10:30, 10:30] = 6
+    np.moveaxis(suv, along, 0)[8:26, 12:28, 12:28] = 14.0  # 24 mm into the spleen
+    organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3, "spleen": 6},
+                      coverage={"colon": Coverage.WHOLE, "spleen": Coverage.WHOLE})
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
+    beyond = np.moveaxis(regions.labels, along, 0)[24, 20, 20]
+    assert (int(beyond) not in regions.pictures) is own
+
+
+def test_a_mass_at_the_pole_of_a_kidney_is_its_own_focus_and_the_urine_in_its_pelvis_is_not():
+    grid = Geometry.axis_aligned((40, 40, 50), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    at = points(grid)
+    kidney, pelvis, mass = (ellipsoid(at, c, r) for c, r in (
+        ((80, 80, 120), (24, 26, 52)), ((90, 80, 120), (7, 7, 18)), ((72, 62, 84), (17, 17, 17))))
+    suv = np.where(mass, 12.0, np.where(pelvis, 20.0, np.where(kidney, 3.0, 0.5))).astype(np.float32)
+    labels = (9 * (kidney | (mass & (at[..., 1] > 60)))).astype(np.uint8)  # the mask takes in a part of the mass
+    organs = LabelMap(array=labels, geometry=grid, labels={"kidney_right": 9}, coverage={"kidney_right": Coverage.WHOLE})
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
+    of_pelvis, of_mass = (int(regions.labels[tuple(np.round(grid.to_index(np.array(c))).astype(int))])
+                          for c in ((90, 80, 120), (72, 60, 84)))
+    assert regions.pictures[of_pelvis] == "kidney_right"
+    assert of_mass not in (0, *regions.pictures)
+
+
+def test_a_focus_in_a_sick_lung_is_not_lost_in_its_disease():
+    rng = np.random.default_rng(3)
+    exam, organs = draw([Ball((-80.0, 10.0, 320.0), 16.0, 7.0)])
+    at, suv = points(PET_GRID), exam.pet.array.copy()
+    patches = rng.choice([0.5, 4.5], size=(9, 7, 12)).repeat(10, 0).repeat(9, 1).repeat(10, 2)[:90, :63, :112]
+    lung = ellipsoid(at, (-80, 0, 300), (50, 65, 85)) & ~ellipsoid(at, (-80, 10, 320), (22, 22, 22))
+    suv[lung] = patches[lung]
+    seen = Exam(patient="P", acquired_on=exam.acquired_on, volumes={
+        Role.CT: exam.ct, Role.PET: Volume(array=suv, geometry=PET_GRID, quantity=Quantity.SUV_BW)})
+    focus = nearest(find_foci(seen, organs=organs, reference=REFERENCE), (-80.0, 10.0, 320.0))
+    assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, (-80.0, 10.0, 320.0))) < 6.0

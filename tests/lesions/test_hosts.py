@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from irae.core.geometry import Geometry
+from irae.lesions.features import ct_features
 from irae.lesions.hosts import host_organ
 from irae.lesions.rules import ADRENAL, BONE, FOCI_RULES, NODE
 
@@ -37,3 +38,14 @@ def test_a_deposit_with_muscle_all_around_is_no_node(soft, fat, organ):
 def test_in_the_fat_on_the_upper_pole_of_a_kidney_it_is_an_adrenal(off_mm, fat, organ):
     place = {"off_adrenal_mm": off_mm}
     assert host(spine=False, place=place, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
+
+
+@pytest.mark.parametrize(("sides", "organ"), [("all", BONE), ("one", NODE)])
+def test_a_destroyed_bone_is_told_by_the_bone_about_it_and_a_node_beside_a_bone_is_not(sides, organ):
+    at = GRID.to_world(np.argwhere(np.ones(GRID.shape))).reshape(*GRID.shape, 3) - 19.0
+    away = np.linalg.norm(at, axis=-1)
+    hu = np.where(away <= 7, 40.0, -90.0).astype(np.float32)
+    bone = (away > 9) & (away < 13)  # marrow and a thin cortex: little of the rim is as dense as cortex
+    hu[bone if sides == "all" else bone & (at[..., 1] < -4)] = 165.0
+    tissue = ct_features(hu, away <= 7, GRID, FOCI_RULES)
+    assert host(spine=False, **tissue) == organ
