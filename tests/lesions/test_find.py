@@ -312,7 +312,8 @@ def test_a_mass_at_the_pole_of_a_kidney_is_its_own_focus_and_the_urine_in_its_pe
         ((80, 80, 120), (24, 26, 52)), ((90, 80, 120), (7, 7, 18)), ((72, 62, 84), (17, 17, 17))))
     suv = np.where(mass, 12.0, np.where(pelvis, 20.0, np.where(kidney, 3.0, 0.5))).astype(np.float32)
     labels = (9 * (kidney | (mass & (at[..., 1] > 60)))).astype(np.uint8)  # the mask takes in a part of the mass
-    organs = LabelMap(array=labels, geometry=grid, labels={"kidney_right": 9}, coverage={"kidney_right": Coverage.WHOLE})
+    organs = LabelMap(array=labels, geometry=grid, labels={"kidney_right": 9},
+                      coverage={"kidney_right": Coverage.WHOLE})
     hot = hot_threshold(REFERENCE, FOCI_RULES)
     regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
     of_pelvis, of_mass = (int(regions.labels[tuple(np.round(grid.to_index(np.array(c))).astype(int))])
@@ -323,7 +324,7 @@ def test_a_mass_at_the_pole_of_a_kidney_is_its_own_focus_and_the_urine_in_its_pe
 
 def test_a_focus_in_a_sick_lung_is_not_lost_in_its_disease():
     rng = np.random.default_rng(3)
-    exam, organs = draw([Ball((-80.0, 10.0, 320.0), 16.0, 7.0)])
+    exam, organs = draw([Ball((-80.0, 10.0, 320.0), 16.0, 7.0, None)])
     at, suv = points(PET_GRID), exam.pet.array.copy()
     patches = rng.choice([0.5, 4.5], size=(9, 7, 12)).repeat(10, 0).repeat(9, 1).repeat(10, 2)[:90, :63, :112]
     lung = ellipsoid(at, (-80, 0, 300), (50, 65, 85)) & ~ellipsoid(at, (-80, 10, 320), (22, 22, 22))
