@@ -87,7 +87,7 @@ def spots(patient: Patient, visit: int) -> tuple[Spot, ...]:
     if (found := patient.confounder("vaccine_nodes", visit)) is not None:
         drawn = found.drawn
         side = drawn["side"]
-        for n, node in enumerate(((side * 132, -4, 362), (side * 122, -16, 380), (side * 138, -20, 388))):
+        for n, node in enumerate(((side * 128, -4, 374), (side * 120, -16, 388), (side * 134, -20, 392))):
             out.append(
                 Spot(
                     track=f"V{n + 1:02d}",
