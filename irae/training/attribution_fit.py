@@ -159,20 +159,30 @@ def standard(x: Array) -> tuple[Array, Array]:
 # Rows that stand for the training cases; share of foci of unseen patients that may count as unlike them; an unknown
 # that is rare in training counts as if this standard deviation (4 % of the rows) had been seen.
 TYPICAL, UNLIKE_SHARE, LEAST_UNKNOWN_SD = 300, 0.01, 0.2
+FOLDS = 10  # parts that the patients are cross-fitted in
 
 
-def seen(train: Table, calibration: Table, seed: int) -> Seen:
-    """Where the training cases lie, and the distance from them that 99 % of the calibration patients' foci keep."""
-    unknown = np.isnan(train.x)
-    centre, scale = standard(train.x)
+def seen(rows: Table, seed: int) -> Seen:
+    """Where the training cases lie, and the distance that 99 % of a patient's foci keep from the other patients'."""
+    apart = np.concatenate([
+        _apart(_lie(rows.of(others), seed), rows.x[its]) for others, its in folds_of(rows)
+    ])
+    return replace(_lie(rows, seed), limit=float(np.quantile(apart, 1.0 - UNLIKE_SHARE, method="higher")))
+
+
+def _lie(rows: Table, seed: int) -> Seen:
+    unknown = np.isnan(rows.x)
+    centre, scale = standard(rows.x)
     centre = np.concatenate([centre, unknown.mean(axis=0)])
     scale = np.concatenate([scale, np.maximum(unknown.std(axis=0), LEAST_UNKNOWN_SD)])
-    rows = np.hstack([np.where(unknown, centre[: train.x.shape[1]], train.x), unknown])
-    rows = np.unique((rows - centre) / scale, axis=0)
-    typical = KMeans(min(TYPICAL, len(rows)), n_init=1, random_state=seed).fit(rows).cluster_centers_
-    found = Seen(centre=centre, scale=scale, typical=typical.astype(np.float32), limit=np.inf)
-    apart = [float(np.sqrt(found.apart(row).sum())) for row in calibration.x]
-    return replace(found, limit=float(np.quantile(apart, 1.0 - UNLIKE_SHARE, method="higher")))
+    known = np.hstack([np.where(unknown, centre[: rows.x.shape[1]], rows.x), unknown])
+    known = np.unique((known - centre) / scale, axis=0)
+    typical = KMeans(min(TYPICAL, len(known)), n_init=1, random_state=seed).fit(known).cluster_centers_
+    return Seen(centre=centre, scale=scale, typical=typical.astype(np.float32), limit=np.inf)
+
+
+def _apart(where: Seen, x: Array) -> Array:
+    return np.array([np.sqrt(where.apart(row).sum()) for row in x])
 
 
 CHOICES: dict[str, Fit] = {
@@ -193,38 +203,41 @@ def log_loss(p: Array, y: NDArray[np.int64], weight: Array) -> float:
     return float(np.average(-np.log(np.clip(p[np.arange(len(y)), y], 1e-9, 1.0)), weights=weight))
 
 
-def chosen(rows: Table, seed: int, *, folds: int = 5) -> tuple[str, dict[str, float]]:
-    """The choice with the least log loss over patients left out, and everyone's.
+def folds_of(rows: Table) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows of all others and of some patients, until everyone was left out once.
 
     Raises:
-        ValueError: If a class or enough patients for the folds are missing.
+        ValueError: If there are too few patients for the folds, or too few with one of the natures.
     """
-    patients = len(set(rows.patient.tolist()))
-    if patients < folds or len(set(rows.y.tolist())) < len(CLASSES):
-        raise ValueError(f"attribution: need {folds} patients and all three natures, got {patients} patients")
-    losses: dict[str, list[float]] = {name: [] for name in CHOICES}
-    for train, test in GroupKFold(folds).split(rows.x, rows.y, rows.patient):
-        held = rows.of(test)
-        for name, fit in CHOICES.items():
-            p = softmax(margins_of(fit(rows.of(train), seed), held.x))
-            losses[name].append(log_loss(p, held.y, held.weight))
-    means = {name: round(float(np.mean(each)), 4) for name, each in losses.items()}
-    return min(means, key=lambda name: means[name]), means
+    patients = len(np.unique(rows.patient))
+    by_class = [len(np.unique(rows.patient[rows.y == k])) for k in range(len(CLASSES))]
+    folds = list(GroupKFold(FOLDS).split(rows.x, rows.y, rows.patient)) if patients >= FOLDS else []
+    if not folds or any(len(np.unique(rows.y[others])) < len(CLASSES) for others, _ in folds):
+        held = ", ".join(f"{n} with {nature.value}" for nature, n in zip(CLASSES, by_class, strict=True))
+        raise ValueError(f"attribution: need {FOLDS} patients, several of each nature; got {patients} ({held})")
+    return folds
 
 
-def calibrated(margins: Margins, features: Sequence[str], rows: Table) -> LearnedModel:
+def cross_fitted(fit: Fit, rows: Table, seed: int) -> Array:
+    """(n, 3) margins of every row by a fit to the other folds' patients."""
+    raw = np.zeros((len(rows.y), len(CLASSES)))
+    for others, its in folds_of(rows):
+        raw[its] = margins_of(fit(rows.of(others), seed), rows.x[its])
+    return raw
+
+
+def calibrated(margins: Margins, features: Sequence[str], raw: Array, rows: Table) -> LearnedModel:
     """Temperature by least log loss, and per class the least probability that keeps it possible (split-conformal).
 
     Args:
         margins: Fitted. features: Their names.
-        rows: Foci of patients that the fit never saw.
+        raw: (n, 3) margins of rows by fits that never saw their patients.
+        rows: The same rows.
     """
-    raw = margins_of(margins, rows.x)
     grid = np.geomspace(0.3, 5.0, 141)
     temperature = float(grid[np.argmin([log_loss(softmax(raw / t), rows.y, rows.weight) for t in grid])])
-    p = softmax(raw / temperature)
     return LearnedModel(features=tuple(features), margins=margins, temperature=temperature,
-                        least=conformal_limits(p, rows.y))
+                        least=conformal_limits(softmax(raw / temperature), rows.y))
 
 
 def conformal_limits(p: Array, y: NDArray[np.int64], alpha: Sequence[float] = ALPHA) -> tuple[float, float, float]:
@@ -244,22 +257,30 @@ def conformal_limits(p: Array, y: NDArray[np.int64], alpha: Sequence[float] = AL
     return limits[0], limits[1], limits[2]
 
 
-def fitted(train: Table, calibration: Table, seed: int) -> tuple[LearnedModel, dict[str, float]]:
-    """The chosen and calibrated model, and every choice's log loss in cross-validation.
+def fitted(rows: Table, seed: int) -> tuple[LearnedModel, dict[str, float]]:
+    """The best choice fitted on all patients, and every choice's log loss on patients left out.
 
-    On one thread: the tables are small, and threads that wait for each other cost minutes on a busy machine.
+    Temperature, limits of abstention and of likeness come from cross-fitting: every patient is answered by a fit to the
+    others, so that nobody need be kept back. On one thread: the tables are small, and threads that wait for each other
+    cost minutes on a busy machine.
     """
     with threadpool_limits(1):
-        name, losses = chosen(train, seed)
-        model = calibrated(CHOICES[name](train, seed), FEATURES, calibration)
-        return replace(model, seen=seen(train, calibration, seed)), losses
+        left_out = {name: cross_fitted(fit, rows, seed) for name, fit in CHOICES.items()}
+        losses = {name: round(log_loss(softmax(raw), rows.y, rows.weight), 4) for name, raw in left_out.items()}
+        name = min(losses, key=lambda name: losses[name])
+        model = calibrated(CHOICES[name](rows, seed), FEATURES, left_out[name], rows)
+        return replace(model, seen=seen(rows, seed)), losses
 
 
-def fitted_on_suv_max(train: Table, calibration: Table, seed: int) -> LearnedModel:
+def fitted_on_suv_max(rows: Table, seed: int) -> LearnedModel:
     """The same on SUVmax alone: what a threshold of uptake can do."""
-    at = [FEATURES.index("suv_max")]
-    margins = fit_linear(replace(train, x=train.x[:, at]), seed, inverse_penalty=1.0)
-    model = calibrated(margins, ("suv_max",), replace(calibration, x=calibration.x[:, at]))
+    alone = replace(rows, x=rows.x[:, [FEATURES.index("suv_max")]])
+
+    def fit(some: Table, seed: int) -> Margins:
+        return fit_linear(some, seed, inverse_penalty=1.0)
+
+    margins = fit(alone, seed)
+    model = calibrated(margins, ("suv_max",), cross_fitted(fit, alone, seed), alone)
     assert isinstance(margins, Linear)
     t = model.temperature
     scaled = Linear(start=margins.start / t, centre=margins.centre, scale=margins.scale, weight=margins.weight / t,

@@ -1,4 +1,4 @@
-"""From settings to a packaged attribution model: cases, fit, calibration, measuring on other patients, package."""
+"""From settings to a packaged attribution model: cases, fit, measuring on other patients, package."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def attribution_job(settings: AttributionSettings, place: Workplace, *, workers:
     folder = Path(settings.cases) if settings.cases else place.out / "attribution_cases"
     spans = {
         "train": seeds(settings.train_seed, settings.train_cases),
-        "calibration": seeds(settings.calibration_seed, settings.calibration_cases),
         "held_out": seeds(settings.held_out_seed, settings.held_out_cases),
     }
     made: dict[str, list[Case]] = {}
@@ -51,16 +50,16 @@ def attribution_job(settings: AttributionSettings, place: Workplace, *, workers:
             for done, case in enumerate(cases(plans, folder, workers=workers), start=1):
                 made[use].append(case)
                 place.advance(done / len(span), float("nan"))
-        train, calibration = table(made["train"]), table(made["calibration"])
-        place.say(f"{name}: fitting on {len(train.y)} rows of {len(made['train'])} patients")
-        model, losses = fitted(train, calibration, place.seed)
-        alone = fitted_on_suv_max(train, calibration, place.seed)
+        rows = table(made["train"])
+        place.say(f"{name}: fitting on {len(rows.y)} rows of {len(made['train'])} patients")
+        model, losses = fitted(rows, place.seed)
+        alone = fitted_on_suv_max(rows, place.seed)
         card = AttributionCard(
             created_on=date.today().isoformat(), intended_use=INTENDED_USE, limitations=LIMITATIONS,
             training={key: value for key, value in plain(settings).items() if key not in ("cases", "weights")} | {
                 "seed": place.seed, "cross_validated_log_loss": losses,
                 "alpha": dict(zip([c.value for c in CLASSES], ALPHA, strict=True)),
-                "rows": {"train": len(train.y), "calibration": len(calibration.y)},
+                "rows": len(rows.y),
             },
             data={"source": "phantom", "generator": generator_digest(), "cases": cases_digest(),
                   **_spans(spans), "exams": {use: sum(len(c.exams) for c in found) for use, found in made.items()}},
@@ -68,7 +67,7 @@ def attribution_job(settings: AttributionSettings, place: Workplace, *, workers:
         )
         package = save_attribution(place.out / name, model, card)
         load_attribution(package)  # what was written is what will be read
-        place.publish(run, package, name, card.metrics, len(train.y))
+        place.publish(run, package, name, card.metrics, len(rows.y))
     for choice, loss in losses.items():
         place.say(f"{name}: log loss {loss:.3f} on patients left out: {choice}")
     for key, metric in card.metrics.items():

@@ -12,8 +12,10 @@ from irae.training.attribution_fit import (
     Table,
     calibrated,
     conformal_limits,
+    cross_fitted,
     fit_linear,
     fit_trees,
+    fitted,
     margins_of,
     seen,
 )
@@ -58,12 +60,29 @@ def test_calibration_cools_an_overconfident_model():
     honest = fit_linear(rows(), 0, inverse_penalty=0.1)
     boasting = replace(honest, start=2 * honest.start, weight=2 * honest.weight, missing=2 * honest.missing)
     unseen = rows(seed=7)
-    cool, hot = (calibrated(margins, FEATURES, unseen).temperature for margins in (honest, boasting))
+    cool, hot = (calibrated(margins, FEATURES, margins_of(margins, unseen.x), unseen).temperature
+                 for margins in (honest, boasting))
     assert hot == pytest.approx(2 * cool, rel=0.05)
 
 
+def test_everybody_is_answered_by_a_fit_to_the_others():
+    noise = replace(rows(n=160), y=np.random.default_rng(5).integers(0, 3, 160))  # nothing tells of the truth
+    def loose(some, seed):
+        return fit_linear(some, seed, inverse_penalty=10.0)
+
+    learnt = margins_of(loose(noise, 0), noise.x).argmax(axis=1) == noise.y
+    answered = cross_fitted(loose, noise, 0).argmax(axis=1) == noise.y
+    assert learnt.mean() > 0.6
+    assert answered.mean() < 0.45
+
+
+def test_a_fit_needs_patients_and_all_natures():
+    with pytest.raises(ValueError, match="need 10 patients, several of each nature; got 5"):
+        fitted(rows(n=40), 0)
+
+
 def test_what_was_seen_holds_all_but_one_in_a_hundred_and_refuses_what_was_not():
-    found = seen(rows(n=1200), rows(n=1000, seed=7), 0)
+    found = seen(rows(n=1200), 0)
 
     def apart(table):
         return np.array([np.sqrt(found.apart(row).sum()) for row in table.x])
@@ -119,6 +138,6 @@ def test_pseudoprogression_is_what_the_truth_did_not_confirm():
 
 
 def test_settings_refuse_shared_patients(tmp_path):
-    settings = AttributionSettings(weights=str(tmp_path), train_seed=0, train_cases=50, calibration_seed=49)
+    settings = AttributionSettings(weights=str(tmp_path), train_seed=0, train_cases=50, held_out_seed=49)
     with pytest.raises(ValueError, match="overlap"):
         settings.check()
