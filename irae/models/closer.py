@@ -161,8 +161,8 @@ CLOSER_LOOKS: Mapping[str, CloserLook] = {look.task: look for look in (
 def read_by_the_five(digests: Mapping[str, str]) -> dict[str, str]:
     """Digests of segmenters by name, without the closer looks that no answer about the five irAEs depends on.
 
-    Such a package adds organs and takes no voxel from another one (``segmenters.packaged``): whether it is there, and
-    which, changes nothing that a fusion of the five was fitted on.
+    Such a package adds organs and moves no other one, but for the few voxels of theirs that a coarse mask had run over
+    (``segmenters.packaged``): it does not make the masks that a fusion of the five was fitted with others.
     """
     added = {look.task for look in CLOSER_LOOKS.values() if look.only_adds}
     return {name: digest for name, digest in digests.items() if name not in added}

@@ -94,10 +94,19 @@ class PackagedSegmenter:
             return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
         organs = self._packages[ORGANS_TASK].card.labels
         raw, probability = self._organs(ct)
-        for look in CLOSER_LOOKS.values():
-            if look.task in self._packages:
-                raw, probability = self._looked_closer(look, raw, probability, ct)
-                organs = (*organs, *(organ for organ in look.organs if organ not in organs))
+        looks = [look for task, look in CLOSER_LOOKS.items() if task in self._packages]
+        again = [look for look in looks if set(look.organs) <= set(organs)]
+        for look in again:
+            raw, probability = self._looked_again(look, raw, probability, ct)
+        found = self._believed(raw, probability, ct)
+        for look in looks:
+            if look not in again:
+                found = self._looked_further(look, found, ct)
+        return found
+
+    def _believed(self, raw: NDArray[np.uint8], probability: Mapping[str, float], ct: Volume) -> LabelMap:
+        """What can be believed of the organs of ``organs``; lungs that it does not find are looked for as air."""
+        organs = self._packages[ORGANS_TASK].card.labels
         found = believed(raw, ct, organs, clean=True, probability=probability, rules=self._rules)
         missing = [lung for lung in LUNGS if lung in organs and not found.seen(lung)]
         if not missing:
@@ -145,27 +154,55 @@ class PackagedSegmenter:
         labels, probability = self._named(task, numbers, found)
         return np.ascontiguousarray(canonical.undo(labels)), probability
 
-    def _looked_closer(
+    def _looked_again(
         self, look: CloserLook, raw: NDArray[np.uint8], probability: dict[str, float], ct: Volume
     ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-        """The labels with a finer network's organs instead of coarse ones; unchanged where their place is not seen."""
-        canonical = Canonical.of(ct.geometry)
-        labels = canonical.apply(raw).copy()
-        box = look.box(labels, canonical.geometry)
-        if box is None:
+        """The labels with a finer network's organs instead of coarse ones; unchanged where their place is not seen.
+
+        Other organs stay as they were found.
+        """
+        closer, sure = self._closer(look, raw, ct)
+        if closer is None:
             return raw, probability
+        labels = raw.copy()
+        labels[np.isin(labels, [BY_NAME[organ].label for organ in look.organs])] = 0
+        return np.where(labels == 0, closer, labels), probability | sure
+
+    def _looked_further(self, look: CloserLook, found: LabelMap, ct: Volume) -> LabelMap:
+        """What was found, and the organs that no coarser network finds.
+
+        A coarse mask runs over what it does not know (the liver over an adrenal): those organs lie on top where they
+        are believed, and only there. What is believed of the others does not depend on them.
+        """
+        closer, sure = self._closer(look, found.array, ct)
+        laid = found.array if closer is None else np.where(closer > 0, closer, found.array)
+        both = believed(
+            laid, ct, (*found.labels, *look.organs), clean=True, probability=sure, rules=self._rules
+        )
+        added = np.isin(both.array, [BY_NAME[organ].label for organ in look.organs])
+        return LabelMap(
+            array=np.where(added, both.array, found.array), geometry=found.geometry, labels=both.labels,
+            coverage={organ: (both if organ in look.organs else found).coverage[organ] for organ in both.labels},
+            rejected={**found.rejected, **{o: why for o, why in both.rejected.items() if o in look.organs}},
+        )
+
+    def _closer(
+        self, look: CloserLook, labels: NDArray[np.uint8], ct: Volume
+    ) -> tuple[NDArray[np.uint8] | None, dict[str, float]]:
+        """A finer network's organs on the CT's own grid, and each mask's mean probability; None out of the picture."""
+        canonical = Canonical.of(ct.geometry)
+        box = look.box(canonical.apply(labels), canonical.geometry)
+        if box is None:
+            return None, {}
         geometry = canonical.geometry.cropped(
             (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
         )
         source = canonical.apply(ct.array)[box]
         closer = self._probabilities(look.task, source, geometry, ct.quantity)
         found, sure = self._named(look.task, labels_on_grid(closer, source.shape), closer)
-        values = [BY_NAME[organ].label for organ in look.organs]
-        labels[np.isin(labels, values)] = 0
-        part = labels[box]
-        free = (found > 0) & (part == 0)  # other organs stay as they were found
-        part[free] = found[free]
-        return np.ascontiguousarray(canonical.undo(labels)), probability | sure
+        whole = np.zeros(canonical.geometry.shape, np.uint8)
+        whole[box] = found
+        return np.ascontiguousarray(canonical.undo(whole)), sure
 
     def _probabilities(
         self, task: str, source: NDArray[np.float32], geometry: Geometry, quantity: Quantity,
