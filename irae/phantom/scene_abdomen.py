@@ -103,11 +103,11 @@ def _adrenal(stage: Stage, side: int) -> None:
     gland = stage.material["adrenal"]
     gland = replace(gland, suv=gland.suv * ADRENAL_SUV[grade])
     limbs = tuple((knots, radius * ADRENAL_DIAMETER[grade]) for knots, radius in (
-        (((side * 26, -28, 602), (side * 32, -34, 582)), 3.6),
-        (((side * 32, -34, 582), (side * 42, -46, 604)), 3.4),
-        (((side * 32, -34, 582), (side * 27, -50, 604)), 3.2),
+        (((side * 26, -6, 602), (side * 32, -12, 582)), 3.6),
+        (((side * 32, -12, 582), (side * 42, -24, 604)), 3.4),
+        (((side * 32, -12, 582), (side * 27, -28, 604)), 3.2),
     ))
-    fat = stage.ellipsoid("perirenal_fat", (side * 33, -42, 594), (16, 21, 19))
+    fat = stage.ellipsoid("perirenal_fat", (side * 33, -28, 594), (16, 30, 19))
     for beside in ("liver", "stomach", "spleen"):
         stage.paint(fat, "visceral_fat", inside=beside, clears=True)
         for knots, radius in limbs:
