@@ -103,6 +103,8 @@ ORDERS: tuple[Order, ...] = (
            "adrenal_gland_right"),
     _order("adrenal_gland_left", 2, "kidney_left", "left adrenal gland lies below the left kidney's centre"),
     _order("adrenal_gland_right", 2, "kidney_right", "right adrenal gland lies below the right kidney's centre"),
+    _order("adrenal_gland_left", 1, "kidney_left", "left adrenal gland lies behind the left kidney's centre"),
+    _order("adrenal_gland_right", 1, "kidney_right", "right adrenal gland lies behind the right kidney's centre"),
     _order("lung_left", 2, "adrenal_gland_left", "left adrenal gland lies above the left lung's centre",
            "adrenal_gland_left"),
     _order("lung_right", 2, "adrenal_gland_right", "right adrenal gland lies above the right lung's centre",
