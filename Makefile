@@ -15,7 +15,7 @@ help:
 	@echo "make demo   set up .venv, write a synthetic study archive, run infer.py on it, say where the reports are"
 	@echo "make test   set up .venv, run every test that needs no GPU"
 	@echo "make check  ruff, mypy, import-linter"
-	@echo "make train-phantom   train all packaged models again on synthetic patients (about an hour on 2 cores)"
+	@echo "make train-phantom   train all packaged models again on synthetic patients (about two hours on 2 cores)"
 
 setup: $(STAMP)
 
@@ -38,6 +38,8 @@ check: $(STAMP)
 
 train-phantom: $(STAMP)
 	$(BIN)/python train.py task=organs data=phantom
+	$(BIN)/python train.py task=thyroid data=phantom
+	$(BIN)/python train.py task=adrenals data=phantom
 	$(BIN)/python train.py task=pituitary data=phantom
 	$(BIN)/python train.py task=classifiers data=phantom
 

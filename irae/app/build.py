@@ -15,6 +15,7 @@ from irae.findings.fusion import FittedFusion
 from irae.io.fusion_card import find_fusion, load_fusion
 from irae.models.attribution_package import ATTRIBUTION_CARD, ATTRIBUTION_FOLDER, load_attribution
 from irae.models.classifiers import PackagedClassifier
+from irae.models.closer import read_by_the_five
 from irae.models.runtime import Device, torch_device, use_threads
 from irae.models.segmenters import (
     MaskSegmenter,
@@ -78,6 +79,8 @@ def learned_attribution(folder: Path) -> LearnedModel | None:
 def fitted_fusion(folder: Path, segmenters: Mapping[str, str]) -> FittedFusion | None:
     """The fitted fusion of a folder of packages; None where there is none, or where it was fitted with other masks.
 
+    Organs that are found beside those it reads are no other masks (``read_by_the_five``).
+
     Args:
         folder: Of model packages.
         segmenters: Digests of the segmenters in use.
@@ -89,8 +92,8 @@ def fitted_fusion(folder: Path, segmenters: Mapping[str, str]) -> FittedFusion |
     if place is None:
         return None
     fusion, document = load_fusion(place)
-    fitted_with = set(document["models"].values())
-    return fusion if segmenters and set(segmenters.values()) <= fitted_with else None
+    fitted_with, in_use = set(document["models"].values()), set(read_by_the_five(segmenters).values())
+    return fusion if in_use and in_use <= fitted_with else None
 
 
 def weights_folder(config: InferConfig) -> Path:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
-from irae.lesions.rules import ADRENAL, BONE, BOWEL, LUNGS, NODE, FociRules
+from irae.lesions.rules import ADRENAL, ADRENAL_GLANDS, BONE, BOWEL, LUNGS, NODE, FociRules
 from irae.quant.region import box_around, organ_boxes
 
 # Nodes lie against these; a focus that is only partly inside one of them is beside it.
@@ -34,8 +34,11 @@ def host_organ(
     In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
     organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
     it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
-    tissue of a node's size in fat or against lung and vessels, or, on the upper pole of a kidney, an adrenal. Else, as
-    with muscle all around, None.
+    tissue of a node's size in fat or against lung and vessels, or, on a found adrenal gland or the upper pole of a
+    kidney, an adrenal. Else, as with muscle all around, None.
+
+    An adrenal is called that, whichever way it is told: a found gland is too small to be a background for what lies in
+    it, and a metastasis may be all that is left of it.
 
     Args:
         mask: The focus on a crop.
@@ -48,6 +51,23 @@ def host_organ(
         place: Where in the body it lies (``Landmarks.of``); without it no hilum is known.
         lung: The lung in whose hull it lies (``Landmarks.lung_at``).
     """
+    organ, share = _host(mask, organ_labels, names, geometry, tissue, longest_mm, rules, place=place or {}, lung=lung)
+    return (ADRENAL if organ in ADRENAL_GLANDS else organ), share
+
+
+def _host(
+    mask: NDArray[np.bool_],
+    organ_labels: NDArray[np.uint8],
+    names: Mapping[int, str],
+    geometry: Geometry,
+    tissue: Mapping[str, float],
+    longest_mm: float,
+    rules: FociRules,
+    *,
+    place: Mapping[str, float],
+    lung: str | None,
+) -> tuple[str | None, float]:
+    """``host_organ``, the two adrenals by name."""
     size = int(np.count_nonzero(mask))
     counts = np.bincount(organ_labels[mask], minlength=256)
     counts[0] = 0
@@ -56,7 +76,7 @@ def host_organ(
     organ = names.get(best) if share > 0 else None
     in_bone = _in_bone(tissue, rules)
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
-    if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place or {}, rules):
+    if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place, rules):
         return NODE, 0.0
     beside = (organ in _NODES_LIE_AGAINST and not in_lung) or (organ == "vertebrae" and not in_bone)
     if organ is not None and share >= (0.6 if beside else 0.3):
@@ -82,8 +102,11 @@ def host_organ(
                  and tissue.get("rim_fat_fraction", 1.0) <= rules.muscle_rim_fat)
     # Without any organ known, soft tissue could be liver as well as a node.
     if names and soft and not in_muscle and longest_mm <= rules.node_longest_mm:
-        # No mask shows a diseased adrenal; in the fat on the upper pole of a kidney it is one sooner than a node.
-        adrenal = (place or {}).get("off_adrenal_mm", np.inf) <= rules.adrenal_mm and fatty_rim
+        gland = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=ADRENAL_GLANDS)
+        if gland is not None:
+            return gland, share if gland == organ else 0.0
+        # A diseased adrenal may have no mask; in the fat on the upper pole of a kidney it is one sooner than a node.
+        adrenal = place.get("off_adrenal_mm", np.inf) <= rules.adrenal_mm and fatty_rim
         return (ADRENAL if adrenal else NODE), 0.0
     return None, 0.0
 

@@ -15,7 +15,8 @@ URINE = KIDNEYS | {"urinary_bladder"}
 BOWEL = frozenset({"colon", "small_bowel"})
 LUNGS = ("lung_left", "lung_right")
 NODE = "lymph_node"
-ADRENAL = "adrenal"  # told by its place, without a mask; site "adrenal", as that of the two glands
+ADRENAL = "adrenal"  # told by a gland's mask, or by its place without one; site "adrenal", as that of the two glands
+ADRENAL_GLANDS = frozenset({"adrenal_gland_left", "adrenal_gland_right"})
 BONE = "bone"  # bone other than the spine, seen by its HU; site "bone"
 
 

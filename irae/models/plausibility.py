@@ -54,6 +54,8 @@ HU_GATES: dict[str, HuGate] = {
     "brain": HuGate(10.0, 110.0, (-250.0, 900.0), 0.85),
     "pancreas": HuGate(-70.0, 250.0, (-250.0, 900.0), 0.85),
     "vertebrae": HuGate(50.0, 800.0, (-250.0, 3100.0), 0.85),
+    "adrenal_gland_left": HuGate(-30.0, 250.0, (-250.0, 900.0), 0.85),
+    "adrenal_gland_right": HuGate(-30.0, 250.0, (-250.0, 900.0), 0.85),
 }
 
 
@@ -94,6 +96,19 @@ ORDERS: tuple[Order, ...] = (
     _order("thyroid_gland", 2, "lung_right", "thyroid lies below the right lung's centre"),
     _order("thyroid_gland", 2, "lung_left", "thyroid lies below the left lung's centre"),
     _order("thyroid_gland", 2, "liver", "thyroid lies below the liver"),
+    _order("adrenal_gland_right", 0, "adrenal_gland_left", "right adrenal gland lies left of the left one",
+           "adrenal_gland_left", "adrenal_gland_right"),
+    _order("adrenal_gland_left", 0, "kidney_left", "left adrenal gland lies lateral of the left kidney"),
+    _order("kidney_right", 0, "adrenal_gland_right", "right adrenal gland lies lateral of the right kidney",
+           "adrenal_gland_right"),
+    _order("adrenal_gland_left", 2, "kidney_left", "left adrenal gland lies below the left kidney's centre"),
+    _order("adrenal_gland_right", 2, "kidney_right", "right adrenal gland lies below the right kidney's centre"),
+    _order("adrenal_gland_left", 1, "kidney_left", "left adrenal gland lies behind the left kidney's centre"),
+    _order("adrenal_gland_right", 1, "kidney_right", "right adrenal gland lies behind the right kidney's centre"),
+    _order("lung_left", 2, "adrenal_gland_left", "left adrenal gland lies above the left lung's centre",
+           "adrenal_gland_left"),
+    _order("lung_right", 2, "adrenal_gland_right", "right adrenal gland lies above the right lung's centre",
+           "adrenal_gland_right"),
     _order("brain", 2, "lung_right", "brain lies below the lungs"),
     _order("brain", 2, "liver", "brain lies below the liver"),
 )
@@ -122,7 +137,7 @@ class Plausibility:
     keep_share_of: Mapping[str, float] = field(
         default_factory=lambda: {
             "colon": 0.03, "small_bowel": 0.05, "vertebrae": 0.05, "thyroid_gland": 0.2, "aorta": 0.1, "pancreas": 0.2,
-            "stomach": 0.3, "lung_left": 0.2, "lung_right": 0.2,
+            "stomach": 0.3, "lung_left": 0.2, "lung_right": 0.2, "adrenal_gland_left": 0.2, "adrenal_gland_right": 0.2,
         }
     )
     connected_share: float = 0.6

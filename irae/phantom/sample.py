@@ -34,6 +34,7 @@ def training_sample(
     spacing_mm: float,
     field: str | None = None,
     irae: Mapping[Irae, float] | None = None,
+    confounder: Mapping[str, float] | None = None,
     with_pet: bool = True,
     with_mr: bool = False,
     with_ct: bool = True,
@@ -49,6 +50,7 @@ def training_sample(
         spacing_mm: Isotropic voxels of CT and PET (one grid).
         field: A name of ``render.FIELDS``; drawn where absent (whole body, chest only, abdomen only ...).
         irae: Chance of each irAE; 0.35 each where absent.
+        confounder: Chance of those confounders that are not to come as often as usual.
         with_ct, with_pet: Render CT, PET on the same grid.
         with_mr: Render a sella-centred T1c MR too (a box of about 96 mm at ``mr_spacing_mm``).
         wide: Spread of bodies, tissues, scanners against the usual.
@@ -62,7 +64,8 @@ def training_sample(
         raise ValueError(f"spacing must be positive, got {spacing_mm} mm")
     rng = np.random.default_rng((seed, 0x1AE))
     chances = dict(irae) if irae is not None else dict.fromkeys(Irae, 0.35)
-    disease = DiseasePlan(irae=chances, confounder={k: min(1.6 * v, 0.4) for k, v in CONFOUNDER_SHARE.items()})
+    usual = {k: min(1.6 * v, 0.4) for k, v in CONFOUNDER_SHARE.items()}
+    disease = DiseasePlan(irae=chances, confounder=usual | dict(confounder or {}))
     patient = draw_patient(
         rng,
         visits=1,

@@ -64,11 +64,12 @@ class Stage:
 
     def paint(
         self, shape: Ellipsoid | Loft | Slab | Tube, material: Material | str, *, label: str = "", inside: str = "",
-        within: bool = False, keeps: str = "", clip: tuple[Loft, float] | None = None,
+        within: bool = False, clears: bool = False, keeps: str = "", clip: tuple[Loft, float] | None = None,
     ) -> None:
         """One shape of one material. Normal anatomy replaces what it covers; ``within``: a lesion does not.
 
         ``keeps``: the organ that stays that organ where the shape runs through it (the liver around its vessels).
+        ``clears``: what it covers ``inside`` an organ is no longer that organ.
         ``clip``: the shape ends this many mm inside of a surface, and lies flat against it.
         """
         found = shape.field(self.canvas)
@@ -84,7 +85,7 @@ class Stage:
             tissue,
             label=LABEL[label] if label else 0,
             inside=LABEL[inside] if inside else None,
-            clears=not (label or inside or within),
+            clears=clears or not (label or inside or within),
             keeps=LABEL[keeps] if keeps else 0,
         )
 
@@ -135,11 +136,12 @@ class Stage:
         *,
         label: str = "",
         inside: str = "",
+        clears: bool = False,
         keeps: str = "",
     ) -> None:
         """A tube through standard places (right, anterior, down)."""
         points = np.asarray(knots, dtype=float) * (self.anatomy.frame, self.anatomy.frame, -self.anatomy.length)
-        self.paint(Tube(points, radii), material, label=label, inside=inside, keeps=keeps)
+        self.paint(Tube(points, radii), material, label=label, inside=inside, clears=clears, keeps=keeps)
 
 
 # SUV at other times than 60 minutes goes with a power of the time: blood clears, tumour and brain still take up.

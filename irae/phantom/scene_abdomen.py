@@ -25,6 +25,7 @@ from irae.phantom.shapes import Tube, smooth_curve
 
 LIVER_VOLUME = (1.0, 1.0, 1.2, 1.34)  # by severity of hepatitis 0..3: from 2 on mostly past the 15 % of the rule
 PERIPORTAL_MM = (0.0, 0.0, 2.5, 4.5)
+PERIRENAL_MM = 3.0  # least fat between an adrenal and the liver, stomach or spleen beside it; design value
 GALLBLADDER_WALL_MM = (1.5, 1.5, 4.0, 6.0)
 
 
@@ -95,18 +96,24 @@ def _ureter(stage: Stage, side: int) -> None:
 
 
 def _adrenal(stage: Stage, side: int) -> None:
-    """A body with two limbs behind it, above the kidney."""
+    """A body with two limbs behind it, above the kidney, in the kidney's fat: beside other organs, not in them."""
     label = "adrenal_gland_right" if side > 0 else "adrenal_gland_left"
     label = label if label in LABEL else ""
     grade = stage.grade("adrenalitis")
     gland = stage.material["adrenal"]
     gland = replace(gland, suv=gland.suv * ADRENAL_SUV[grade])
-    for knots, radius in (
-        (((side * 26, -28, 602), (side * 32, -34, 582)), 3.6),
-        (((side * 32, -34, 582), (side * 42, -46, 604)), 3.4),
-        (((side * 32, -34, 582), (side * 27, -50, 604)), 3.2),
-    ):
-        stage.tube(knots, radius * ADRENAL_DIAMETER[grade], gland, label=label)
+    limbs = tuple((knots, radius * ADRENAL_DIAMETER[grade]) for knots, radius in (
+        (((side * 26, -6, 602), (side * 32, -12, 582)), 3.6),
+        (((side * 32, -12, 582), (side * 42, -24, 604)), 3.4),
+        (((side * 32, -12, 582), (side * 27, -28, 604)), 3.2),
+    ))
+    fat = stage.ellipsoid("perirenal_fat", (side * 33, -28, 594), (16, 30, 19))
+    for beside in ("liver", "stomach", "spleen"):
+        stage.paint(fat, "visceral_fat", inside=beside, clears=True)
+        for knots, radius in limbs:
+            stage.tube(knots, radius + PERIRENAL_MM, "visceral_fat", inside=beside, clears=True)
+    for knots, radius in limbs:
+        stage.tube(knots, radius, gland, label=label)
 
 
 def paint_upper(stage: Stage) -> None:

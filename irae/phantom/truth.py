@@ -200,8 +200,8 @@ def _inflamed_glands(patient: Patient, visit: int) -> list[FocusTruth]:
     stage = Stage(None, patient, visit, visit_materials(patient, visit))  # type: ignore[arg-type]
     rows = (
         ("pancreatitis", "G01", "pancreas", (-10, 16, 622), (110.0, 30.0, 25.0), "pancreas", PANCREAS_SUV),
-        ("adrenalitis", "L01", "adrenal_gland_right", (32, -38, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
-        ("adrenalitis", "L02", "adrenal_gland_left", (-32, -38, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
+        ("adrenalitis", "L01", "adrenal_gland_right", (32, -16, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
+        ("adrenalitis", "L02", "adrenal_gland_left", (-32, -16, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
         ("gastritis", "W01", "stomach", (-50, 20, 605), (120.0, 60.0, 50.0), "stomach_wall", STOMACH_SUV),
         ("enteritis", "B01", "small_bowel", (0, 30, 750), (150.0, 130.0, 70.0), "small_bowel_wall", BOWEL_SUV),
     )

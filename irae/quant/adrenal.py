@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from irae.core.volume import LabelMap
+from irae.core.volume import Coverage, LabelMap
 from irae.quant.region import geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 
@@ -23,14 +23,14 @@ class AdrenalMeasures:
 
 
 def measure_adrenals(organs: LabelMap, *, grid_mm: float = 1.0) -> AdrenalMeasures | None:
-    """Sizes of the adrenals; None where not both were seen.
+    """Sizes of the adrenals; None where not both were seen whole: a gland that the field of view cuts is not thin.
 
     Args:
         organs: Organs on the CT's grid.
         grid_mm: Grid on which thickness is read.
     """
     boxes = organ_boxes(organs)
-    if not all(side in boxes for side in ADRENALS):
+    if not all(side in boxes and organs.coverage[side] is Coverage.WHOLE for side in ADRENALS):
         return None
     thickness, volume = [], []
     for side in ADRENALS:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from irae.core.anatomy import Irae
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
+from irae.models.closer import CLOSER_LOOKS
 from irae.models.crops import Crops, CropSpec
 from irae.models.foci import on_network_grid
-from irae.models.neck import neck_box
 from irae.models.segmenters.packaged import PackagedSegmenter
 from irae.models.tensors import Canonical, mr_normalised, network_grid, resample
 from irae.quant.resample import onto_grid
@@ -111,10 +111,11 @@ class Source(Protocol):
 
 def as_shown(sample: Sample, target: Target) -> Sample | None:
     """The part of a sample that a network of this target is shown in use; None where it is not in the picture."""
-    if target is not Target.thyroid:
+    look = CLOSER_LOOKS.get(target.value)
+    if look is None:
         return sample
     canonical = Canonical.of(sample.image.geometry)
-    box = neck_box(canonical.apply(sample.truth.array), canonical.geometry)
+    box = look.box(canonical.apply(sample.truth.array), canonical.geometry)
     if box is None:
         return None
     start, stop = tuple(part.start for part in box), tuple(part.stop for part in box)

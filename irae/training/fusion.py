@@ -18,6 +18,7 @@ from irae.core.anatomy import Irae
 from irae.findings.fusion import GROUP, INDICATORS, INPUTS, FittedFusion, FittedIrae, logit
 from irae.io.fusion_card import save_fusion
 from irae.models.classifiers import PackagedClassifier
+from irae.models.closer import read_by_the_five
 from irae.models.package import Metric
 from irae.models.segmenters.packaged import PackagedSegmenter
 from irae.training.fusion_settings import FusionSettings
@@ -58,7 +59,7 @@ def fusion_job(settings: FusionSettings, place: Workplace, *, workers: int = 1) 
     )
     models = dict(PackagedClassifier.from_folder(weights).digests)
     if settings.masks == "found":
-        models |= PackagedSegmenter.from_folder(weights).digests
+        models |= read_by_the_five(PackagedSegmenter.from_folder(weights).digests)
     generator = generator_digest()
     key = table_key(table, generator, models)
     spans = {

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from irae import phantom
-from irae.core.anatomy import Irae
+from irae.core.anatomy import FurtherIrae, Irae
 from irae.models.crops import CropSpec
 from irae.phantom.sample import training_sample
 from irae.training.data import FociSample, LabelledCrops, Sample
@@ -26,6 +26,8 @@ Made = TypeVar("Made")
 HELD_OUT_SEED, REALISTIC_SHARE = 1_000_000, 0.4
 # A mask must survive the disease it looks for: segmenters meet opaque lungs and thick bowel more often than not.
 SEGMENTER_IRAES = dict.fromkeys(Irae, 0.35) | {Irae.PNEUMONITIS: 0.65, Irae.COLITIS: 0.5}
+# The same of inflamed adrenals, thick to twice their width.
+ADRENALITIS_SHARE = 0.35
 # Of the MR cases, this share is a whole head and the rest a box that holds the sella; both occur in practice.
 WHOLE_HEAD_SHARE = 0.35
 
@@ -47,9 +49,8 @@ class PhantomSource:
         return generator_digest()
 
     def segmentation(self, target: Target, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[Sample]:
-        """CT with organs, CT of the neck with the thyroid, or T1c MR with the pituitary."""
-        make = {Target.thyroid: neck_sample, Target.pituitary: pituitary_sample}.get(target, organs_sample)
-        return self._made(partial(make, spacing_mm=spacing_mm), seeds)
+        """CT with organs, CT of the part of the body where a network looks closer, or T1c MR with the pituitary."""
+        return self._made(partial(SAMPLES.get(target, organs_sample), spacing_mm=spacing_mm), seeds)
 
     def foci(self, seeds: Sequence[int], *, spacing_mm: float) -> Iterator[FociSample]:
         """PET/CT of any part of the body with metastases, inflammation and everything that looks like them."""
@@ -114,6 +115,17 @@ def neck_sample(seed: int, *, spacing_mm: float) -> Sample:
     return Sample(made.exam.ct, made.organs)
 
 
+def abdomen_sample(seed: int, *, spacing_mm: float) -> Sample:
+    """A CT of the abdomen with its organs: what a finer network for the adrenals sees, and how it is placed."""
+    made = training_sample(
+        seed, spacing_mm=spacing_mm, field="abdomen", with_pet=False, realistic=_realistic(seed),
+        confounder={FurtherIrae.ADRENALITIS.value: ADRENALITIS_SHARE},
+    )
+    assert made.exam.ct is not None
+    assert made.organs is not None
+    return Sample(made.exam.ct, made.organs)
+
+
 def _realistic(seed: int) -> bool:
     """Whether the patient of a seed is spared domain randomisation: every held-out one, and a share of the others.
 
@@ -130,3 +142,7 @@ def pituitary_sample(seed: int, *, spacing_mm: float) -> Sample:
     assert made.exam.mr is not None
     assert made.pituitary is not None
     return Sample(made.exam.mr, made.pituitary)
+
+
+# What is not made whole; everything else is ``organs_sample``.
+SAMPLES = {Target.thyroid: neck_sample, Target.adrenals: abdomen_sample, Target.pituitary: pituitary_sample}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from irae.core.anatomy import BY_NAME
 from irae.models.card import FOCI_LABEL, FOCI_TASK
+from irae.models.closer import CLOSER_LOOKS
 
 # Settings that name a package's folder.
 FOLDERS = ("start_from", "organs_package")
@@ -16,12 +17,13 @@ FOLDERS = ("start_from", "organs_package")
 
 class Target(Enum):
     """What a segmentation network finds: organs on CT, the same on a finer grid from what a coarser network found, the
-    thyroid in a box at the neck, or the pituitary on T1c MR.
+    thyroid or the adrenals in a box of their own (``models.closer``), or the pituitary on T1c MR.
     """
 
     organs = "organs"
     organs_fine = "organs_fine"
     thyroid = "thyroid"
+    adrenals = "adrenals"
     pituitary = "pituitary"
 
 
@@ -187,9 +189,9 @@ class SegmentationSettings(VoxelSettings):
     """Training of a network that finds organs.
 
     Attributes:
-        target: organs, thyroid or pituitary.
-        organs_package: Package of the task organs: what organs_fine starts from, and what finds the neck when a thyroid
-            package is measured.
+        target: See ``Target``.
+        organs_package: Package of the task organs: what organs_fine starts from, and what places the box of a closer
+            look when its package is measured.
     """
 
     target: Target = Target.organs
@@ -203,8 +205,9 @@ class SegmentationSettings(VoxelSettings):
             raise ValueError(f"task.labels: unknown organs {unknown}; known are {', '.join(sorted(BY_NAME))}")
         if self.organs_package is not None and not (Path(self.organs_package) / "card.json").is_file():
             raise ValueError(f"task.organs_package={self.organs_package}: holds no card.json")
-        if self.target in (Target.organs_fine, Target.thyroid) and self.organs_package is None:
-            why = "it finds the neck" if self.target is Target.thyroid else "what it finds is made finer"
+        looks_closer = self.target.value in CLOSER_LOOKS
+        if (looks_closer or self.target is Target.organs_fine) and self.organs_package is None:
+            why = "it finds the place to look at" if looks_closer else "what it finds is made finer"
             raise ValueError(f"task.organs_package is needed with task.target={self.target.value}: {why}")
 
 

@@ -11,15 +11,17 @@ from irae.lesions.rules import ADRENAL, BONE, FOCI_RULES, NODE
 GRID = Geometry.axis_aligned((20, 20, 20), (2.0, 2.0, 2.0))
 
 
-def host(*, spine: bool, place=None, **tissue):
-    """The organ of a 12 mm ball of soft tissue, a vertebra's mask 6 mm beside it or not."""
+def host(*, spine: bool, place=None, gland=None, **tissue):
+    """The organ of a 12 mm ball of soft tissue, a vertebra's mask 6 mm beside it or not, an adrenal's where asked."""
     centre = np.linalg.norm(np.argwhere(np.ones(GRID.shape)) - 10, axis=1).reshape(GRID.shape)
     labels = np.zeros(GRID.shape, np.uint8)
     if spine:
         labels[:, :7] = 16
+    if gland is not None:
+        labels[gland] = 17
     seen = {"ct_hu_mean": 45.0, "bone_fraction": 0.0, "rim_soft_fraction": 0.21} | tissue
-    return host_organ(centre <= 3, labels, {16: "vertebrae", 5: "liver"}, GRID, seen, 17.5, FOCI_RULES,
-                      place=place)[0]
+    names = {16: "vertebrae", 5: "liver", 17: "adrenal_gland_left"}
+    return host_organ(centre <= 3, labels, names, GRID, seen, 17.5, FOCI_RULES, place=place)[0]
 
 
 @pytest.mark.parametrize(("rim", "spine", "organ"), [
@@ -49,3 +51,11 @@ def test_a_destroyed_bone_is_told_by_the_bone_about_it_and_a_node_beside_a_bone_
     hu[bone if sides == "all" else bone & (at[..., 1] < -4)] = 165.0
     tissue = ct_features(hu, away <= 7, GRID, FOCI_RULES)
     assert host(spine=False, **tissue) == organ
+
+
+@pytest.mark.parametrize(("gland", "organ"), [
+    (slice(9, 12), ADRENAL), (slice(14, 16), ADRENAL), (slice(17, 19), NODE),
+], ids=["in it", "beside it", "further off"])
+@pytest.mark.parametrize("fat", [0.6, 0.2])
+def test_on_a_found_adrenal_gland_it_is_an_adrenal(gland, organ, fat):
+    assert host(spine=False, gland=gland, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ

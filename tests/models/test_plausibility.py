@@ -159,3 +159,26 @@ def test_gates_are_settings():
     lenient = Plausibility(hu={}, orders=())
     assert "liver" in believed(labels, image, ORGANS, clean=False, rules=lenient).rejected, "volume is anatomy's"
     assert len(believed(labels, image, ("spleen",), clean=False, rules=lenient).rejected) == 0
+
+
+GLANDS = {"adrenal_gland_left": ((23, 14, 25), (2, 2, 4)), "adrenal_gland_right": ((36, 14, 24), (2, 2, 4))}  # 2 mL
+
+
+@pytest.mark.parametrize(("organ", "box", "hu", "says"), [
+    ("adrenal_gland_left", GLANDS["adrenal_gland_left"], 40, ""),
+    ("adrenal_gland_left", ((23, 14, 25), (8, 8, 8)), 40, "more than the 60 mL"),
+    ("adrenal_gland_left", ((23, 14, 25), (1, 2, 3)), 40, "less than the 1 mL"),
+    ("adrenal_gland_left", GLANDS["adrenal_gland_left"], -90, "median -90 HU"),
+    ("adrenal_gland_left", ((23, 14, 12), (2, 2, 4)), 40, "below the left kidney's centre"),
+    ("adrenal_gland_left", ((23, 9, 25), (2, 2, 4)), 40, "behind the left kidney's centre"),
+    ("adrenal_gland_left", ((4, 14, 25), (2, 2, 4)), 40, "lateral of the left kidney"),
+    ("adrenal_gland_left", ((40, 8, 40), (2, 2, 4)), 40, "lies left of the left one"),
+    ("adrenal_gland_right", ((52, 14, 24), (2, 2, 4)), 40, "lateral of the right kidney"),
+    ("adrenal_gland_right", ((36, 14, 70), (2, 2, 4)), 40, "above the right lung's centre"),
+])
+def test_adrenals_lie_medial_above_and_before_the_kidneys_each_on_its_side(organ, box, hu, says):
+    boxes = BOXES | GLANDS | {organ: box}
+    labels, image = scene(boxes, HU | dict.fromkeys(GLANDS, 40) | {organ: hu})
+    found = believed(labels, image, tuple(boxes), clean=True)
+    assert set(found.rejected) <= set(GLANDS)
+    assert (says in found.rejected[organ]) if says else not found.rejected

@@ -15,6 +15,7 @@ from irae.core.errors import StudyError
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, Quantity, Volume
 from irae.io.nifti import write_labels
+from irae.models.closer import CLOSER_LOOKS
 from irae.models.nets import build_network
 from irae.models.package import PackageError, load_package
 from irae.models.segmenters import (
@@ -95,6 +96,19 @@ def test_packaged_without_a_pituitary_package_says_not_seen(tmp_path):
     assert found.coverage["pituitary"] is Coverage.NONE
     with pytest.raises(ValueError, match="needs HU"):
         segmenter.segment_ct(volume(quantity=Quantity.MR_SIGNAL))
+
+
+def test_a_closer_look_whose_place_is_not_in_the_picture_finds_nothing(tmp_path):
+    glands = CLOSER_LOOKS["adrenals"].organs
+    save(tmp_path / "organs", organs_card(), seed=1)
+    alone = PackagedSegmenter.from_folder(tmp_path).segment_ct(volume())
+    save(tmp_path / "adrenals", organs_card(glands, name="adrenals", task="adrenals"))
+    both = PackagedSegmenter.from_folder(tmp_path)
+    assert sorted(both.digests) == ["adrenals", "organs"]
+    found = both.segment_ct(volume())
+    assert {found.coverage[gland] for gland in glands} == {Coverage.NONE}
+    assert not set(glands) & set(alone.labels), "without the package they are not looked for"
+    np.testing.assert_array_equal(found.array, alone.array)
 
 
 def test_lungs_that_the_network_does_not_find_are_looked_for_as_air(tmp_path):

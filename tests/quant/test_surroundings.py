@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,6 @@ def test_adrenals_need_both_sides():
     found = measure_adrenals(label_map(labels, grid))
     assert found.lesser_thickness_mm == pytest.approx(5.0, abs=1.0)
     assert found.lesser_volume_ml == pytest.approx(2.0, rel=0.01)
+    whole = label_map(labels, grid)
+    part = dict(whole.coverage) | {"adrenal_gland_right": Coverage.PARTIAL}
+    assert measure_adrenals(replace(whole, coverage=part)) is None, "a gland that the field of view cuts is not thin"

@@ -11,6 +11,7 @@ import torch
 
 from irae.core.anatomy import Irae
 from irae.models.classifiers import PackagedClassifier
+from irae.models.closer import CLOSER_LOOKS
 from irae.models.package import Channel, PackageError, find_packages, load_package, save_package
 from irae.models.runtime import Device, Precision
 from irae.models.segmenters import PackagedSegmenter
@@ -306,26 +307,35 @@ def test_a_finer_network_without_its_coarser_one_is_refused(trained, tmp_path):
                           device=Device.CPU)
 
 
-def test_the_thyroid_is_trained_in_a_box_at_the_neck(tmp_path):
+@pytest.mark.parametrize(("target", "kept"), [(Target.thyroid, "lung_left"), (Target.adrenals, "liver")])
+def test_a_closer_look_is_trained_in_its_box(target, kept, tmp_path):
     torch.set_num_threads(1)
-    weights = Path(__file__).parents[2] / "weights"
+    weights, look = Path(__file__).parents[2] / "weights", CLOSER_LOOKS[target.value]
     settings = SegmentationSettings(
-        target=Target.thyroid, labels=["thyroid_gland"], spacing_mm=6.0, patch=[16, 16, 16], filters=[4, 8, 8], steps=2,
+        target=target, labels=list(look.organs), spacing_mm=6.0, patch=[16, 16, 16], filters=[4, 8, 8], steps=2,
         image_spacing_mm=5.0, train_cases=2, held_out_cases=1, organs_package=str(weights / "organs"),
     )
     place = Workplace(out=tmp_path, tracking=None, device=Device.CPU, say=lambda text: None)
     card = load_package(segmentation_job(settings, PhantomSource(), place)).card
-    assert (card.task, card.labels) == ("thyroid", ("thyroid_gland",))
+    assert (card.task, card.labels) == (target.value, look.organs)
     assert card.training["organs_package"] == "organs"
-    # Used together: the finer network's gland stands in for the coarse one, the other organs stay.
-    sample = next(PhantomSource().segmentation(Target.thyroid, [1_000_000], spacing_mm=5.0))
-    both = {p.card.task: p for p in map(load_package, (weights / "organs", tmp_path / "thyroid"))}
-    coarse = PackagedSegmenter({"organs": both["organs"]}, device=Device.CPU).segment_ct(sample.image)
-    fine = PackagedSegmenter(both, device=Device.CPU).segment_ct(sample.image)
-    assert np.array_equal(coarse.mask("lung_left"), fine.mask("lung_left"))
-    assert not np.array_equal(coarse.mask("thyroid_gland"), fine.mask("thyroid_gland"))
+    # Used together: the finer network's organs stand in for coarse ones or are added, the other organs stay.
+    sample = next(PhantomSource().segmentation(target, [1_000_000], spacing_mm=5.0))
+    both = {p.card.task: p for p in map(load_package, (weights / "organs", tmp_path / target.value))}
+    before = PackagedSegmenter({"organs": both["organs"]}, device=Device.CPU).segment_ct(sample.image)
+    after = PackagedSegmenter(both, device=Device.CPU).segment_ct(sample.image)
+    assert np.array_equal(before.mask(kept), after.mask(kept))
+    assert set(after.labels) == set(before.labels) | set(look.organs)
+    assert any(
+        organ not in before.labels or not np.array_equal(before.mask(organ), after.mask(organ)) for organ in look.organs
+    )
 
 
-def test_a_thyroid_package_needs_an_organs_package():
-    with pytest.raises(ValueError, match=r"task\.organs_package is needed"):
-        SegmentationSettings(target=Target.thyroid, labels=["thyroid_gland"]).check()
+@pytest.mark.parametrize("target", [Target.thyroid, Target.adrenals])
+def test_a_closer_look_needs_an_organs_package(target):
+    with pytest.raises(ValueError, match=r"task\.organs_package is needed .*: it finds the place to look at"):
+        SegmentationSettings(target=target, labels=list(CLOSER_LOOKS[target.value].organs)).check()
+
+
+def test_every_closer_look_is_a_target_of_the_training():
+    assert set(CLOSER_LOOKS) <= {target.value for target in Target}

@@ -15,8 +15,8 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Quantity, Volume
 from irae.models.air import lungs_from_air
 from irae.models.card import FINE_TASK
+from irae.models.closer import CLOSER_LOOKS, CloserLook
 from irae.models.guided import guided_labels
-from irae.models.neck import neck_box
 from irae.models.package import Package, PackageError, find_packages, load_package
 from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
@@ -33,17 +33,16 @@ from irae.quant.resample import onto_grid
 LUNGS = ("lung_left", "lung_right")
 # Grid on which air is looked for.
 AIR_MM = 4.0
-ORGANS_TASK, THYROID_TASK, PITUITARY_TASK = "organs", "thyroid", "pituitary"
-TASKS = (ORGANS_TASK, FINE_TASK, THYROID_TASK, PITUITARY_TASK)
-THYROID = "thyroid_gland"
+ORGANS_TASK, PITUITARY_TASK = "organs", "pituitary"
+TASKS = (ORGANS_TASK, FINE_TASK, *CLOSER_LOOKS, PITUITARY_TASK)
 
 
 class PackagedSegmenter:
     """Organs of a CT and the pituitary of an MR, by packages of the tasks in ``TASKS``.
 
     ``organs`` finds them on a coarse grid; ``organs_fine`` gets what it found beside the CT and answers on a finer grid
-    (a cascade as in Isensee, Nat Methods 2021). ``thyroid`` looks closer, where the neck was found; its gland replaces
-    theirs.
+    (a cascade as in Isensee, Nat Methods 2021). Those of ``closer.CLOSER_LOOKS`` (``thyroid``, ``adrenals``) look
+    closer, where their place was found; a gland of theirs replaces the coarse one.
 
     Raises:
         PackageError: If there is no package of any of these tasks, weights do not fit their card, or ``organs_fine``
@@ -95,8 +94,19 @@ class PackagedSegmenter:
             return believed(np.zeros(ct.geometry.shape, np.uint8), ct, (), clean=False)
         organs = self._packages[ORGANS_TASK].card.labels
         raw, probability = self._organs(ct)
-        if THYROID_TASK in self._packages and THYROID in organs:
-            raw, probability = self._thyroid_looked_closer(raw, probability, ct)
+        looks = [look for task, look in CLOSER_LOOKS.items() if task in self._packages]
+        again = [look for look in looks if set(look.organs) <= set(organs)]
+        for look in again:
+            raw, probability = self._looked_again(look, raw, probability, ct)
+        found = self._believed(raw, probability, ct)
+        for look in looks:
+            if look not in again:
+                found = self._looked_further(look, found, ct)
+        return found
+
+    def _believed(self, raw: NDArray[np.uint8], probability: Mapping[str, float], ct: Volume) -> LabelMap:
+        """What can be believed of the organs of ``organs``; lungs that it does not find are looked for as air."""
+        organs = self._packages[ORGANS_TASK].card.labels
         found = believed(raw, ct, organs, clean=True, probability=probability, rules=self._rules)
         missing = [lung for lung in LUNGS if lung in organs and not found.seen(lung)]
         if not missing:
@@ -144,26 +154,55 @@ class PackagedSegmenter:
         labels, probability = self._named(task, numbers, found)
         return np.ascontiguousarray(canonical.undo(labels)), probability
 
-    def _thyroid_looked_closer(
-        self, raw: NDArray[np.uint8], probability: dict[str, float], ct: Volume
+    def _looked_again(
+        self, look: CloserLook, raw: NDArray[np.uint8], probability: dict[str, float], ct: Volume
     ) -> tuple[NDArray[np.uint8], dict[str, float]]:
-        """The labels with the finer network's thyroid instead of the coarse one; unchanged where no neck is seen."""
-        canonical = Canonical.of(ct.geometry)
-        labels = canonical.apply(raw).copy()
-        box = neck_box(labels, canonical.geometry)
-        if box is None:
+        """The labels with a finer network's organs instead of coarse ones; unchanged where their place is not seen.
+
+        Other organs stay as they were found.
+        """
+        closer, sure = self._closer(look, raw, ct)
+        if closer is None:
             return raw, probability
+        labels = raw.copy()
+        labels[np.isin(labels, [BY_NAME[organ].label for organ in look.organs])] = 0
+        return np.where(labels == 0, closer, labels), probability | sure
+
+    def _looked_further(self, look: CloserLook, found: LabelMap, ct: Volume) -> LabelMap:
+        """What was found, and the organs that no coarser network finds.
+
+        A coarse mask runs over what it does not know (the liver over an adrenal): those organs lie on top where they
+        are believed, and only there. What is believed of the others does not depend on them.
+        """
+        closer, sure = self._closer(look, found.array, ct)
+        laid = found.array if closer is None else np.where(closer > 0, closer, found.array)
+        both = believed(
+            laid, ct, (*found.labels, *look.organs), clean=True, probability=sure, rules=self._rules
+        )
+        added = np.isin(both.array, [BY_NAME[organ].label for organ in look.organs])
+        return LabelMap(
+            array=np.where(added, both.array, found.array), geometry=found.geometry, labels=both.labels,
+            coverage={organ: (both if organ in look.organs else found).coverage[organ] for organ in both.labels},
+            rejected={**found.rejected, **{o: why for o, why in both.rejected.items() if o in look.organs}},
+        )
+
+    def _closer(
+        self, look: CloserLook, labels: NDArray[np.uint8], ct: Volume
+    ) -> tuple[NDArray[np.uint8] | None, dict[str, float]]:
+        """A finer network's organs on the CT's own grid, and each mask's mean probability; None out of the picture."""
+        canonical = Canonical.of(ct.geometry)
+        box = look.box(canonical.apply(labels), canonical.geometry)
+        if box is None:
+            return None, {}
         geometry = canonical.geometry.cropped(
             (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
         )
         source = canonical.apply(ct.array)[box]
-        closer = self._probabilities(THYROID_TASK, source, geometry, ct.quantity)
-        found, sure = self._named(THYROID_TASK, labels_on_grid(closer, source.shape), closer)
-        value = BY_NAME[THYROID].label
-        labels[labels == value] = 0
-        part = labels[box]
-        part[(found == value) & (part == 0)] = value  # other organs stay as they were found
-        return np.ascontiguousarray(canonical.undo(labels)), probability | {THYROID: sure[THYROID]}
+        closer = self._probabilities(look.task, source, geometry, ct.quantity)
+        found, sure = self._named(look.task, labels_on_grid(closer, source.shape), closer)
+        whole = np.zeros(canonical.geometry.shape, np.uint8)
+        whole[box] = found
+        return np.ascontiguousarray(canonical.undo(whole)), sure
 
     def _probabilities(
         self, task: str, source: NDArray[np.float32], geometry: Geometry, quantity: Quantity,
