@@ -106,7 +106,7 @@ def _by_evidence(candidate: Candidate, now: Situation, rules: EvidenceRules) -> 
 def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceRules) -> AttributedFocus:
     gate = candidate.gate
     if gate is None and told.possible > {Nature.PHYSIOLOGIC} and not normal_place(candidate.focus):
-        told = told.without(Nature.PHYSIOLOGIC)
+        told = _away_from_normal_places(candidate, told, now, rules)
     if gate is None and _before_any_irae(candidate.focus, told, now, rules):
         told = told.without(Nature.INFLAMMATION)
     nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, candidate.score, rules))
@@ -125,6 +125,13 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
         score=candidate.score, outcome=gate.outcome if gate is not None else words, parts=candidate.parts,
         reasons=tuple(reasons),
     )
+
+
+def _away_from_normal_places(candidate: Candidate, told: Told, now: Situation, rules: EvidenceRules) -> Told:
+    """Where nothing takes up tracer by nature normal uptake does not compete, unless it is faint: then it is alone."""
+    if not _inflames(candidate) and not was_tumour(candidate.focus, now) and _faint(candidate.focus, told, rules):
+        return replace(told, possible=frozenset({Nature.PHYSIOLOGIC}))
+    return told.without(Nature.PHYSIOLOGIC)
 
 
 def _before_any_irae(focus: Focus, told: Told, now: Situation, rules: EvidenceRules) -> bool:
@@ -201,7 +208,7 @@ def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: Evidence
         against = [p.reason for p in parts if p.feature in VETOES and p.points < 0]
         if against:
             return f"Not called inflammation in spite of the score: {against[0][0].lower()}{against[0][1:]}"
-        if not any(p.feature in SIGNS and p.points >= 1.0 for p in parts):
+        if not _inflames(candidate):
             return "Not called inflammation: nothing but time and circumstances speaks for it."
     if nature is Nature.METASTASIS:
         if focus.features.get("picture"):
@@ -223,15 +230,19 @@ def _by_statistics_alone(focus: Focus, told: Told, now: Situation, rules: Eviden
     return ""
 
 
+def _inflames(candidate: Candidate) -> bool:
+    """Whether anything but time and circumstances speaks for inflammation."""
+    return any(p.feature in SIGNS and p.points >= 1.0 for p in candidate.parts)
+
+
 def _faint(focus: Focus, told: Told, rules: EvidenceRules) -> bool:
-    """Under the liver, or under what PERCIST can measure and nothing on CT, and the model sure that it is normal."""
+    """Under what PERCIST can measure, nothing on CT, and no metastasis by the model; or under the liver and sure."""
     ratio, p = focus.features.get("liver_ratio"), told.probabilities[Nature.PHYSIOLOGIC]
     if ratio is None:
         return False
-    if not reaches(ratio, rules.faint_liver_ratio):
-        return reaches(p, rules.faint_least)
-    on_ct = focus.features.get("size_from_ct", 0.0) > 0
-    return not on_ct and not reaches(ratio, rules.below_measurable_ratio) and reaches(p, rules.below_measurable_least)
+    if not focus.features.get("size_from_ct") and not reaches(ratio, rules.below_measurable_ratio):
+        return Nature.METASTASIS not in told.possible and p > rules.least_likely
+    return not reaches(ratio, rules.faint_liver_ratio) and reaches(p, rules.faint_least)
 
 
 def _gone(candidate: Candidate, now: Situation) -> AttributedFocus:

@@ -132,13 +132,12 @@ class EvidenceRules:
     head_neck_pair_suv: float = 15.0  # ... unless both sides are as alike as this
     head_neck_pair: float = 0.9
     quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
-    # Uptake in no organ that is hot by nature is physiologic under this many times the liver's mean (at or under the
-    # liver no lymphoma is seen: Deauville 1-3, Barrington 2014) where the model is this sure. Design values.
+    # Uptake in no organ that is hot by nature, below what PERCIST calls measurable (1.5 x liver) and without a nodule on
+    # CT, is physiologic where the model rules a metastasis out; with one, under the liver (at or under it no lymphoma is
+    # seen: Deauville 1-3, Barrington 2014) where the model is this sure. Design values.
+    below_measurable_ratio: float = 1.5
     faint_liver_ratio: float = 1.0
     faint_least: float = 0.95
-    # Up to what PERCIST calls measurable (1.5 x liver), the model must be surer and the CT show no nodule.
-    below_measurable_ratio: float = 1.5
-    below_measurable_least: float = 0.99
     vaccine_node_short_mm: float = 15.0
     ball_sphericity: float = 0.9  # myocardium is hot in bands and patches, not in balls
     ball_elongation: float = 1.3

@@ -139,10 +139,12 @@ def test_a_discrete_nodule_is_not_called_inflammation_by_any_model():
     (spot(head_neck=1.0, liver_ratio=1.1), PHYSIOLOGIC, "the glands of the head take up tracer"),
     (spot(organ="pancreas", picture=1.0, liver_ratio=3.0), PHYSIOLOGIC, "the uptake of an organ"),
     (spot(head_neck=1.0, suv=10.1, liver_ratio=2.0), Nature.INDETERMINATE, "focal and as hot as PERCIST measures"),
-    (spot(organ="lymph_node", liver_ratio=1.1), Nature.INDETERMINATE, "no normal uptake at its place"),
+    (spot(organ="lymph_node", liver_ratio=1.1), PHYSIOLOGIC, "less than PERCIST measures, and no metastasis"),
+    (spot(organ="lymph_node", liver_ratio=1.6), Nature.INDETERMINATE, "no normal uptake at its place"),
     (spot(liver_ratio=1.6), Nature.INDETERMINATE, "no organ at its place, and measurable"),
     (spot(organ="lymph_node", liver_ratio=0.99), PHYSIOLOGIC, "under the liver, and like nothing else"),
-    (spot(organ="lymph_node", liver_ratio=1.0), Nature.INDETERMINATE, "not under the liver"),
+    (spot(organ="lymph_node", liver_ratio=0.99, size_from_ct=1.0), PHYSIOLOGIC, "the CT shows it, the model is sure"),
+    (spot(organ="lymph_node", liver_ratio=1.0, size_from_ct=1.0), Nature.INDETERMINATE, "not under the liver"),
     (spot(organ="lymph_node"), Nature.INDETERMINATE, "nobody knows how hot the liver is"),
 ])
 def test_nothing_is_called_physiologic_by_statistics_alone(focus, nature, why):
@@ -150,22 +152,20 @@ def test_nothing_is_called_physiologic_by_statistics_alone(focus, nature, why):
     assert answer.nature is nature, why
 
 
-def test_faint_uptake_is_not_physiologic_where_the_model_doubts():
-    (answer,) = decide(
-        spot(organ="lymph_node", liver_ratio=0.8), learned=always(0.03, 0.03, 0.94, trained_on=seen(8.0, 10.1))
-    )
-    assert answer.nature is Nature.INDETERMINATE
+NODE_PAIR = spot(organ="lymph_node", symmetry=0.9, height_in_lungs=0.5, off_midline_mm=30.0, liver_ratio=1.2)
 
 
 @pytest.mark.parametrize(("p", "focus", "nature", "why"), [
-    (0.995, spot(organ="lymph_node", liver_ratio=1.4), PHYSIOLOGIC, "not measurable by PERCIST, and the model sure"),
-    (0.985, spot(organ="lymph_node", liver_ratio=1.4), Nature.INDETERMINATE, "the model not as sure as that"),
-    (0.995, spot(organ="lymph_node", liver_ratio=1.5), Nature.INDETERMINATE, "measurable"),
-    (0.995, spot(organ="lymph_node", liver_ratio=1.4, size_from_ct=1.0), Nature.INDETERMINATE, "a nodule on CT"),
+    ((0.15, 0.05, 0.80), spot(organ="lymph_node", liver_ratio=1.4), PHYSIOLOGIC, "not measurable by PERCIST"),
+    ((0.30, 0.05, 0.65), spot(organ="lymph_node", liver_ratio=1.4), PHYSIOLOGIC, "nothing speaks for inflammation"),
+    ((0.05, 0.25, 0.70), spot(organ="lymph_node", liver_ratio=1.4), METASTASIS, "a metastasis is possible, inflammation not"),
+    ((0.55, 0.05, 0.40), spot(organ="lymph_node", liver_ratio=1.4), Nature.INDETERMINATE, "inflammation is likelier"),
+    ((0.30, 0.05, 0.65), NODE_PAIR, INFLAMMATION, "nodes alike on both sides speak for it"),
+    ((0.15, 0.05, 0.80), spot(organ="lymph_node", liver_ratio=1.5), Nature.INDETERMINATE, "measurable"),
+    ((0.06, 0.00, 0.94), spot(organ="lymph_node", liver_ratio=0.9, size_from_ct=1.0), Nature.INDETERMINATE, "on CT"),
 ])
-def test_between_liver_and_measurable_the_model_must_be_surer(p, focus, nature, why):
-    q = (1.0 - p) / 2.0
-    (answer,) = decide(focus, learned=always(q, q, p, trained_on=seen(8.0, 10.1)))
+def test_what_percist_cannot_measure_is_physiologic_where_a_metastasis_is_ruled_out(p, focus, nature, why):
+    (answer,) = decide(focus, learned=always(*(max(x, 1e-6) for x in p), trained_on=seen(8.0, 10.1)))
     assert answer.nature is nature, why
 
 
