@@ -132,9 +132,9 @@ class EvidenceRules:
     head_neck_pair_suv: float = 15.0  # ... unless both sides are as alike as this
     head_neck_pair: float = 0.9
     quiet_organ_ratio: float = 2.0  # bowel, stomach: diffuse and below this many times the liver is physiologic
-    # Uptake in no organ that is hot by nature, below what PERCIST calls measurable (1.5 x liver) and without a nodule on
-    # CT, is physiologic where the model rules a metastasis out; with one, under the liver (at or under it no lymphoma is
-    # seen: Deauville 1-3, Barrington 2014) where the model is this sure. Design values.
+    # Uptake in no organ that is hot by nature, below what PERCIST calls measurable (1.5 x liver) and without a nodule
+    # on CT, is physiologic where the model rules a metastasis out; with one, under the liver (at or under it no
+    # lymphoma is seen: Deauville 1-3, Barrington 2014) where the model is this sure. Design values.
     below_measurable_ratio: float = 1.5
     faint_liver_ratio: float = 1.0
     faint_least: float = 0.95

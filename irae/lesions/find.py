@@ -22,7 +22,7 @@ from irae.lesions.features import (
     with_neighbours,
     with_symmetry,
 )
-from irae.lesions.hosts import host_organ, midline_ras_mm
+from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
 from irae.lesions.masks import searched_organs
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
 from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
@@ -243,7 +243,8 @@ class _Finder:
         if organ in LUNGS and not extent.from_ct and bone >= self.rules.rib_bone and (faint or of_marrow):
             return  # marrow of a rib that spills into the lung
         trabecular = fraction < 0.3 and tissue.get("ct_hu_mean", 0.0) >= self.rules.marrow_hu
-        if of_marrow and (trabecular or organ in (BONE, "vertebrae")):
+        marrow = trabecular or organ == "vertebrae" or (organ == BONE and is_bone(tissue))
+        if of_marrow and marrow:
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)

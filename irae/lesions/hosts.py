@@ -74,7 +74,7 @@ def _host(
     best = int(counts.argmax())
     share = float(counts[best]) / size if best in names else 0.0
     organ = names.get(best) if share > 0 else None
-    in_bone = _in_bone(tissue, rules)
+    in_bone = is_bone(tissue) or tissue.get("bone_around", 0.0) >= rules.bone_around
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
     if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place, rules):
         return NODE, 0.0
@@ -111,12 +111,12 @@ def _host(
     return None, 0.0
 
 
-def _in_bone(tissue: Mapping[str, float], rules: FociRules) -> bool:
-    """Bone by its HU: cortex in or around it, marrow denser than soft tissue, or destroyed bone with bone about it."""
+def is_bone(tissue: Mapping[str, float]) -> bool:
+    """Bone by its HU: cortex in or around it, marrow denser than soft tissue, or destroyed bone between cortices."""
     inside, rim = tissue.get("bone_fraction", 0.0), tissue.get("rim_bone_fraction", 0.0)
     marrow = tissue.get("ct_hu_mean", 0.0) >= 130.0 and inside + rim >= 0.15
     cortex = inside + 0.5 * rim >= 0.3 or rim >= 0.45 or (rim >= 0.2 and tissue.get("rim_soft_fraction", 1.0) <= 0.2)
-    return cortex or marrow or tissue.get("bone_around", 0.0) >= rules.bone_around
+    return cortex or marrow
 
 
 def _is_hilar_node(

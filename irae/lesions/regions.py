@@ -287,9 +287,8 @@ def _join_pictures(
             if organ in URINE:
                 compact = organ in KIDNEYS and _is_renal_mass(own, mask, geometry, rules)
             else:
-                compact = core_ml <= rules.standout_volume_ml or (core_ml <= rules.standout_mass_ml and (
-                    organ in SOLID or _elongation(own, geometry) <= rules.mass_elongation
-                ))
+                compact = core_ml <= (rules.standout_mass_ml if organ in SOLID else rules.standout_volume_ml)
+                compact = compact or (organ not in SOLID and _elongation(own, geometry) <= rules.mass_elongation)
             if compact:
                 rest = mask & ~ndimage.binary_dilation(inside == region, iterations=2)
                 if _stands_out(peak[region], suv[box][rest], rules.standout_ratio):

@@ -103,8 +103,8 @@ class FociRules:
     # ... or this many times the 90th percentile of the organ within this distance: hot bowel elsewhere hides nothing.
     standout_nearby_ratio: float = 3.0
     standout_nearby_mm: float = 60.0
-    # A mass: in brain and heart (the whole myocardium is larger), elsewhere where it is round, as loops are not.
-    standout_mass_ml: float = 60.0
+    standout_mass_ml: float = 60.0  # in brain and heart; the whole myocardium is larger
+    # Elsewhere a mass of any size, where it is round, as loops are not: longest over shortest axis.
     mass_elongation: float = 1.6
     # A mass in or behind a kidney: so large, so far from the kidney's middle, round, and hotter than the kidney.
     renal_mass_ml: float = 5.0

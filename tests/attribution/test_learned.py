@@ -158,7 +158,7 @@ NODE_PAIR = spot(organ="lymph_node", symmetry=0.9, height_in_lungs=0.5, off_midl
 @pytest.mark.parametrize(("p", "focus", "nature", "why"), [
     ((0.15, 0.05, 0.80), spot(organ="lymph_node", liver_ratio=1.4), PHYSIOLOGIC, "not measurable by PERCIST"),
     ((0.30, 0.05, 0.65), spot(organ="lymph_node", liver_ratio=1.4), PHYSIOLOGIC, "nothing speaks for inflammation"),
-    ((0.05, 0.25, 0.70), spot(organ="lymph_node", liver_ratio=1.4), METASTASIS, "a metastasis is possible, inflammation not"),
+    ((0.05, 0.25, 0.70), spot(organ="lymph_node", liver_ratio=1.4), METASTASIS, "a metastasis is possible"),
     ((0.55, 0.05, 0.40), spot(organ="lymph_node", liver_ratio=1.4), Nature.INDETERMINATE, "inflammation is likelier"),
     ((0.30, 0.05, 0.65), NODE_PAIR, INFLAMMATION, "nodes alike on both sides speak for it"),
     ((0.15, 0.05, 0.80), spot(organ="lymph_node", liver_ratio=1.5), Nature.INDETERMINATE, "measurable"),

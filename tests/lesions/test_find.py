@@ -252,7 +252,7 @@ def test_a_spot_in_quiet_bowel_is_its_own_focus_however_hot_the_bowel_is_elsewhe
     assert np.linalg.norm(np.subtract(spot.centroid_ras_mm, (-105.0, 0.0, 120.0))) < 6.0
 
 
-@pytest.mark.parametrize(("diameter_mm", "own"), [(24, True), (42, True)])
+@pytest.mark.parametrize(("diameter_mm", "own"), [(24, True), (42, True), (60, True)])
 def test_a_round_mass_in_bowel_that_is_hot_by_itself_is_its_own_focus_however_large(diameter_mm, own):
     ball = Ball((-60, 45, 120), diameter_mm, 12.0)
     exam, organs = draw([ball], colon_suv=4.0)
@@ -294,9 +294,9 @@ def test_consolidation_that_the_lung_mask_leaves_out_belongs_to_the_lung():
 def test_hot_bowel_above_its_mask_is_bowel_that_breathing_moved_and_beside_it_is_not(along, own):
     grid = Geometry.axis_aligned((40, 40, 40), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
     suv, labels = np.full(grid.shape, 0.5, np.float32), np.zeros(grid.shape, np.uint8)
-    np.moveaxis(labels, along, 0)[8:20, 10:30, 10:30] = 3
-    np.moveaxis(labels, along, 0)[20:, 10:30, 10:30] = 6
-    np.moveaxis(suv, along, 0)[8:26, 12:28, 12:28] = 14.0  # 24 mm into the spleen
+    np.moveaxis(labels, along, 0)[8:20, 4:36, 14:26] = 3
+    np.moveaxis(labels, along, 0)[20:, 4:36, 14:26] = 6
+    np.moveaxis(suv, along, 0)[12:26, 5:35, 15:25] = 14.0  # 24 mm into the spleen
     organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3, "spleen": 6},
                       coverage={"colon": Coverage.WHOLE, "spleen": Coverage.WHOLE})
     hot = hot_threshold(REFERENCE, FOCI_RULES)
