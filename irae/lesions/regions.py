@@ -306,6 +306,8 @@ def _join_pictures(
             core_size[members[0]] = core_size[members].sum()
             core_size[members[1:]] = 0
             peak[members[0]] = peak[members].max()
+            for absorbed in members[1:]:  # what another organ's picture was before is this one's now
+                pictures.pop(absorbed, None)
             pictures[members[0]] = organ
     _release_strays(basins, pictures, organs, geometry, rules)
     return pictures
