@@ -8,7 +8,7 @@ from irae.core.focus import FocusSource
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.lesions import find_foci
-from irae.lesions.regions import Noise, hot_regions
+from irae.lesions.regions import Noise, _join_pictures, hot_regions
 from irae.lesions.rules import FOCI_RULES
 from irae.lesions.sizing import deblurred_mm
 from irae.lesions.threshold import hot_threshold
@@ -333,3 +333,15 @@ def test_a_focus_in_a_sick_lung_is_not_lost_in_its_disease():
         Role.CT: exam.ct, Role.PET: Volume(array=suv, geometry=PET_GRID, quantity=Quantity.SUV_BW)})
     focus = nearest(find_foci(seen, organs=organs, reference=REFERENCE), (-80.0, 10.0, 320.0))
     assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, (-80.0, 10.0, 320.0))) < 6.0
+
+
+def test_a_region_that_two_organs_claim_is_one_picture():
+    grid = Geometry.axis_aligned((40, 40, 40), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    labels, basins = np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.int32)
+    labels[6:34, 4:20, 14:26], labels[6:34, 20:36, 14:26] = 3, 4
+    basins[6:34, 24:36, 14:26], basins[6:34, 16:24, 14:26] = 1, 2  # the second lies half in either
+    suv = np.where(labels > 0, 5.0, 0.5).astype(np.float32)
+    organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3, "small_bowel": 4},
+                      coverage={"colon": Coverage.WHOLE, "small_bowel": Coverage.WHOLE})
+    assert _join_pictures(basins, suv, suv, suv > 2, organs, grid, FOCI_RULES) == {1: "small_bowel"}
+    assert set(np.unique(basins)) == {0, 1}
