@@ -30,6 +30,9 @@ class MatchRules:
     # Cost in mm of a difference that speaks against identity.
     other_site_mm: float = 8.0
     size_ratio_mm: float = 4.0  # per factor e of volume
+    # Of fat on CT (share of the focus) and of soft tissue: brown fat beside a node is not the node.
+    fat_share: float = 0.6
+    soft_share: float = 0.3
     # A second earlier lesion (merged) or a second focus now (split) lies inside the other's extent.
     inside_share: float = 0.8
 
@@ -159,7 +162,7 @@ def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) 
                 cost[i, k] = -100.0  # an organ's whole uptake is itself wherever its centre lies
                 continue
             distance = float(np.linalg.norm(np.array(focus.centroid_ras_mm) - track.place))
-            if distance > _gate_mm(focus, before, rules) or any(picture):
+            if distance > _gate_mm(focus, before, rules) or any(picture) or _of_other_tissue(focus, before, rules):
                 continue
             size = abs(np.log(max(focus.volume_ml, 0.05) / max(before.volume_ml, 0.05)))
             other = site_of(focus.organ) != site_of(before.organ)
@@ -167,6 +170,13 @@ def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) 
     # Leaving a pair unmatched costs more than any permitted pair, so that as many lesions as possible are known again.
     rows, columns = linear_sum_assignment(cost)
     return {int(i): int(k) for i, k in zip(rows, columns, strict=True) if cost[i, k] < forbidden}
+
+
+def _of_other_tissue(focus: Focus, before: Focus, rules: MatchRules) -> bool:
+    """Whether the CTs show fat in one and soft tissue in the other."""
+    shares = [f.features.get("fat_fraction") for f in (focus, before)]
+    known = [share for share in shares if share is not None]
+    return len(known) == 2 and min(known) <= rules.soft_share and max(known) >= rules.fat_share
 
 
 def _again(focus: Focus, before: Focus) -> Focus:

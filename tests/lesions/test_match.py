@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -5,13 +6,15 @@ import pytest
 
 from irae.core.exam import Exam, Role
 from irae.core.finding import Quantities
-from irae.core.focus import AttributedFocus, FocusStatus, Nature
+from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.geometry import Geometry
 from irae.core.result import ExamResult, Versions
 from irae.core.triage import Priority, Triage
 from irae.core.volume import Volume
 from irae.lesions import EarlierExam, find_foci, match_foci
+from irae.lesions.match import MATCH_RULES, _assigned
 from irae.lesions.register import register
+from irae.lesions.values import Known
 from tests.lesions.bodies import REFERENCE, Ball, draw
 
 DAYS = (date(2026, 1, 5), date(2026, 3, 2), date(2026, 5, 4), date(2026, 7, 6))
@@ -147,3 +150,12 @@ def test_without_a_common_image_places_are_kept_and_it_is_said():
     ct_only, organs = draw([Ball(NODE, 14, 7.0)], day=DAYS[1], pet=False)
     found = match_foci(find_foci(ct_only, organs=organs, reference=None), ct_only, earlier=[before])
     assert "not_registered" in [n.code for n in found.notices]
+
+
+@pytest.mark.parametrize(("fat", "pairs"), [(0.1, {0: 0}), (0.5, {0: 0}), (0.9, {}), (None, {0: 0})])
+def test_brown_fat_beside_a_node_is_not_the_node(fat, pairs):
+    node = Focus(id=1, centroid_ras_mm=(0.0, 0.0, 0.0), volume_ml=1.0, longest_mm=12.0, short_mm=10.0, track="L01",
+                 organ="lymph_node", features={"fat_fraction": 0.05})
+    here = replace(node, centroid_ras_mm=(4.0, 0.0, 0.0), features={} if fat is None else {"fat_fraction": fat})
+    known = Known(focus=node, place=np.zeros(3), nature=Nature.METASTASIS, gone=False)
+    assert _assigned([here], [known], MATCH_RULES) == pairs
