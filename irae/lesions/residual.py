@@ -86,8 +86,10 @@ def residual_on_pet(
     if now_mm > 2.0 * radius_mm * rules.residual_growth:
         return None
     then_mm = max(deblurred_mm(2.0 * radius_mm, rules.psf_fwhm_mm), 1.0)
+    # So faint that the search missed it, it has not grown: on little contrast a contour is wide.
     longest, short = (
-        now_mm * float(np.clip(x / then_mm, *rules.residual_shape)) for x in (before.longest_mm, before.short_mm)
+        min(was, now_mm * float(np.clip(was / then_mm, *rules.residual_shape)))
+        for was in (before.longest_mm, before.short_mm)
     )
     return Residual(mask=region, geometry=grid, longest_mm=longest, short_mm=min(short, longest),
                     background_suv=background)

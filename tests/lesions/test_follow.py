@@ -95,6 +95,14 @@ def test_a_liver_lesion_too_faint_for_the_search_is_measured_by_what_is_left_of_
     assert "liver" not in {f.organ for f in find_foci(exam, organs=organs, reference=REFERENCE).foci}
 
 
+def test_what_is_left_of_uptake_has_not_grown(before):
+    (liver,) = (f for f in on_pet(before, Ball(LIVER, 23, 2.75, None)).foci if f.track == track_of(before, LIVER))
+    was = next(a.focus for a in before.result.foci if a.focus.track == liver.track)
+    assert liver.features["followed"] == 1.0
+    assert liver.features["volume_ratio"] > 1.2
+    assert liver.longest_mm == was.longest_mm
+
+
 def test_where_neither_ct_nor_pet_shows_it_a_pet_says_that_it_is_gone(before):
     found = on_pet(before)
     gone = {f.track for f in found.foci if f.status is FocusStatus.GONE}
