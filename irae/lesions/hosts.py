@@ -74,7 +74,9 @@ def _host(
     best = int(counts.argmax())
     share = float(counts[best]) / size if best in names else 0.0
     organ = names.get(best) if share > 0 else None
-    in_bone = is_bone(tissue) or tissue.get("bone_around", 0.0) >= rules.bone_around
+    # In the head everything has bone about it.
+    about = not place.get("head_neck") and tissue.get("rim_bone_fraction", 0.0) >= rules.bone_around_rim
+    in_bone = is_bone(tissue) or (about and tissue.get("bone_around", 0.0) >= rules.bone_around)
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
     if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place, rules):
         return NODE, 0.0

@@ -78,6 +78,7 @@ class FociRules:
     # A bone's lesion that has destroyed all bone in it still has bone on this share of its sides, within this distance.
     bone_around: float = 0.55
     bone_around_hu: float = 150.0
+    bone_around_rim: float = 0.1  # and so much of its rim is denser than enhanced organs mostly are (``bone_hu``)
     bone_around_mm: float = 10.0
     rib_bone: float = 0.15  # a focus in the lung of which, with its rim, this share is bone is a rib's
     organ_ratio: float = 1.4  # in spleen, pancreas, spine, aorta: times the organ's own median, at least

@@ -42,15 +42,21 @@ def test_in_the_fat_on_the_upper_pole_of_a_kidney_it_is_an_adrenal(off_mm, fat, 
     assert host(spine=False, place=place, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
 
 
-@pytest.mark.parametrize(("sides", "organ"), [("all", BONE), ("one", NODE)])
+@pytest.mark.parametrize(("sides", "organ"), [
+    ("all", BONE), ("one", NODE), ("even", NODE), ("skull", NODE),
+], ids=["bone", "beside bone", "in an enhanced organ", "in the head"])
 def test_a_destroyed_bone_is_told_by_the_bone_about_it_and_a_node_beside_a_bone_is_not(sides, organ):
     at = GRID.to_world(np.argwhere(np.ones(GRID.shape))).reshape(*GRID.shape, 3) - 19.0
     away = np.linalg.norm(at, axis=-1)
     hu = np.where(away <= 7, 40.0, -90.0).astype(np.float32)
     bone = (away > 9) & (away < 13)  # marrow and a thin cortex: little of the rim is as dense as cortex
-    hu[bone if sides == "all" else bone & (at[..., 1] < -4)] = 165.0
+    shell = bone & (away > 11)
+    hu[bone if sides != "one" else bone & (at[..., 1] < -4)] = 165.0
+    if sides != "even":
+        hu[shell if sides != "one" else shell & (at[..., 1] < -4)] = 240.0
     tissue = ct_features(hu, away <= 7, GRID, FOCI_RULES)
-    assert host(spine=False, **tissue) == organ
+    place = {"head_neck": 1.0} if sides == "skull" else None
+    assert host(spine=False, place=place, **tissue) == organ
 
 
 @pytest.mark.parametrize(("gland", "organ"), [
