@@ -48,7 +48,7 @@ def test_in_the_fat_on_the_upper_pole_of_a_kidney_it_is_an_adrenal(off_mm, fat, 
 def test_a_destroyed_bone_is_told_by_the_bone_about_it_and_a_node_beside_a_bone_is_not(sides, organ):
     at = GRID.to_world(np.argwhere(np.ones(GRID.shape))).reshape(*GRID.shape, 3) - 19.0
     away = np.linalg.norm(at, axis=-1)
-    hu = np.where(away <= 7, 40.0, -90.0).astype(np.float32)
+    hu = np.where((away <= 7) | (away > 13), 40.0, -90.0).astype(np.float32)
     bone = (away > 9) & (away < 13)  # marrow and a thin cortex: little of the rim is as dense as cortex
     shell = bone & (away > 11)
     hu[bone if sides != "one" else bone & (at[..., 1] < -4)] = 165.0
