@@ -141,8 +141,8 @@ class EvidenceRules:
     vaccine_node_short_mm: float = 15.0
     ball_sphericity: float = 0.9  # myocardium is hot in bands and patches, not in balls
     ball_elongation: float = 1.3
-    # A bladder without its mask: so much fluid. Necrosis is as dark on CT, but cold inside.
     renal_mass_ml: float = 5.0  # a focus of a kidney that is not its picture and so large is no calix
+    # A bladder without its mask: so much fluid. Necrosis is as dark on CT, but cold inside.
     urine_pool_ml: float = 40.0
     urine_pool_hu: tuple[float, float] = (-30.0, 30.0)
     ureter_off_mm: float = 35.0
