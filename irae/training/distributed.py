@@ -26,6 +26,7 @@ def process_group(*, on_gpu: bool) -> Iterator[None]:
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield
+        distributed.barrier()  # nobody hangs up while another still listens: gloo can abort the one that does
     finally:
         distributed.destroy_process_group()
 

@@ -163,13 +163,16 @@ with process_group(on_gpu=False):
 def test_two_processes_draw_their_own_batches_and_keep_one_set_of_weights(tmp_path, project):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(program),
-         str(tmp_path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project)}, capture_output=True, text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    for _ in range(2):  # gloo itself was seen to abort (SIGABRT, once in hundreds of runs); anything else is ours
+        done = subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(program),
+             str(tmp_path)],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project)}, capture_output=True, text=True,
+            timeout=240,
+        )
+        if "exitcode: -6" not in done.stderr and "Signal 6" not in done.stderr:
+            break
+    assert done.returncode == 0, done.stderr
     one, other = (json.loads((tmp_path / f"{n}.json").read_text()) for n in (0, 1))
     assert one["world"] == other["world"] == 2
     assert (one["leads"], other["leads"]) == (True, False)
