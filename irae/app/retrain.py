@@ -17,7 +17,7 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 def retrain(
     data: Annotated[Path, typer.Option("--manifest", help="Table of new annotated exams; its test split decides.")],
-    task: Annotated[str, typer.Option(help="organs, organs_fine, thyroid, adrenals, pituitary or classifiers.")],
+    task: Annotated[str, typer.Option(help="organs, organs_fine, thyroid, adrenals, muscle, pituitary, classifiers.")],
     out: Annotated[Path, typer.Option(help="Folder for the challenger, the comparison and the record.")],
     root: Annotated[Path | None, typer.Option(help="The data set's folder; the manifest's own where absent.")] = None,
     champion: Annotated[

@@ -107,9 +107,16 @@ ORGANS: tuple[Organ, ...] = (
           laterality="left", volume_ml=(1, 60)),
     Organ(name="adrenal_gland_right", label=18, display="right adrenal gland", site="adrenal", snomed="23451007",
           laterality="right", volume_ml=(1, 60)),
+    # Of the trunk alone some 10 L (reference man, ICRP 89: 29 kg in all).
+    Organ(name="skeletal_muscle", label=19, display="skeletal muscle", site="muscle", snomed="127954009",
+          volume_ml=(3000, 80000)),
     Organ(name="pituitary", label=20, display="pituitary", site="pituitary", snomed="56329008",
           volume_ml=(0.1, 6.0), irae=Irae.HYPOPHYSITIS),
 )
+
+# Where everything else lies: nodes, vessels and joints, which a coarse mask of it runs over. What looks for those, or
+# for the fat and fluid around organs, takes it for background.
+MUSCLE = "skeletal_muscle"
 
 BY_NAME: dict[str, Organ] = {organ.name: organ for organ in ORGANS}
 
@@ -119,7 +126,7 @@ IRAE_ORGANS: dict[Irae, tuple[str, ...]] = {
 }
 
 # The masks in which a further irAE is looked for. Sarcoid-like nodes and joints are read from foci beside landmarks;
-# bile ducts and muscles have no mask, so that cholangitis and myositis cannot be assessed.
+# bile ducts have no mask, so that cholangitis cannot be assessed.
 FURTHER_ORGANS: dict[FurtherIrae, tuple[str, ...]] = {
     FurtherIrae.PANCREATITIS: ("pancreas",),
     FurtherIrae.SARCOID_LIKE: ("lung_left", "lung_right"),
@@ -128,7 +135,7 @@ FURTHER_ORGANS: dict[FurtherIrae, tuple[str, ...]] = {
     FurtherIrae.GASTRITIS: ("stomach",),
     FurtherIrae.ADRENALITIS: ("adrenal_gland_left", "adrenal_gland_right"),
     FurtherIrae.CHOLANGITIS: (),
-    FurtherIrae.MYOSITIS: (),
+    FurtherIrae.MYOSITIS: (MUSCLE,),
 }
 
 
@@ -136,7 +143,7 @@ def organs_of(irae: AnyIrae) -> tuple[str, ...]:
     """The masks that answer for an irAE.
 
     >>> organs_of(Irae.COLITIS), organs_of(FurtherIrae.MYOSITIS)
-    (('colon',), ())
+    (('colon',), ('skeletal_muscle',))
     """
     return IRAE_ORGANS[irae] if isinstance(irae, Irae) else FURTHER_ORGANS[irae]
 

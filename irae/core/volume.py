@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,20 @@ class LabelMap:
         """(i, j, k) bool: voxels of any of the organs; all False for organs that were not seen."""
         wanted = [self.labels[o] for o in organs if self.seen(o)]
         return np.isin(self.array, np.array(wanted, dtype=np.uint8)) if wanted else np.zeros(self.array.shape, bool)
+
+    def without(self, organ: str) -> LabelMap:
+        """The map as if nobody had looked for an organ; this one where nobody had."""
+        if organ not in self.coverage:
+            return self
+
+        def others(table: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in table.items() if name != organ}
+
+        array = np.where(self.array == self.labels.get(organ, 0), 0, self.array).astype(np.uint8)
+        return LabelMap(
+            array=array, geometry=self.geometry, labels=others(self.labels), coverage=others(self.coverage),
+            rejected=others(self.rejected),
+        )
 
     def volume_ml(self, organ: str) -> float:
         """Volume of an organ's mask in mL."""

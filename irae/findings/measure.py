@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from irae.core.anatomy import MUSCLE
 from irae.core.exam import Exam
 from irae.core.finding import Measured, Quantities
 from irae.core.volume import Coverage, LabelMap, Volume
@@ -53,7 +54,7 @@ def measure(
     values: dict[str, Measured] = {}
     if exam.ct is not None and organs is not None:
         _must_share_grid("organs", organs, exam.ct)
-        _measure_ct(exam.ct, organs, values)
+        _measure_ct(exam.ct, organs.without(MUSCLE), values)
     if exam.pet is not None and organs is not None:
         _measure_pet(exam.pet, organs, reference, values)
     if exam.mr is not None and pituitary is not None:
@@ -152,6 +153,7 @@ def _measure_pet(pet: Volume, organs: LabelMap, reference: UptakeReference | Non
         ("pancreas", ("pancreas",), (*urine, "stomach"), SPILL_MM, 0.0),
         ("stomach", ("stomach",), ("heart", "kidney_left"), SPILL_MM, 0.0),
         ("vertebrae", ("vertebrae",), ("kidney_left", "kidney_right"), SPILL_MM, 4.0),
+        (MUSCLE, (MUSCLE,), (*urine, "brain", "heart"), SPILL_MM, 6.0),
     )
     for name, parts, away_from, away_mm, inset_mm in wanted:
         suv = uptake_values(pet, on_pet, parts, away_from=away_from, away_mm=away_mm, inset_mm=inset_mm)
@@ -168,7 +170,7 @@ def _measure_pet(pet: Volume, organs: LabelMap, reference: UptakeReference | Non
         _put(values, name, "suv_max", uptake.maximum)
         if reference is not None and reference.liver_mean:
             values[f"{name}.suv95_to_liver"] = Measured(value=uptake.p95 / reference.liver_mean, unit="1")
-            if name in ("spleen", "vertebrae"):
+            if name in ("spleen", "vertebrae", MUSCLE):
                 values[f"{name}.median_to_liver"] = Measured(value=uptake.median / reference.liver_mean, unit="1")
     hottest = [uptake_values(pet, on_pet, (side,)) for side in ADRENALS]
     if reference is not None and reference.liver_mean and all(suv.size for suv in hottest):

@@ -213,9 +213,27 @@ CHOLANGITIS = IraeRules(
 )
 
 MYOSITIS = IraeRules(
-    irae=FurtherIrae.MYOSITIS, prior=0.0, onset_weeks=(2, 60), signs=(), severity=(), place="muscle",
-    visible="Creatine kinase decides; insulin and exercise make muscle hot as well.",
-    unassessable="Muscle has no mask and no published cut-off here, and insulin or exercise look the same: not judged.",
+    irae=FurtherIrae.MYOSITIS,
+    prior=-2.0,
+    onset_weeks=(2, 60),
+    signs=(
+        Sign(
+            name="uptake_to_liver", quantity="skeletal_muscle.median_to_liver", modality=Modality.PET, group="uptake",
+            if_met=3.5, if_not=-1.5, span=0.2,
+            cutoff=cutoff_of(
+                ">=", 1.0, "1", f"{DESIGN}: as hot as the liver; insulin and exercise may do that, too",
+                "muscle and joints together, by readers: sensitivity 71 %, specificity 83 % (JJR 2024)",
+            ),
+        ),
+        Sign(
+            name="uptake_rise", quantity="skeletal_muscle.suv_median", change=Change.RATIO, modality=Modality.PET,
+            group="uptake", if_met=3.5, if_not=-1.5, span=0.5,
+            cutoff=cutoff_of(">", 2.5, "1", f"{DESIGN}: insulin and exercise double it"),
+        ),
+    ),
+    severity=(),
+    required=("uptake",),
+    visible="Creatine kinase decides; insulin and exercise make muscle hot as well. One inflamed muscle is a focus.",
 )
 
 FURTHER: dict[FurtherIrae, IraeRules] = {

@@ -56,6 +56,7 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 _DICOM_MEANING = {
     "urinary_bladder": "Bladder", "vertebrae": "Vertebra", "small_bowel": "Small intestine",
     "adrenal_gland_left": "Adrenal gland", "adrenal_gland_right": "Adrenal gland",
+    "skeletal_muscle": "Skeletal muscle",
 }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import block_reduce
 
-from irae.core.anatomy import BY_NAME
+from irae.core.anatomy import BY_NAME, MUSCLE
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Volume
 from irae.lesions.rules import LUNGS, FociRules
@@ -32,6 +32,7 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
     """
     if organs is None:
         return None
+    organs = organs.without(MUSCLE)
     array, boxes = organs.array.copy(), organ_boxes(organs)
     lungs = _extent(organs, LUNGS)
     if lungs is not None:

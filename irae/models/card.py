@@ -104,7 +104,8 @@ class Card:
 
     Attributes:
         name: Model name, as registered.
-        task: ``organs``, ``organs_fine``, ``thyroid``, ``adrenals``, ``pituitary``, ``foci`` or the value of an irAE.
+        task: ``organs``, ``organs_fine``, ``thyroid``, ``adrenals``, ``muscle``, ``pituitary``, ``foci`` or the value
+            of an irAE.
         network, arguments, parameters: Row of ``nets.NETWORKS``, its arguments, its number of parameters.
         spacing_mm, patch, channels: The input contract: isotropic RAS grid, window or crop in voxels, channels.
         labels: Segmentation: organ names of the output channels 1, 2, ... (0 is background), or ``FOCI_LABEL``.

@@ -1,7 +1,7 @@
-"""Where finer networks look closer: a box in the body for each of them, placed by what the coarse network found.
+"""Where further networks look: a box in the body for each of them, placed by what the coarse network found.
 
 A thyroid of 20 mL is four voxels wide on the coarse grid, an adrenal limb one; on it no outline, volume or attenuation
-can be had.
+can be had. Muscle is everywhere, and what is nobody else's.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ class CloserLook:
         half_mm: Half the box: to the right, to the front, towards the head.
         centre: The middle of the box, RAS mm, from coarse organ labels and their grid; None where the place is not in
             the picture.
+        yields: Whether its organs are only what no other organ is; else they lie on top of coarse masks.
     """
 
     task: str
     organs: tuple[str, ...]
     half_mm: tuple[float, float, float]
     centre: Callable[[Labels, Geometry], Point | None]
+    yields: bool = False
 
     @property
     def only_adds(self) -> bool:
@@ -130,6 +132,11 @@ def above_kidneys_mm(labels: Labels, geometry: Geometry) -> Point | None:
     return np.array([midline, *np.mean(whole, axis=0)[1:]]) + FROM_FLANKS_MM
 
 
+def middle_mm(labels: Labels, geometry: Geometry) -> Point:
+    """The middle of the picture."""
+    return geometry.to_world((np.array(geometry.shape) - 1) / 2.0)
+
+
 def _top_mm(mask: NDArray[np.bool_], geometry: Geometry) -> Point | None:
     """The middle of an organ's top, RAS mm; None for no organ, or one that the field of view cuts above."""
     voxels = np.argwhere(mask)
@@ -155,6 +162,9 @@ def _ml(mask: NDArray[np.bool_], geometry: Geometry) -> float:
 CLOSER_LOOKS: Mapping[str, CloserLook] = {look.task: look for look in (
     CloserLook(task="thyroid", organs=("thyroid_gland",), half_mm=(75.0, 70.0, 75.0), centre=neck_mm),
     CloserLook(task="adrenals", organs=ADRENALS, half_mm=(75.0, 55.0, 55.0), centre=above_kidneys_mm),
+    CloserLook(
+        task="muscle", organs=("skeletal_muscle",), half_mm=(np.inf, np.inf, np.inf), centre=middle_mm, yields=True
+    ),
 )}
 
 

@@ -56,6 +56,7 @@ HU_GATES: dict[str, HuGate] = {
     "vertebrae": HuGate(50.0, 800.0, (-250.0, 3100.0), 0.85),
     "adrenal_gland_left": HuGate(-30.0, 250.0, (-250.0, 900.0), 0.85),
     "adrenal_gland_right": HuGate(-30.0, 250.0, (-250.0, 900.0), 0.85),
+    "skeletal_muscle": HuGate(-10.0, 140.0, _SOLID, 0.85),
 }
 
 
@@ -138,6 +139,7 @@ class Plausibility:
         default_factory=lambda: {
             "colon": 0.03, "small_bowel": 0.05, "vertebrae": 0.05, "thyroid_gland": 0.2, "aorta": 0.1, "pancreas": 0.2,
             "stomach": 0.3, "lung_left": 0.2, "lung_right": 0.2, "adrenal_gland_left": 0.2, "adrenal_gland_right": 0.2,
+            "skeletal_muscle": 0.02,
         }
     )
     connected_share: float = 0.6

@@ -59,6 +59,11 @@ SPINE = (
 )
 
 
+# Where the kidneys lie (right, anterior, down) and their semi-axes, mm.
+KIDNEYS = {
+    "kidney_right": ((62.0, -46.0, 655.0), (28.0, 29.0, 57.0)),
+    "kidney_left": ((-62.0, -46.0, 640.0), (28.0, 29.0, 57.0)),
+}
 WALL_MM = 15.5  # ribs and the muscles over them; lungs, liver and spleen end inside of it
 
 

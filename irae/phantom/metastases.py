@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from irae.core.focus import Nature
-from irae.phantom.anatomy import lung, outline, spine_at
+from irae.phantom.anatomy import KIDNEYS, lung, outline, spine_at
 from irae.phantom.disease import DiseasePlan
 from irae.phantom.patient import Anatomy, LesionCourse
 
@@ -18,22 +18,22 @@ _SITES: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "soft_tissue": (0.13, 19, 1.5, 9, 1.6, 42, 40),
 }
 _NODES = (
-    (8, 22, 405),
-    (-30, 12, 425),
+    (2, 46, 399),
+    (-12, 36, 413),
     (40, -2, 440),
     (-42, -2, 446),
-    (2, -22, 455),
+    (-4, -16, 443),
     (128, -12, 372),
     (-128, -12, 372),
-    (52, 6, 312),
-    (-52, 6, 312),
+    (46, 0, 312),
+    (-46, 0, 312),
     (34, -8, 690),
     (-32, -8, 700),
-    (12, 16, 640),
-    (62, 52, 890),
-    (-62, 52, 890),
-    (58, 2, 805),
-    (-58, 2, 805),
+    (12, 16, 652),
+    (38, 58, 878),
+    (-38, 58, 878),
+    (40, -22, 817),
+    (-40, -22, 817),
     (30, 40, 760),
     (-38, 30, 740),
 )
@@ -49,11 +49,11 @@ _BONES = (
 _SOFT = (
     (85, -95, 850),
     (-85, -95, 850),
-    (60, -92, 520),
-    (-62, -94, 560),
-    (110, 40, 960),
-    (-110, 20, 955),
-    (70, -88, 700),
+    (34, -96, 540),
+    (-40, -92, 560),
+    (110, 40, 930),
+    (-110, 20, 930),
+    (40, -80, 700),
 )
 
 
@@ -82,9 +82,17 @@ def _place(rng: np.random.Generator, anatomy: Anatomy, site: str) -> tuple[tuple
         # In the muscle, whatever the build: never through the skin.
         half_x, half_y, centre_x, centre_y = outline(anatomy).at(place[2])
         u, v = (place[0] - centre_x) / half_x, (place[1] - centre_y) / half_y
-        pull = min(1.0, 0.86 / max(float(np.hypot(u, v)), 1e-6))
+        pull = min(1.0, 0.93 / max(float(np.hypot(u, v)), 1e-6))
         place = (centre_x + pull * u * half_x, centre_y + pull * v * half_y, place[2])
     return place, "vertebrae" if site == "bone" and x == 0 else site
+
+
+def _in_kidney(anatomy: Anatomy, place: tuple[float, float, float], radius_mm: float) -> bool:
+    """Whether a ball in the liver reaches into the right kidney, on which the liver lies."""
+    at, semi = KIDNEYS["kidney_right"]
+    centre = np.add(anatomy.point(*at), anatomy.shift_mm.get("kidney_right", (0.0, 0.0, 0.0)))
+    size = anatomy.size.get("kidney_right", 1.0) * np.array([anatomy.frame, anatomy.frame, anatomy.length])
+    return bool(np.linalg.norm((np.array(place) - centre) / (np.array(semi) * size + radius_mm)) < 1.0)
 
 
 COURSES: dict[str, tuple[float, float, float]] = {
@@ -150,6 +158,8 @@ def draw_metastases(
         if site == "lymph_node":
             first = max(first, 16.0)
         suv = float(np.clip(suv_median * suv_spread ** rng.standard_normal(), 3.5, 25))
+        if site == "liver" and _in_kidney(anatomy, place, first / 2):
+            continue
         if any(
             np.linalg.norm(np.subtract(place, x.centre_mm)) < 10 + (first + max(x.diameter_mm)) * 0.75 for x in lesions
         ):

@@ -20,9 +20,11 @@ BENT_SHARE = 0.5  # whole body bent by centimetres
 SHIFT_HU = 40.0  # of soft tissue, each by itself
 
 
-def randomise(rng: np.random.Generator, patient: Patient, *, spacing_mm: float) -> Patient:
+def randomise(
+    rng: np.random.Generator, patient: Patient, *, spacing_mm: float, crude_share: float = CRUDE_SHARE
+) -> Patient:
     """The patient with a random look, geometry, position and scanner; diseases and truth stay as drawn."""
-    crude = bool(rng.random() < CRUDE_SHARE)
+    crude = bool(rng.random() < crude_share)
     free = bool(crude or rng.random() < FREE_LOOK_SHARE)
     anatomy = replace(
         patient.anatomy,

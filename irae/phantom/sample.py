@@ -13,7 +13,7 @@ from irae.core.geometry import Geometry
 from irae.phantom.disease import CONFOUNDER_SHARE, DiseasePlan
 from irae.phantom.draw import VisitPlan, draw_patient
 from irae.phantom.foci_map import marked_foci
-from irae.phantom.randomise import randomise
+from irae.phantom.randomise import CRUDE_SHARE, randomise
 from irae.phantom.render import FIELDS, body_geometry, head_geometry, label_map, render_exam
 from irae.phantom.truth import PhantomExam
 
@@ -42,6 +42,7 @@ def training_sample(
     wide: float = 1.6,
     realistic: bool = False,
     with_foci: bool = False,
+    crude_share: float = CRUDE_SHARE,
 ) -> PhantomExam:
     """A domain-randomised exam with its truth, the same for the same seed.
 
@@ -56,6 +57,7 @@ def training_sample(
         wide: Spread of bodies, tissues, scanners against the usual.
         realistic: No domain randomisation beyond ``wide``: no free looks, crude bodies or cut fields.
         with_foci: Mark where focal lesions lie on the PET.
+        crude_share: Share of bodies of ellipsoids among the randomised; their muscles are not labelled.
 
     Raises:
         ValueError: If spacing_mm is not positive or the field is unknown.
@@ -80,7 +82,7 @@ def training_sample(
     if field not in FIELDS:
         raise ValueError(f"field must be one of {', '.join(FIELDS)}, got {field!r}")
     if not realistic:
-        patient = randomise(rng, patient, spacing_mm=spacing_mm)
+        patient = randomise(rng, patient, spacing_mm=spacing_mm, crude_share=crude_share)
     width, depth = float(rng.uniform(380, 480)), float(rng.uniform(300, 400))
     if not realistic and rng.random() < 0.12:  # a small reconstruction circle cuts arms and flanks
         width, depth = float(rng.uniform(290, 380)), float(rng.uniform(240, 320))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from irae.core.anatomy import Irae
-from irae.phantom.anatomy import WALL_MM, outline, spine_at
+from irae.phantom.anatomy import KIDNEYS, WALL_MM, outline, spine_at
 from irae.phantom.bowel import colon_profile
 from irae.phantom.scene import LABEL, Stage
 from irae.phantom.scene_further import (
@@ -21,7 +21,7 @@ from irae.phantom.scene_further import (
     paint_pancreas,
     strand,
 )
-from irae.phantom.shapes import Tube, smooth_curve
+from irae.phantom.shapes import Slab, Tube, smooth_curve
 
 LIVER_VOLUME = (1.0, 1.0, 1.2, 1.34)  # by severity of hepatitis 0..3: from 2 on mostly past the 15 % of the rule
 PERIPORTAL_MM = (0.0, 0.0, 2.5, 4.5)
@@ -75,14 +75,28 @@ def _vessels(stage: Stage) -> None:
 
 
 def _retroperitoneum(stage: Stage) -> None:
+    _crura(stage)
     for side, name in ((1, "kidney_right"), (-1, "kidney_left")):
-        at = (side * 62.0, -46.0, 655.0 if side > 0 else 640.0)
+        at, semi = KIDNEYS[name]
         turn = (-10.0, side * 14.0, side * 20.0)
-        stage.blob(name, at, (28, 29, 57), "kidney_cortex", label=name, turn=turn)
+        stage.blob(name, at, semi, "kidney_cortex", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 2, at[1] + 1, at[2]), (18, 18, 45), "kidney_medulla", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 10, at[1] + 5, at[2]), (9, 8, 17), "urine", turn=turn)
         _ureter(stage, side)
         _adrenal(stage, side)
+
+
+def _crura(stage: Stage) -> None:
+    """The diaphragm's crura: bands along the bodies of T11 to L3, as thick as an adrenal's limb and beside it."""
+    thick = np.random.default_rng((stage.anatomy.noise_seed, 31)).uniform(0.7, 1.4, 2)
+    for side, factor, end in ((1, thick[0], 668), (-1, thick[1], 640)):
+        # Behind the vena cava on the right; on the left beside the aorta, which covers what lies before the spine.
+        front = (23, 17) if side > 0 else (20, 24)
+        behind = [(28, 2, 535), (28, 7, 560), (26, 12, 590), (23, 16, 615), (16, 19, end)]
+        before = [(front[0] + 3, front[1] - 2, 545), (*front, 570), (*front, 595), (19, front[1], 625)]
+        for course, radii in ((behind, (3, 4, 4, 4, 3)), (before, (3, 4, 4, 3))):
+            knots = [(side * x, spine_at(down) + y, down) for x, y, down in course]
+            stage.tube(knots, np.array(radii) * factor, "muscle", label="skeletal_muscle")
 
 
 def _ureter(stage: Stage, side: int) -> None:
@@ -96,24 +110,34 @@ def _ureter(stage: Stage, side: int) -> None:
 
 
 def _adrenal(stage: Stage, side: int) -> None:
-    """A body with two limbs behind it, above the kidney, in the kidney's fat: beside other organs, not in them."""
+    """Two thin limbs that meet in front, above the kidney, in the kidney's fat: beside other organs, not in them."""
     label = "adrenal_gland_right" if side > 0 else "adrenal_gland_left"
-    label = label if label in LABEL else ""
     grade = stage.grade("adrenalitis")
     gland = stage.material["adrenal"]
     gland = replace(gland, suv=gland.suv * ADRENAL_SUV[grade])
-    limbs = tuple((knots, radius * ADRENAL_DIAMETER[grade]) for knots, radius in (
-        (((side * 26, -6, 602), (side * 32, -12, 582)), 3.6),
-        (((side * 32, -12, 582), (side * 42, -24, 604)), 3.4),
-        (((side * 32, -12, 582), (side * 27, -28, 604)), 3.2),
-    ))
+    rng = np.random.default_rng((stage.anatomy.noise_seed, 32, side + 1))
+    width, length, height = rng.uniform((0.8, 0.85, 0.85), (1.25, 1.15, 1.15))
+    lean, twist = rng.uniform(-12.0, 12.0, 2)
+    apex = (side * 28.0, -7.0, 592.0)
+    limbs = []
+    for long, deg in ((11.0, 30.0), (9.0, -4.0)) if side > 0 else ((11.0, 36.0), (10.0, -6.0)):
+        turn = side * (deg + twist)
+        back = np.array([np.sin(np.deg2rad(turn)), -np.cos(np.deg2rad(turn))]) * (long * length - 1.5)
+        limbs.append((
+            stage.anatomy.point(apex[0] + back[0], apex[1] + back[1], apex[2]),
+            (2.3 * width * ADRENAL_DIAMETER[grade], long * length, 12.5 * height), (lean, 0.0, turn),
+        ))
     fat = stage.ellipsoid("perirenal_fat", (side * 33, -28, 594), (16, 30, 19))
     for beside in ("liver", "stomach", "spleen"):
         stage.paint(fat, "visceral_fat", inside=beside, clears=True)
-        for knots, radius in limbs:
-            stage.tube(knots, radius + PERIRENAL_MM, "visceral_fat", inside=beside, clears=True)
-    for knots, radius in limbs:
-        stage.tube(knots, radius, gland, label=label)
+        for centre, half, turn_deg in limbs:
+            grown = Slab(
+                centre=centre, half=(half[0] + PERIRENAL_MM, half[1] + PERIRENAL_MM, half[2]), turn_deg=turn_deg,
+                round_mm=PERIRENAL_MM,
+            )
+            stage.paint(grown, "visceral_fat", inside=beside, clears=True)
+    for centre, half, turn_deg in limbs:
+        stage.paint(Slab(centre=centre, half=half, turn_deg=turn_deg, round_mm=2.0), gland, label=label)
 
 
 def paint_upper(stage: Stage) -> None:

@@ -62,8 +62,11 @@ def paint_neck(stage: Stage) -> None:
     for side in (1, -1):
         # Fat between the muscles: around the vessels and behind them, as every neck has.
         stage.tube([(side * 34, 2, 215), (side * 36, 0, 270), (side * 40, 2, 322)], (9, 12, 15), "fat")
-        stage.tube([(side * 52, -8, 180), (side * 40, 14, 245), (side * 20, 32, 318)], (9, 9.5, 8), "muscle")
-        stage.tube([(side * 11, 24, 262), (side * 14, 24, 318)], (4, 4), "muscle")
+        for course, radii in (
+            ([(side * 52, -8, 180), (side * 40, 14, 245), (side * 20, 32, 318)], (9, 9.5, 8)),
+            ([(side * 11, 24, 262), (side * 14, 24, 318)], (4, 4)),
+        ):
+            stage.tube(course, radii, "muscle", label="skeletal_muscle")
         stage.tube([(side * 26, 8, 210), (side * 25, 8, 270), (side * 24, 4, 330)], 4.0, "blood")
         stage.tube([(side * 33, 4, 210), (side * 34, 6, 270), (side * 30, 10, 330)], 6.0, "blood")
         stage.paint(Ellipsoid(centre=anatomy.point(side * 50, 8, 188), semi=(13, 20, 22)), "gland")

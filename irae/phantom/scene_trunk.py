@@ -58,7 +58,7 @@ def paint_limbs(stage: Stage) -> None:
             points = smooth_curve(np.array(knots) * (anatomy.frame, anatomy.frame, -anatomy.length), step_mm=40.0)
             radius = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(lean)), lean) * anatomy.frame
             stage.paint(Tube(points, radius + fat * layer + 2), "fat")
-            stage.paint(Tube(points, radius), "muscle")
+            stage.paint(Tube(points, radius), "muscle", label="skeletal_muscle")
             stage.paint(Tube(points, 13.0 if lean[0] < 60 else 15.0), "cortical_bone")
             stage.paint(Tube(points, 7.5 if lean[0] < 60 else 8.5), "marrow")
 
@@ -79,16 +79,19 @@ def paint_trunk(stage: Stage) -> None:
             stage.blob("breast", (side * 78, 92 + 0.5 * fat_at(anatomy, 450), 455), (58, 42, 55), "fat", size=size)
             stage.blob("breast", (side * 78, 100 + 0.5 * fat_at(anatomy, 450), 458), (34, 22, 32), "breast", size=size)
     lean = outline(anatomy)
-    stage.paint(lean, "muscle")
+    stage.paint(lean, "muscle", label="skeletal_muscle")
     found = lean.field(stage.canvas)
     if found is not None:  # fat between the muscles, more of it in the heavy
         block, distance = found
         streaks = np.clip(
             (stage.canvas.noise(block, scale_mm=9.0, seed=5) - 1.3 + 0.4 * anatomy.visceral) * 2.0, 0, 0.6
         )
-        stage.canvas.paint(block, stage.canvas.share(distance + np.float32(4.0)) * streaks, stage.material["fat"])
+        share = stage.canvas.share(distance + np.float32(4.0)) * streaks
+        stage.canvas.paint(block, share, stage.material["fat"], clears=True)
     cavity = abdominal_cavity(anatomy)
     stage.paint(cavity, "visceral_fat")
+    for side in (1, -1):  # the armpits, where nodes lie
+        stage.blob("axilla", (side * 125, -11, 381), (19, 19, 25), "fat")
     for side in (1, -1):  # psoas
         stage.tube(
             [
@@ -100,6 +103,7 @@ def paint_trunk(stage: Stage) -> None:
             ],
             (9, 19, 23, 19, 14),
             "muscle",
+            label="skeletal_muscle",
         )
 
 

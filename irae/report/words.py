@@ -80,7 +80,7 @@ LIMITS: tuple[str, ...] = (
     "metformin and bowel preparation change it.",
     "Infection and pneumonitis look alike; a picture does not tell them apart.",
     "Nephritis, myocarditis and encephalitis are not looked for: their images do not separate them from what looks "
-    "the same. Bile ducts and muscles have no mask, so that cholangitis and myositis are never judged.",
+    "the same. Bile ducts have no mask, so that cholangitis is never judged.",
     "Radiological severity is not a CTCAE grade: grading needs symptoms and laboratory values.",
 )
 SYNTHETIC = "The packaged models were trained on synthetic patients only."

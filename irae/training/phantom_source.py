@@ -126,6 +126,14 @@ def abdomen_sample(seed: int, *, spacing_mm: float) -> Sample:
     return Sample(made.exam.ct, made.organs)
 
 
+def muscle_sample(seed: int, *, spacing_mm: float) -> Sample:
+    """A CT of any part of a body that has muscles."""
+    made = training_sample(seed, spacing_mm=spacing_mm, with_pet=False, realistic=_realistic(seed), crude_share=0.0)
+    assert made.exam.ct is not None
+    assert made.organs is not None
+    return Sample(made.exam.ct, made.organs)
+
+
 def _realistic(seed: int) -> bool:
     """Whether the patient of a seed is spared domain randomisation: every held-out one, and a share of the others.
 
@@ -145,4 +153,7 @@ def pituitary_sample(seed: int, *, spacing_mm: float) -> Sample:
 
 
 # What is not made whole; everything else is ``organs_sample``.
-SAMPLES = {Target.thyroid: neck_sample, Target.adrenals: abdomen_sample, Target.pituitary: pituitary_sample}
+SAMPLES = {
+    Target.thyroid: neck_sample, Target.adrenals: abdomen_sample, Target.muscle: muscle_sample,
+    Target.pituitary: pituitary_sample,
+}

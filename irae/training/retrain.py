@@ -55,7 +55,7 @@ def retrain(
     """Trains a challenger and measures it.
 
     Args:
-        task: ``organs``, ``organs_fine``, ``thyroid``, ``adrenals``, ``pituitary`` or ``classifiers``.
+        task: ``organs``, ``organs_fine``, ``thyroid``, ``adrenals``, ``muscle``, ``pituitary`` or ``classifiers``.
         manifest: New annotated exams; its test split decides.
         champion: Folder of the packages in use.
         place: Where the challenger is written (``out/trained``, ``out/models``, ``out/retrain.json``).

@@ -17,13 +17,14 @@ FOLDERS = ("start_from", "organs_package")
 
 class Target(Enum):
     """What a segmentation network finds: organs on CT, the same on a finer grid from what a coarser network found, the
-    thyroid or the adrenals in a box of their own (``models.closer``), or the pituitary on T1c MR.
+    thyroid, the adrenals or the muscles by a look of their own (``models.closer``), or the pituitary on T1c MR.
     """
 
     organs = "organs"
     organs_fine = "organs_fine"
     thyroid = "thyroid"
     adrenals = "adrenals"
+    muscle = "muscle"
     pituitary = "pituitary"
 
 

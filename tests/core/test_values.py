@@ -65,6 +65,21 @@ def test_an_organ_without_coverage_is_refused_and_an_unseen_one_has_no_mask():
         LabelMap(array=array, geometry=GRID, labels={"gizzard": 5}, coverage={"gizzard": Coverage.WHOLE})
 
 
+def test_a_map_without_an_organ_is_as_if_nobody_had_looked():
+    array = np.zeros((2, 3, 4), np.uint8)
+    array[0], array[1, 0] = 1, 2
+    coverage = {"liver": Coverage.WHOLE, "spleen": Coverage.PARTIAL, "colon": Coverage.NONE}
+    found = LabelMap(array=array, geometry=volume().geometry, labels={"liver": 1, "spleen": 2}, coverage=coverage,
+                     rejected={"colon": "scattered"})
+    less = found.without("liver").without("colon")
+    assert dict(less.labels) == {"spleen": 2}
+    assert (dict(less.coverage), dict(less.rejected)) == ({"spleen": Coverage.PARTIAL}, {})
+    assert not less.array[0].any()
+    assert less.array[1, 0].all()
+    assert found.array[0].all()
+    assert found.without("brain") is found
+
+
 def test_an_exam_travels_between_processes():
     exam = Exam(patient="P01", acquired_on=date(2026, 3, 14), volumes={Role.CT: volume()})
     again = pickle.loads(pickle.dumps(exam))

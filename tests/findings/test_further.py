@@ -148,6 +148,20 @@ def test_adrenalitis_takes_both_sides():
     assert answer(FurtherIrae.ADRENALITIS, one, labels=labels).decision is Decision.NOT_SUSPECTED
 
 
+@pytest.mark.parametrize(("ratio", "suspected"), [(0.7, False), (1.2, True)])
+def test_muscle_as_hot_as_the_liver_is_suspected_and_muscle_at_work_is_not(ratio, suspected):
+    hot = numbers(skeletal_muscle__median_to_liver=ratio)
+    found = answer(FurtherIrae.MYOSITIS, hot, labels=organs("skeletal_muscle", "liver"))
+    assert found.decision is (Decision.SUSPECTED if suspected else Decision.NOT_SUSPECTED)
+    if suspected:
+        assert any("insulin and exercise" in reason for reason in found.reasons)
+
+
+def test_myositis_needs_a_pet():
+    found = answer(FurtherIrae.MYOSITIS, numbers(), labels=organs("skeletal_muscle"), on=exam(Role.CT))
+    assert found.decision is Decision.NOT_ASSESSABLE
+
+
 @pytest.mark.parametrize(("ratio", "said"), [(1.1, False), (1.11, True)])
 def test_a_hot_spleen_is_context(ratio, said):
     values = numbers(spleen__median_to_liver=ratio, vertebrae__median_to_liver=0.8)

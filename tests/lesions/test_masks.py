@@ -56,5 +56,17 @@ def test_a_brain_that_was_not_found_is_there_and_colon_in_the_shoulder_is_not():
     assert np.count_nonzero(organs.mask("colon")) > len(kept)  # the map that was given stays as it was
 
 
+def test_muscle_is_background_of_the_search():
+    ct, labels, _ = head()
+    with_muscle = np.where((labels == 0) & (ct.array == 40.0), 19, labels).astype(np.uint8)
+    names = LABELS | {"skeletal_muscle": 19}
+    given = LabelMap(array=with_muscle, geometry=GRID, labels=names, coverage=dict.fromkeys(names, Coverage.WHOLE))
+    searched = searched_organs(given, ct, FOCI_RULES)
+    assert "skeletal_muscle" not in searched.coverage
+    assert not (searched.array == 19).any()
+    plain = LabelMap(array=labels, geometry=GRID, labels=LABELS, coverage=dict.fromkeys(LABELS, Coverage.WHOLE))
+    np.testing.assert_array_equal(searched.array, searched_organs(plain, ct, FOCI_RULES).array)
+
+
 def test_without_organs_there_is_nothing_to_complete():
     assert searched_organs(None, head()[0], FOCI_RULES) is None

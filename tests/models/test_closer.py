@@ -124,6 +124,11 @@ def test_specks_of_a_kidney_are_not_followed():
     assert ABOVE_KIDNEYS.box(labels, geometry) is None
 
 
+def test_muscle_is_looked_for_everywhere():
+    labels, geometry = abdomen()
+    assert CLOSER_LOOKS["muscle"].box(labels, geometry) == tuple(slice(0, n) for n in geometry.shape)
+
+
 def test_what_only_adds_organs_is_not_read_by_the_five():
-    digests = {"organs": "a", "thyroid": "b", "adrenals": "c", "another": "d"}
+    digests = {"organs": "a", "thyroid": "b", "adrenals": "c", "muscle": "m", "another": "d"}
     assert read_by_the_five(digests) == {"organs": "a", "thyroid": "b", "another": "d"}

@@ -111,6 +111,19 @@ def test_a_closer_look_whose_place_is_not_in_the_picture_finds_nothing(tmp_path)
     np.testing.assert_array_equal(found.array, alone.array)
 
 
+def test_muscle_is_what_is_no_other_organ(tmp_path):
+    ct = volume((40, 40, 40), (5.0, 5.0, 5.0), value=50)
+    save(tmp_path / "organs", organs_card(), seed=1)
+    alone = PackagedSegmenter.from_folder(tmp_path)
+    save(tmp_path / "muscle", organs_card(("skeletal_muscle",), name="muscle", task="muscle"), seed=3)
+    both = PackagedSegmenter.from_folder(tmp_path)
+    assert sorted(both.digests) == ["muscle", "organs"]
+    before, after = alone.segment_ct(ct), both.segment_ct(ct)
+    assert "skeletal_muscle" in after.coverage
+    assert "skeletal_muscle" not in before.coverage
+    np.testing.assert_array_equal(after.without("skeletal_muscle").array, before.array)
+
+
 def test_lungs_that_the_network_does_not_find_are_looked_for_as_air(tmp_path):
     labels = ("lung_left", "lung_right", "liver")
     hu, left, right, _ = chest()

@@ -1,11 +1,12 @@
 """Whole synthetic patients: deterministic, anatomically plausible, and their images show what was drawn."""
 
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from irae.core.anatomy import BY_NAME, Irae
+from irae.core.anatomy import BY_NAME, MUSCLE, Irae
 from irae.core.exam import Role
 from irae.core.focus import Nature
 from irae.core.geometry import Geometry
@@ -260,3 +261,22 @@ def test_a_training_sample_is_quick():
     for seed in range(1, 4):
         training_sample(seed, spacing_mm=6.0)
     assert (time.process_time() - start) / 3 < 1.0
+
+
+def test_metastases_lie_in_the_tissue_that_they_name():
+    inside: Counter[tuple[str, bool]] = Counter()
+    for seed in range(8):
+        patient = draw_patient(
+            np.random.default_rng(seed), visits=1, disease=DiseasePlan(min_lesions=6, max_lesions=14),
+            plan=VisitPlan(has_pet=False, mr=False),
+        )
+        grid = body_geometry(patient, 0, (5.0,) * 3)
+        organs = render_exam(patient, 0, ct_geometry=grid, with_pet=False, with_mr=False).organs
+        for lesion in patient.lesions:
+            index = np.round(grid.to_index(patient.visits[0].pose.to_world(np.array(lesion.centre_mm)))).astype(int)
+            if ((index >= 0) & (index < grid.shape)).all():
+                found = organs.name_of(int(organs.array[tuple(index)]))
+                own = {"soft_tissue": MUSCLE, "lymph_node": None, "bone": None}.get(lesion.organ, lesion.organ)
+                inside[lesion.organ, found == own] += 1
+    for organ in ("lung_left", "lung_right", "liver", "soft_tissue", "vertebrae", "lymph_node"):
+        assert inside[organ, True] >= 5 * inside[organ, False], (organ, inside)

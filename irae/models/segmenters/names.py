@@ -19,6 +19,9 @@ _PARTS = {
     "thyroid": "thyroid_gland", "bladder": "urinary_bladder", "large_bowel": "colon", "left_lung": "lung_left",
     "right_lung": "lung_right", "left_kidney": "kidney_left", "right_kidney": "kidney_right", "spine": "vertebrae",
     "pituitary_gland": "pituitary",
+    # Of all muscles TotalSegmentator's task total has these; its task tissue_types has them together.
+    **{f"{part}_{side}": "skeletal_muscle" for part in ("autochthon", "iliopsoas", "gluteus_maximus", "gluteus_medius",
+                                                        "gluteus_minimus") for side in ("left", "right")},
 }
 _PATTERNS = (
     (re.compile(r"^lung_(upper|middle|lower)_lobe_left$"), "lung_left"),

@@ -172,10 +172,13 @@ class PackagedSegmenter:
         """What was found, and the organs that no coarser network finds.
 
         A coarse mask runs over what it does not know (the liver over an adrenal): those organs lie on top where they
-        are believed, and only there. What is believed of the others does not depend on them.
+        are believed, and only there, unless they yield. What is believed of the others does not depend on them.
         """
         closer, sure = self._closer(look, found.array, ct)
-        laid = found.array if closer is None else np.where(closer > 0, closer, found.array)
+        if closer is None:
+            laid = found.array
+        else:
+            laid = np.where((found.array == 0) if look.yields else (closer > 0), closer, found.array)
         both = believed(
             laid, ct, (*found.labels, *look.organs), clean=True, probability=sure, rules=self._rules
         )
