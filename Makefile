@@ -40,6 +40,7 @@ train-phantom: $(STAMP)
 	$(BIN)/python train.py task=organs data=phantom
 	$(BIN)/python train.py task=thyroid data=phantom
 	$(BIN)/python train.py task=adrenals data=phantom
+	$(BIN)/python train.py task=muscle data=phantom
 	$(BIN)/python train.py task=pituitary data=phantom
 	$(BIN)/python train.py task=classifiers data=phantom
 

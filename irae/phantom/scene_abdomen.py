@@ -10,9 +10,8 @@ from irae.core.anatomy import Irae
 from irae.phantom.anatomy import KIDNEYS, WALL_MM, outline, spine_at
 from irae.phantom.bowel import colon_profile
 from irae.phantom.scene import LABEL, Stage
+from irae.phantom.scene_adrenals import paint_adrenal, paint_crura
 from irae.phantom.scene_further import (
-    ADRENAL_DIAMETER,
-    ADRENAL_SUV,
     BOWEL_EXTRA_MM,
     BOWEL_SUV,
     STOMACH_SUV,
@@ -21,11 +20,10 @@ from irae.phantom.scene_further import (
     paint_pancreas,
     strand,
 )
-from irae.phantom.shapes import Slab, Tube, smooth_curve
+from irae.phantom.shapes import Tube, smooth_curve
 
 LIVER_VOLUME = (1.0, 1.0, 1.2, 1.34)  # by severity of hepatitis 0..3: from 2 on mostly past the 15 % of the rule
 PERIPORTAL_MM = (0.0, 0.0, 2.5, 4.5)
-PERIRENAL_MM = 3.0  # least fat between an adrenal and the liver, stomach or spleen beside it; design value
 GALLBLADDER_WALL_MM = (1.5, 1.5, 4.0, 6.0)
 
 
@@ -75,7 +73,7 @@ def _vessels(stage: Stage) -> None:
 
 
 def _retroperitoneum(stage: Stage) -> None:
-    _crura(stage)
+    paint_crura(stage)
     for side, name in ((1, "kidney_right"), (-1, "kidney_left")):
         at, semi = KIDNEYS[name]
         turn = (-10.0, side * 14.0, side * 20.0)
@@ -83,20 +81,7 @@ def _retroperitoneum(stage: Stage) -> None:
         stage.blob(name, (at[0] - side * 2, at[1] + 1, at[2]), (18, 18, 45), "kidney_medulla", label=name, turn=turn)
         stage.blob(name, (at[0] - side * 10, at[1] + 5, at[2]), (9, 8, 17), "urine", turn=turn)
         _ureter(stage, side)
-        _adrenal(stage, side)
-
-
-def _crura(stage: Stage) -> None:
-    """The diaphragm's crura: bands along the bodies of T11 to L3, as thick as an adrenal's limb and beside it."""
-    thick = np.random.default_rng((stage.anatomy.noise_seed, 31)).uniform(0.7, 1.4, 2)
-    for side, factor, end in ((1, thick[0], 668), (-1, thick[1], 640)):
-        # Behind the vena cava on the right; on the left beside the aorta, which covers what lies before the spine.
-        front = (23, 17) if side > 0 else (20, 24)
-        behind = [(28, 2, 535), (28, 7, 560), (26, 12, 590), (23, 16, 615), (16, 19, end)]
-        before = [(front[0] + 3, front[1] - 2, 545), (*front, 570), (*front, 595), (19, front[1], 625)]
-        for course, radii in ((behind, (3, 4, 4, 4, 3)), (before, (3, 4, 4, 3))):
-            knots = [(side * x, spine_at(down) + y, down) for x, y, down in course]
-            stage.tube(knots, np.array(radii) * factor, "muscle", label="skeletal_muscle")
+        paint_adrenal(stage, side)
 
 
 def _ureter(stage: Stage, side: int) -> None:
@@ -107,37 +92,6 @@ def _ureter(stage: Stage, side: int) -> None:
     full = rng.random(len(course) - 1) < 0.35
     for n in np.flatnonzero(full):
         stage.tube(course[n : n + 2].tolist(), 1.8, "urine")
-
-
-def _adrenal(stage: Stage, side: int) -> None:
-    """Two thin limbs that meet in front, above the kidney, in the kidney's fat: beside other organs, not in them."""
-    label = "adrenal_gland_right" if side > 0 else "adrenal_gland_left"
-    grade = stage.grade("adrenalitis")
-    gland = stage.material["adrenal"]
-    gland = replace(gland, suv=gland.suv * ADRENAL_SUV[grade])
-    rng = np.random.default_rng((stage.anatomy.noise_seed, 32, side + 1))
-    width, length, height = rng.uniform((0.8, 0.85, 0.85), (1.25, 1.15, 1.15))
-    lean, twist = rng.uniform(-12.0, 12.0, 2)
-    apex = (side * 28.0, -7.0, 592.0)
-    limbs = []
-    for long, deg in ((11.0, 30.0), (9.0, -4.0)) if side > 0 else ((11.0, 36.0), (10.0, -6.0)):
-        turn = side * (deg + twist)
-        back = np.array([np.sin(np.deg2rad(turn)), -np.cos(np.deg2rad(turn))]) * (long * length - 1.5)
-        limbs.append((
-            stage.anatomy.point(apex[0] + back[0], apex[1] + back[1], apex[2]),
-            (2.3 * width * ADRENAL_DIAMETER[grade], long * length, 12.5 * height), (lean, 0.0, turn),
-        ))
-    fat = stage.ellipsoid("perirenal_fat", (side * 33, -28, 594), (16, 30, 19))
-    for beside in ("liver", "stomach", "spleen"):
-        stage.paint(fat, "visceral_fat", inside=beside, clears=True)
-        for centre, half, turn_deg in limbs:
-            grown = Slab(
-                centre=centre, half=(half[0] + PERIRENAL_MM, half[1] + PERIRENAL_MM, half[2]), turn_deg=turn_deg,
-                round_mm=PERIRENAL_MM,
-            )
-            stage.paint(grown, "visceral_fat", inside=beside, clears=True)
-    for centre, half, turn_deg in limbs:
-        stage.paint(Slab(centre=centre, half=half, turn_deg=turn_deg, round_mm=2.0), gland, label=label)
 
 
 def paint_upper(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from irae.phantom.disease import FURTHER_IRAES
 from irae.phantom.patient import Patient
 from irae.phantom.response_truth import LesionTruth, ResponseTruth, lesion_truths, response_truths
 from irae.phantom.scene import Stage, visit_materials
+from irae.phantom.scene_adrenals import adrenal_apex
 from irae.phantom.scene_disease import opacity_places
 from irae.phantom.scene_further import ADRENAL_SUV, BOWEL_SUV, PANCREAS_SUV, STOMACH_SUV
 from irae.phantom.scene_head import pituitary_state, thyroid_state
@@ -198,10 +199,13 @@ def _stretches(patient: Patient, visit: int, wall_suv: float) -> tuple[FocusTrut
 def _inflamed_glands(patient: Patient, visit: int) -> list[FocusTruth]:
     """Whole organs that a further irAE heats: pancreas, adrenals, stomach, small bowel."""
     stage = Stage(None, patient, visit, visit_materials(patient, visit))  # type: ignore[arg-type]
+    right, left = (adrenal_apex(patient.anatomy, side) for side in (1, -1))
     rows = (
         ("pancreatitis", "G01", "pancreas", (-10, 16, 622), (110.0, 30.0, 25.0), "pancreas", PANCREAS_SUV),
-        ("adrenalitis", "L01", "adrenal_gland_right", (32, -16, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
-        ("adrenalitis", "L02", "adrenal_gland_left", (-32, -16, 592), (30.0, 14.0, 10.0), "adrenal", ADRENAL_SUV),
+        ("adrenalitis", "L01", "adrenal_gland_right", (right[0] + 4, right[1] - 9, right[2]), (25.0, 20.0, 10.0),
+         "adrenal", ADRENAL_SUV),
+        ("adrenalitis", "L02", "adrenal_gland_left", (left[0] - 4, left[1] - 9, left[2]), (25.0, 20.0, 10.0),
+         "adrenal", ADRENAL_SUV),
         ("gastritis", "W01", "stomach", (-50, 20, 605), (120.0, 60.0, 50.0), "stomach_wall", STOMACH_SUV),
         ("enteritis", "B01", "small_bowel", (0, 30, 750), (150.0, 130.0, 70.0), "small_bowel_wall", BOWEL_SUV),
     )

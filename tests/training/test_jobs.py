@@ -307,7 +307,9 @@ def test_a_finer_network_without_its_coarser_one_is_refused(trained, tmp_path):
                           device=Device.CPU)
 
 
-@pytest.mark.parametrize(("target", "kept"), [(Target.thyroid, "lung_left"), (Target.adrenals, "liver")])
+@pytest.mark.parametrize(("target", "kept"), [
+    (Target.thyroid, "lung_left"), (Target.adrenals, "liver"), (Target.muscle, "liver"),
+])
 def test_a_closer_look_is_trained_in_its_box(target, kept, tmp_path):
     torch.set_num_threads(1)
     weights, look = Path(__file__).parents[2] / "weights", CLOSER_LOOKS[target.value]
@@ -331,7 +333,7 @@ def test_a_closer_look_is_trained_in_its_box(target, kept, tmp_path):
     )
 
 
-@pytest.mark.parametrize("target", [Target.thyroid, Target.adrenals])
+@pytest.mark.parametrize("target", [Target.thyroid, Target.adrenals, Target.muscle])
 def test_a_closer_look_needs_an_organs_package(target):
     with pytest.raises(ValueError, match=r"task\.organs_package is needed .*: it finds the place to look at"):
         SegmentationSettings(target=target, labels=list(CLOSER_LOOKS[target.value].organs)).check()

@@ -176,17 +176,19 @@ class PackagedSegmenter:
         """
         closer, sure = self._closer(look, found.array, ct)
         if closer is None:
-            laid = found.array
-        else:
-            laid = np.where((found.array == 0) if look.yields else (closer > 0), closer, found.array)
-        both = believed(
-            laid, ct, (*found.labels, *look.organs), clean=True, probability=sure, rules=self._rules
-        )
-        added = np.isin(both.array, [BY_NAME[organ].label for organ in look.organs])
+            closer = np.zeros_like(found.array)
+        if look.yields:
+            laid, judged = np.where(found.array == 0, closer, 0).astype(np.uint8), look.organs
+        else:  # held against where the others lie
+            laid, judged = np.where(closer > 0, closer, found.array), (*found.labels, *look.organs)
+        believable = believed(laid, ct, judged, clean=True, probability=sure, rules=self._rules)
+        new = {organ: BY_NAME[organ].label for organ in look.organs}
+        added = np.isin(believable.array, list(new.values()))
         return LabelMap(
-            array=np.where(added, both.array, found.array), geometry=found.geometry, labels=both.labels,
-            coverage={organ: (both if organ in look.organs else found).coverage[organ] for organ in both.labels},
-            rejected={**found.rejected, **{o: why for o, why in both.rejected.items() if o in look.organs}},
+            array=np.where(added, believable.array, found.array), geometry=found.geometry,
+            labels={**found.labels, **new},
+            coverage={**found.coverage, **{organ: believable.coverage[organ] for organ in new}},
+            rejected={**found.rejected, **{o: why for o, why in believable.rejected.items() if o in new}},
         )
 
     def _closer(
