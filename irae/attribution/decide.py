@@ -168,6 +168,9 @@ def _gated_nature(gate: Gate, told: Told) -> tuple[Nature, str]:
     """A gate's answer stands unless the model sees a metastasis in what the gate holds for harmless."""
     harmless = gate.nature in (Nature.PHYSIOLOGIC, Nature.INFLAMMATION)
     seen = told.possible == {Nature.METASTASIS}
+    if gate.nature is Nature.INFLAMMATION and seen:
+        return Nature.METASTASIS, (f"Perhaps {gate.outcome}, but all else than a metastasis is ruled out. "
+                                   f"{_probabilities_in_words(told)}")
     if gate.nature is Nature.INFLAMMATION:
         # Radiation, infection or vaccination explains a focus; it does not overrule what speaks for a metastasis.
         seen = Nature.METASTASIS in told.possible and told.probabilities[Nature.METASTASIS] > 0.5
@@ -208,6 +211,8 @@ def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: Evidence
         against = [p.reason for p in parts if p.feature in VETOES and p.points < 0]
         if against:
             return f"Not called inflammation in spite of the score: {against[0][0].lower()}{against[0][1:]}"
+        if was_tumour(focus, now):
+            return "Not called inflammation: an earlier exam held it for a metastasis."
         if not _inflames(candidate):
             return "Not called inflammation: nothing but time and circumstances speaks for it."
     if nature is Nature.METASTASIS:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
 from irae.attribution.situation import BONE_SITE, NODE_SITE, OUTSIDE_ORGANS, Situation, grew, was_tumour
-from irae.core.anatomy import BY_NAME, Uptake, site_of
+from irae.core.anatomy import BY_NAME, MUSCLE, Uptake, site_of
 from irae.core.focus import Focus, FocusSource, FocusStatus, Nature
-from irae.core.numbers import reaches
+from irae.core.numbers import exceeds, reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +216,18 @@ def focal_bowel(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | No
 
 
 def muscle(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
-    """A long, thin, symmetric pair outside organs without a node on CT."""
+    """A long, thin, symmetric pair outside organs without a node on CT; a spot no hotter than muscles at work are."""
     get = focus.features.get
     if focus.organ not in OUTSIDE_ORGANS or get("size_from_ct") or get("picture") or was_tumour(focus, now):
         return None
     if get("elongation", 1.0) >= rules.muscle_elongation and get("symmetry", 0.0) >= rules.symmetric:
         return _physiologic(rules, "muscle", "Long, thin and alike on both sides, without a node on CT: muscle.", 0.7)
+    to_liver, hottest = (now.quantities.get(f"{MUSCLE}.{name}") for name in ("median_to_liver", "suv95"))
+    if to_liver is None or hottest is None or not reaches(to_liver, rules.hot_muscle_liver_ratio):
+        return None
+    if focus.suv_max is not None and not exceeds(focus.suv_max, rules.hot_muscle_margin * hottest):
+        return _physiologic(rules, "muscle", f"Muscles are hot in this exam ({to_liver:.1f} times the liver), and this "
+                            "spot, without a node on CT, is hardly hotter.", 0.7)
     return None
 
 

@@ -168,6 +168,9 @@ class EvidenceRules:
     fluid_hu: float = 20.0  # simple cysts and bile (ACR incidental findings, J Am Coll Radiol 2017: -9..20 HU)
     bowel_spots: int = 2  # more single spots in one bowel are a pattern
     muscle_elongation: float = 2.5
+    # Muscles at work or under insulin: median over the liver (0.3 at rest), and a spot's SUVmax over their SUV95.
+    hot_muscle_liver_ratio: float = 0.7
+    hot_muscle_margin: float = 1.4
     liver_lesion_ratio: float = 1.2  # SUVpeak of a liver lesion over the liver's mean, from which it is not cold
     brown_fat_pattern: int = 2
     brown_fat_mean_hu: float = -50.0  # a solid node has no such mean, whatever fat lies around it

@@ -35,6 +35,7 @@ class Situation:
         radiation_sites: Texts of radiotherapy sites within the window.
         metastatic: Sites where this tumour often spreads.
         earlier: Track to its newest earlier attribution that is not GONE, and that exam's date and therapy weeks.
+        tumours: Tracks that an earlier exam called metastasis, or left open but held for one rather than anything else.
         first_exam: Whether there is no earlier exam.
         growing, shrinking: Tracks of known lesions that grew or shrank.
         opacity_share: Share of both lungs that opacities (not nodules) take; lung_symmetry: of left and right.
@@ -60,6 +61,7 @@ class Situation:
     radiation_sites: tuple[str, ...]
     metastatic: frozenset[str]
     earlier: Mapping[str, tuple[AttributedFocus, date, bool]]
+    tumours: frozenset[str]
     first_exam: bool
     growing: frozenset[str]
     shrinking: frozenset[str]
@@ -125,6 +127,7 @@ def situation(
         ),
         metastatic=sites[0] if sites else COMMON_SITES,
         earlier=tracks,
+        tumours=frozenset(a.focus.track for exam in past for a in exam.foci if a.focus.track and _held_for_tumour(a)),
         first_exam=not past,
         growing=growing,
         shrinking=shrinking,
@@ -141,6 +144,11 @@ def situation(
              if e.kind is ContextKind.THERAPY and e.start is not None and e.start <= on), default=None,
         ),
     )
+
+
+def _held_for_tumour(attributed: AttributedFocus) -> bool:
+    open_ = attributed.nature is Nature.INDETERMINATE and attributed.probabilities[Nature.METASTASIS.value] > 0.5
+    return attributed.nature is Nature.METASTASIS or open_
 
 
 def _therapy_ever(context: PatientContext) -> bool:
@@ -175,9 +183,9 @@ def is_hilar(focus: Focus) -> bool:
 
 
 def was_tumour(focus: Focus, now: Situation) -> bool:
-    """Whether this very look was called metastasis when it was last seen."""
+    """Whether an earlier exam held this very look for a metastasis."""
     before = now.earlier.get(focus.track)
-    return before is not None and before[0].nature is Nature.METASTASIS and same_look(before[0].focus, focus)
+    return before is not None and focus.track in now.tumours and same_look(before[0].focus, focus)
 
 
 def same_look(before: Focus, after: Focus) -> bool:

@@ -8,7 +8,7 @@ from irae.attribution import attribute, attribution_notices
 from irae.attribution.candidates import candidates
 from irae.attribution.features import FEATURE_TABLE, SUBJECT, Subject, in_words
 from irae.attribution.learned import CLASSES, LearnedModel, Linear, Seen, Trees, softmax
-from irae.core.context import PatientContext
+from irae.core.context import ContextEntry, ContextKind, PatientContext
 from irae.core.finding import Quantities
 from irae.core.focus import FocusStatus, Nature
 from tests.attribution.made import START, WEEK_10, finding, picture, spot, therapy, told
@@ -186,7 +186,10 @@ def test_what_is_left_of_a_known_lesion_is_what_it_was():
     (answer,) = decide(left, learned=always(0.01, 0.01, 0.98, trained_on=seen(0.5, 10.1)), earlier=[before])
     assert answer.nature is METASTASIS
     assert answer.reasons[0].startswith("What is left, at its place")
-    unsure = replace(before, foci=tuple(replace(a, nature=Nature.INDETERMINATE) for a in before.foci))
+    open_ = {"inflammation": 0.4, "metastasis": 0.4, "physiologic": 0.2}
+    unsure = replace(before, foci=tuple(
+        replace(a, nature=Nature.INDETERMINATE, probabilities=open_) for a in before.foci
+    ))
     (answer,) = decide(left, learned=always(0.01, 0.01, 0.98, trained_on=seen(0.5, 10.1)), earlier=[unsure])
     assert answer.nature is PHYSIOLOGIC  # an open focus is decided anew
 
@@ -260,6 +263,30 @@ def test_what_a_gate_holds_for_harmless_is_left_open_where_the_model_sees_a_meta
     (sure,) = decide(bladder, learned=always(0.01, 0.98, 0.01))
     (unsure,) = decide(bladder, learned=always(0.2, 0.4, 0.4))
     assert (sure.nature, unsure.nature) == (Nature.INDETERMINATE, PHYSIOLOGIC)
+
+
+def test_radiotherapy_does_not_hide_what_can_only_be_a_metastasis():
+    opacity = spot(organ="lung_left", ct_hu_mean=-300.0, ground_glass_fraction=0.6, rim_lung_fraction=0.9,
+                   liver_ratio=4.0)
+    irradiated = therapy(ContextEntry(kind=ContextKind.RADIOTHERAPY, value="lung", start=START))
+    for p, nature in ((0.98, METASTASIS), (0.6, Nature.INDETERMINATE), (0.3, INFLAMMATION)):
+        (answer,) = decide(opacity, learned=always(0.99 - p, p, 0.01, least=(0.2, 0.2, 0.2)), context=irradiated)
+        assert answer.nature is nature, p
+
+
+@pytest.mark.parametrize(("held", "later"), [(0.6, Nature.INDETERMINATE), (0.4, INFLAMMATION)])
+def test_what_an_exam_held_for_a_metastasis_is_not_called_inflammation_later(held, later):
+    irradiated = therapy(ContextEntry(kind=ContextKind.RADIOTHERAPY, value="lung", start=START))
+    ball = spot(track="L01", organ="lung_left", liver_ratio=4.0)
+    first = told(decide(ball, learned=always(0.99 - held, held, 0.01)), START)
+    assert first.foci[0].nature is Nature.INDETERMINATE
+    grown = spot(track="L01", organ="lung_left", longest=60.0, sphericity=0.3, ct_hu_mean=-300.0, symmetry=0.9,
+                 ground_glass_fraction=0.6, rim_lung_fraction=0.9, status=FocusStatus.KNOWN, liver_ratio=4.0)
+    (answer,) = decide(grown, learned=always(0.98, 0.01, 0.01), context=irradiated, earlier=[first])
+    assert answer.nature is later
+    (answer,) = decide(grown, learned=always(0.98, 0.01, 0.01), context=irradiated,
+                       earlier=[first, told([answer], WEEK_10 - timedelta(days=7))])
+    assert answer.nature is later, "nor two exams later"
 
 
 def test_a_whole_organ_is_never_called_metastasis():

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from irae.attribution.physiology import may_be_normal_uptake
+from irae.attribution.physiology import may_be_normal_uptake, muscle
 from irae.attribution.rules import EVIDENCE_RULES
 from irae.attribution.situation import situation
 from irae.core.context import PatientContext
-from irae.core.finding import Quantities
+from irae.core.finding import Measured, Quantities
 from irae.core.focus import FocusSource, Nature
 from tests.attribution.made import WEEK_10, decide, spot
 
@@ -103,6 +103,21 @@ def test_where_the_ct_shows_gas_and_nothing_solid_uptake_is_no_metastasis(mean, 
 def test_a_missing_organ_explains_uptake_where_it_lies_only(unseen, place, blocked, why):
     focus = spot(organ="lymph_node", **place)
     assert bool(may_be_normal_uptake(focus, situation_of([focus], [unseen]))) is blocked, why
+
+
+@pytest.mark.parametrize(("median", "hottest", "focus", "nature"), [
+    (0.7, 2.0, spot(organ="lymph_node", suv=2.8), Nature.PHYSIOLOGIC),
+    (0.6, 2.0, spot(organ="lymph_node", suv=2.8), None),
+    (0.7, 2.0, spot(organ="lymph_node", suv=2.9), None),
+    (0.7, 2.0, spot(organ="lymph_node", suv=2.8, size_from_ct=1.0), None),
+    (0.7, 2.0, spot(organ="bone", suv=2.8), None),
+])
+def test_a_spot_no_hotter_than_hot_muscles_is_muscle(median, hottest, focus, nature):
+    values = {"skeletal_muscle.median_to_liver": Measured(value=median, unit="1"),
+              "skeletal_muscle.suv95": Measured(value=hottest, unit="g/mL")}
+    now = replace(situation_of([focus]), quantities=Quantities(values))
+    gate = muscle(focus, now, EVIDENCE_RULES)
+    assert (None if gate is None else gate.nature) is nature
 
 
 def test_gas_beside_it_speaks_for_bowel():
