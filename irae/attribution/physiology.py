@@ -54,6 +54,8 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     if get("size_from_ct") or was_tumour(focus, now):
         return None
     low, high = rules.urine_pool_hu
+    if get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
+        low = rules.streaked_pool_hu
     hu, volume = get("ct_hu_mean", 999.0), focus.volume_ml
     pool = focus.organ in OUTSIDE_ORGANS and volume >= rules.urine_pool_ml and low <= hu <= high
     if pool and BLADDER_ZONE.holds(focus):

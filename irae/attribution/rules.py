@@ -145,6 +145,8 @@ class EvidenceRules:
     # A bladder without its mask: so much fluid. Necrosis is as dark on CT, but cold inside.
     urine_pool_ml: float = 40.0
     urine_pool_hu: tuple[float, float] = (-30.0, 30.0)
+    # As hot as urine: so dark at least, because the streaks of a hip prosthesis darken what lies between the hips.
+    streaked_pool_hu: float = -200.0
     ureter_off_mm: float = 35.0
     ureter_curve_mm: float = 50.0  # the ureter's bow in the pelvis; asked only where the CT shows no node
     ureter_short_mm: float = 13.0

@@ -61,6 +61,8 @@ def cold(**features):
     (cold(off_midline_share=0.3), Nature.PHYSIOLOGIC, "a vessel"),
     (cold(off_midline_share=0.3, ground_glass_fraction=0.6), Nature.INDETERMINATE, "ground glass is no vessel"),
     (pool(), Nature.PHYSIOLOGIC, "a bladder without its mask"),
+    (pool(ct_hu_mean=-86.0, liver_ratio=9.0), Nature.PHYSIOLOGIC, "a bladder that metal has darkened"),
+    (pool(ct_hu_mean=-86.0, liver_ratio=3.0), None, "fat, and not as hot as urine"),
     (pool(organ="liver"), None, "a cystic mass of an organ"),
     (pool(ct_hu_mean=45.0), None, "a mass of soft tissue there"),
     (pool(longest=30.0), None, "too small for a bladder"),
