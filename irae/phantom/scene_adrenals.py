@@ -13,7 +13,8 @@ from irae.phantom.scene import LABEL, Stage
 from irae.phantom.scene_further import ADRENAL_DIAMETER, ADRENAL_SUV
 from irae.phantom.shapes import Slab
 
-PERIRENAL_MM = 3.0  # least fat between an adrenal and the liver, stomach or spleen beside it; design value
+# Fat between an adrenal and the organ beside it, and how much of the kidney's fat there is: design values.
+BESIDE_MM, FAT_SHARE = (0.3, 3.0), (0.6, 1.0)
 
 
 def paint_crura(stage: Stage) -> None:
@@ -45,6 +46,7 @@ def paint_adrenal(stage: Stage, side: int) -> None:
     rng = np.random.default_rng((stage.anatomy.noise_seed, 33, side + 1))
     width, length, height = rng.uniform((0.8, 0.85, 0.85), (1.25, 1.15, 1.15))
     lean, twist = rng.uniform(-12.0, 12.0, 2)
+    gap, fatty = float(rng.uniform(*BESIDE_MM)), float(rng.uniform(*FAT_SHARE))
     apex = adrenal_apex(stage.anatomy, side)
     limbs = []
     for long, deg in ((11.0, 30.0), (9.0, -4.0)) if side > 0 else ((11.0, 36.0), (10.0, -6.0)):
@@ -54,13 +56,12 @@ def paint_adrenal(stage: Stage, side: int) -> None:
             stage.anatomy.point(apex[0] + back[0], apex[1] + back[1], apex[2]),
             (2.3 * width * ADRENAL_DIAMETER[grade], long * length, 12.5 * height), (lean, 0.0, turn),
         ))
-    fat = stage.ellipsoid("perirenal_fat", (apex[0] + side * 5, apex[1] - 21, apex[2] + 2), (16, 30, 19))
-    for beside in ("liver", "stomach", "spleen"):
+    fat = stage.ellipsoid("perirenal_fat", (apex[0] + side * 5, apex[1] - 21, apex[2] + 2), (16, 30, 19), size=fatty)
+    for beside in ("liver", "stomach", "spleen", "pancreas"):
         stage.paint(fat, "visceral_fat", inside=beside, clears=True)
         for centre, half, turn_deg in limbs:
             grown = Slab(
-                centre=centre, half=(half[0] + PERIRENAL_MM, half[1] + PERIRENAL_MM, half[2]), turn_deg=turn_deg,
-                round_mm=PERIRENAL_MM,
+                centre=centre, half=(half[0] + gap, half[1] + gap, half[2]), turn_deg=turn_deg, round_mm=2.0,
             )
             stage.paint(grown, "visceral_fat", inside=beside, clears=True)
     _paint_sheet(stage, side)
