@@ -27,6 +27,7 @@ class MatchRules:
     # Registration and breathing leave about 10 mm; a large lesion's centre moves with its shape.
     gate_mm: float = 20.0
     gate_per_radius: float = 0.6
+    gone_gate_mm: float = 10.0  # of a track that an exam did not show: what comes back comes back where it was
     # Cost in mm of a difference that speaks against identity.
     other_site_mm: float = 8.0
     size_ratio_mm: float = 4.0  # per factor e of volume
@@ -144,8 +145,9 @@ def _radius_mm(focus: Focus) -> float:
     return max(focus.longest_mm, ball_mm(focus.volume_ml)) / 2.0
 
 
-def _gate_mm(now: Focus, before: Focus, rules: MatchRules) -> float:
-    return rules.gate_mm + rules.gate_per_radius * max(_radius_mm(now), _radius_mm(before))
+def _gate_mm(now: Focus, track: Known, rules: MatchRules) -> float:
+    least = rules.gone_gate_mm if track.gone else rules.gate_mm
+    return least + rules.gate_per_radius * max(_radius_mm(now), _radius_mm(track.focus))
 
 
 def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) -> dict[int, int]:
@@ -162,7 +164,7 @@ def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) 
                 cost[i, k] = -100.0  # an organ's whole uptake is itself wherever its centre lies
                 continue
             distance = float(np.linalg.norm(np.array(focus.centroid_ras_mm) - track.place))
-            if distance > _gate_mm(focus, before, rules) or any(picture) or _of_other_tissue(focus, before, rules):
+            if distance > _gate_mm(focus, track, rules) or any(picture) or _of_other_tissue(focus, before, rules):
                 continue
             size = abs(np.log(max(focus.volume_ml, 0.05) / max(before.volume_ml, 0.05)))
             other = site_of(focus.organ) != site_of(before.organ)

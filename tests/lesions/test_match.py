@@ -159,3 +159,12 @@ def test_brown_fat_beside_a_node_is_not_the_node(fat, pairs):
     here = replace(node, centroid_ras_mm=(4.0, 0.0, 0.0), features={} if fat is None else {"fat_fraction": fat})
     known = Known(focus=node, place=np.zeros(3), nature=Nature.METASTASIS, gone=False)
     assert _assigned([here], [known], MATCH_RULES) == pairs
+
+
+@pytest.mark.parametrize(("gone", "apart_mm", "again"), [(False, 18.0, True), (True, 18.0, False), (True, 10.0, True)])
+def test_what_comes_back_comes_back_where_it_was(gone, apart_mm, again):
+    nodule = Focus(id=1, centroid_ras_mm=(0.0, 0.0, 0.0), volume_ml=0.5, longest_mm=10.0, short_mm=9.0, track="L01",
+                   organ="lung_left", features={})
+    here = replace(nodule, centroid_ras_mm=(apart_mm, 0.0, 0.0))
+    known = Known(focus=nodule, place=np.zeros(3), nature=Nature.METASTASIS, gone=gone)
+    assert _assigned([here], [known], MATCH_RULES) == ({0: 0} if again else {})
