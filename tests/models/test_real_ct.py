@@ -6,6 +6,7 @@ Trained on synthetic patients only. These are floors, not achievements; docs/ref
 import numpy as np
 import pytest
 
+from irae.core.anatomy import BY_NAME, MUSCLE
 from irae.core.volume import Coverage, Quantity
 from irae.io.nifti import read_array, read_volume
 from irae.models.plausibility import PLAUSIBILITY
@@ -35,6 +36,14 @@ def found(abdomen, project):
 def test_the_liver_of_a_real_ct_is_found(abdomen, found):
     assert found.seen("liver")
     assert dice(found.mask("liver"), abdomen[1] == found.labels["liver"]) > 0.6
+
+
+def test_the_muscles_of_a_real_ct_are_found_and_hardly_anything_else(abdomen, found):
+    """The silver labels name glutei, iliopsoas and the muscles along the spine only: most of what is found has none."""
+    drawn = abdomen[1] == BY_NAME[MUSCLE].label
+    assert np.mean(found.mask(MUSCLE)[drawn]) > 0.85
+    others = (abdomen[1] > 0) & ~drawn
+    assert np.mean(others[found.mask(MUSCLE)]) < 0.1
 
 
 def test_organs_outside_the_picture_are_not_found(found):

@@ -178,14 +178,16 @@ class PackagedSegmenter:
         if closer is None:
             closer = np.zeros_like(found.array)
         if look.yields:
-            laid, judged = np.where(found.array == 0, closer, 0).astype(np.uint8), look.organs
+            laid, judged = np.where(found.array == 0, closer, np.uint8(0)), look.organs
         else:  # held against where the others lie
             laid, judged = np.where(closer > 0, closer, found.array), (*found.labels, *look.organs)
-        believable = believed(laid, ct, judged, clean=True, probability=sure, rules=self._rules)
+        # What yields lies in many parts, between the others: none of them is loose.
+        believable = believed(laid, ct, judged, clean=not look.yields, probability=sure, rules=self._rules)
         new = {organ: BY_NAME[organ].label for organ in look.organs}
-        added = np.isin(believable.array, list(new.values()))
+        drawn = np.zeros(256, bool)
+        drawn[list(new.values())] = True
         return LabelMap(
-            array=np.where(added, believable.array, found.array), geometry=found.geometry,
+            array=np.where(drawn[believable.array], believable.array, found.array), geometry=found.geometry,
             labels={**found.labels, **new},
             coverage={**found.coverage, **{organ: believable.coverage[organ] for organ in new}},
             rejected={**found.rejected, **{o: why for o, why in believable.rejected.items() if o in new}},
