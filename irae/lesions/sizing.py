@@ -127,6 +127,17 @@ def deblurred_mm(apparent_mm: float, fwhm_mm: float) -> float:
     return min(apparent_mm, max(0.5 * apparent_mm, float(np.interp(ratio, apparent, true)) * fwhm_mm))
 
 
+def pet_diameter_mm(apparent_mm: float, rules: FociRules) -> float:
+    """True axial diameter of a lesion whose half-maximum contour on PET measures ``apparent_mm``.
+
+    >>> [round(pet_diameter_mm(mm, FociRules()), 1) for mm in (10.0, 20.0, 50.0)]
+    [8.9, 20.9, 50.0]
+    """
+    reading = deblurred_mm(apparent_mm, rules.psf_fwhm_mm)
+    error = float(np.interp(reading, rules.pet_reading_mm, rules.pet_error_mm))
+    return max(0.5 * reading, reading - error)
+
+
 def extent_on_ct(
     ct: NDArray[np.float32], seed: NDArray[np.bool_], geometry: Geometry, rules: FociRules
 ) -> NDArray[np.bool_] | None:
@@ -205,6 +216,6 @@ def focus_extent(
                           from_ct=True, background_suv=background)
     read = axial_diameters(region, fine_grid)
     return Extent(
-        mask=region, geometry=fine_grid, longest_mm=deblurred_mm(read.longest_mm, rules.psf_fwhm_mm),
-        short_mm=deblurred_mm(read.short_mm, rules.psf_fwhm_mm), from_ct=False, background_suv=background,
+        mask=region, geometry=fine_grid, longest_mm=pet_diameter_mm(read.longest_mm, rules),
+        short_mm=pet_diameter_mm(read.short_mm, rules), from_ct=False, background_suv=background,
     )
