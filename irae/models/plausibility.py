@@ -139,6 +139,7 @@ class Plausibility:
         default_factory=lambda: {
             "colon": 0.03, "small_bowel": 0.05, "vertebrae": 0.05, "thyroid_gland": 0.2, "aorta": 0.1, "pancreas": 0.2,
             "stomach": 0.3, "lung_left": 0.2, "lung_right": 0.2, "adrenal_gland_left": 0.2, "adrenal_gland_right": 0.2,
+            "skeletal_muscle": 0.1,
         }
     )
     connected_share: float = 0.6

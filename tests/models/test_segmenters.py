@@ -124,6 +124,19 @@ def test_muscle_is_what_is_no_other_organ(tmp_path):
     np.testing.assert_array_equal(after.without("skeletal_muscle").array, before.array)
 
 
+def test_padding_of_the_table_is_no_muscle(tmp_path):
+    save(tmp_path / "organs", organs_card())
+    save(tmp_path / "muscle", organs_card(("skeletal_muscle",), name="muscle", task="muscle"))
+    found = torch.zeros((2, 20, 20, 20))
+    found[1, 2:12, 2:12, 2:12] = 0.9  # the body's
+    found[1, 15:18, 15:18, 15:18] = 0.8  # a pad
+    found[0] = 1.0 - found[1]
+    kept = PackagedSegmenter.from_folder(tmp_path)._main_parts(CLOSER_LOOKS["muscle"], found)
+    torch.testing.assert_close(kept[:, :12], found[:, :12])
+    assert not kept[1, 12:].any()
+    assert kept[0, 12:].min() == 1.0
+
+
 def test_lungs_that_the_network_does_not_find_are_looked_for_as_air(tmp_path):
     labels = ("lung_left", "lung_right", "liver")
     hu, left, right, _ = chest()

@@ -18,7 +18,7 @@ from irae.models.card import FINE_TASK
 from irae.models.closer import CLOSER_LOOKS, CloserLook
 from irae.models.guided import guided_labels
 from irae.models.package import Package, PackageError, find_packages, load_package
-from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed
+from irae.models.plausibility import PLAUSIBILITY, Plausibility, believed, cleaned
 from irae.models.runtime import Device, Precision, autocast_dtype, torch_device
 from irae.models.sliding import (
     OVERLAP,
@@ -181,7 +181,7 @@ class PackagedSegmenter:
             laid, judged = np.where(found.array == 0, closer, np.uint8(0)), look.organs
         else:  # held against where the others lie
             laid, judged = np.where(closer > 0, closer, found.array), (*found.labels, *look.organs)
-        # What yields lies in many parts, between the others: none of them is loose.
+        # What yields lies in many parts, between the others; which of them are loose was told where it was whole.
         believable = believed(laid, ct, judged, clean=not look.yields, probability=sure, rules=self._rules)
         new = {organ: BY_NAME[organ].label for organ in look.organs}
         drawn = np.zeros(256, bool)
@@ -206,10 +206,22 @@ class PackagedSegmenter:
         )
         source = canonical.apply(ct.array)[box]
         closer = self._probabilities(look.task, source, geometry, ct.quantity)
+        if look.yields:
+            closer = self._main_parts(look, closer)
         found, sure = self._named(look.task, labels_on_grid(closer, source.shape), closer)
         whole = np.zeros(canonical.geometry.shape, np.uint8)
         whole[box] = found
         return np.ascontiguousarray(canonical.undo(whole)), sure
+
+    def _main_parts(self, look: CloserLook, probabilities: torch.Tensor) -> torch.Tensor:
+        """The probabilities of what yields without its loose parts (the table's padding), told on its coarse grid."""
+        labels = probabilities.argmax(dim=0).numpy().astype(np.uint8)
+        numbers = {organ: n for n, organ in enumerate(self._packages[look.task].card.labels, start=1)}
+        kept, _ = cleaned(labels, numbers, self._rules)
+        loose = torch.from_numpy((labels > 0) & (kept == 0))
+        background = torch.zeros_like(probabilities)
+        background[0] = 1.0
+        return torch.where(loose, background, probabilities)
 
     def _probabilities(
         self, task: str, source: NDArray[np.float32], geometry: Geometry, quantity: Quantity,
