@@ -412,14 +412,16 @@ def _non_targets(
 ) -> tuple[NonTarget, ...]:
     """One group of non-targets at one exam: those that clearly grew progress where its volume is up by 73 %.
 
-    What is equivocal is followed, but is no progression, and its volume is not counted.
+    What is equivocal is followed, but is no progression, and its volume is not counted; so is what this exam holds for
+    normal uptake: bowel that is hot today is no lesion that grew.
     """
     seen = [(t, by_track[t]) for t in tracks if t in by_track]
     changes = {t: sizes.change(t, _size_mm(f), rules) for t, f in seen}
+    equivocal = {*equivocal, *(t for t, f in seen if f.nature is Nature.PHYSIOLOGIC)}
     counted = [(t, f) for t, f in seen if t not in equivocal]
     volume = sum(f.focus.volume_ml for _, f in counted)
     least = sizes.least_ml.get(tracks)
-    if len(counted) == sum(t not in equivocal for t in tracks):
+    if counted and len(counted) == sum(t not in equivocal for t in tracks):
         sizes.least_ml[tracks] = volume if least is None else min(least, volume)
     burden_up = (
         least is not None and least > 0 and 100 * (volume - least) >= rules.non_target_volume_pct * least

@@ -100,6 +100,17 @@ def test_a_doubtful_focus_that_comes_and_goes_is_no_progression_and_a_metastasis
     assert back(M) == "PD"
 
 
+def test_a_doubtful_focus_that_is_normal_uptake_today_is_no_progression() -> None:
+    def grown(nature: Nature, view: View) -> str:
+        course = [exam(0, focus(1, M, 60), focus(2, Q, 11, organ="colon")),
+                  exam(56, focus(1, M, 40), focus(2, nature, 25, organ="colon"))]
+        return category(assess_course(course)[0], "recist_1_1", view)
+
+    for view in View:
+        assert grown(Nature.PHYSIOLOGIC, view) == "PR", view
+        assert grown(Q, view) == "PD", "doubt does not set aside"
+
+
 def test_inflammation_does_not_dilute_the_growth_of_a_non_target() -> None:
     """As seen, an inflamed focus beside a growing metastasis must not hide its growth (found by Hypothesis)."""
     course = [exam(0, focus(1, M, 60), focus(2, M, 20), focus(3, M, 30), focus(4, N, 60, organ="colon")),
