@@ -272,13 +272,16 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
     if focus.suv_max is None or focus.suv_max > rules.brown_fat_suv:
         return None
     fat = focus.features.get("fat_fraction", 0.0)
-    if _is_fat(focus, rules):
+    pair = reaches(focus.features.get("symmetry", 0.0), rules.symmetric)
+    mean = focus.features.get("ct_hu_mean", 0.0)
+    # A small node in fat is mostly fat by partial volume; alone, brown fat is that dark on average.
+    if _is_fat(focus, rules) and (pair or mean <= rules.brown_fat_mean_hu):
         return _physiologic(rules, "brown fat", f"The CT shows fat there ({100 * fat:.0f} % of it at -190..-10 HU): "
                             "brown fat.", 0.85)
     others = sum(_is_fat(f, rules) for f in now.foci if f.organ_fraction < 0.3)
-    alike = fat >= rules.brown_fat_mixed and reaches(focus.features.get("symmetry", 0.0), rules.symmetric)
+    alike = fat >= rules.brown_fat_mixed and pair
     fossa = focus.features.get("above_lungs_mm", -99.0) > 0.0 and not focus.features.get("head_neck")
-    if alike and fossa and focus.features.get("ct_hu_mean", 0.0) <= rules.brown_fat_mean_hu:
+    if alike and fossa and mean <= rules.brown_fat_mean_hu:
         return _physiologic(rules, "brown fat", f"Mostly fat ({100 * fat:.0f} %), alike on both sides above the "
                             "collarbones.", 0.75)
     if alike and others >= rules.brown_fat_pattern:

@@ -34,6 +34,7 @@ class MatchRules:
     # Of fat on CT (share of the focus) and of soft tissue: brown fat beside a node is not the node.
     fat_share: float = 0.6
     soft_share: float = 0.3
+    fat_mean_hu: float = -50.0
     # A second earlier lesion (merged) or a second focus now (split) lies inside the other's extent.
     inside_share: float = 0.8
 
@@ -175,10 +176,12 @@ def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) 
 
 
 def _of_other_tissue(focus: Focus, before: Focus, rules: MatchRules) -> bool:
-    """Whether the CTs show fat in one and soft tissue in the other."""
-    shares = [f.features.get("fat_fraction") for f in (focus, before)]
-    known = [share for share in shares if share is not None]
-    return len(known) == 2 and min(known) <= rules.soft_share and max(known) >= rules.fat_share
+    """Whether the CTs show soft tissue in one and in the other fat, dark on average and not by partial volume alone."""
+    if any("fat_fraction" not in f.features for f in (focus, before)):
+        return False
+    soft, fat = sorted((focus, before), key=lambda f: f.features["fat_fraction"])
+    return (soft.features["fat_fraction"] <= rules.soft_share and fat.features["fat_fraction"] >= rules.fat_share
+            and fat.features.get("ct_hu_mean", rules.fat_mean_hu) <= rules.fat_mean_hu)
 
 
 def _again(focus: Focus, before: Focus) -> Focus:

@@ -75,6 +75,10 @@ def cold(**features):
     (spot(organ="bone", short=4.0, off_ureter_mm=14.0, elongation=1.5), None, "a small deposit in bone"),
     (spot(organ="bone", short=9.0, off_ureter_mm=14.0, elongation=2.5), None, "too thick for a ureter"),
     (spot(elongation=3.0, symmetry=0.9, size_from_ct=1.0), None, "a long node"),
+    (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-19.0), None, "a small node in fat"),
+    (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-60.0), Nature.PHYSIOLOGIC, "brown fat"),
+    (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-40.0, symmetry=0.9), Nature.PHYSIOLOGIC,
+     "brown fat on both sides"),
 ])
 def test_by_place(focus, nature, why):
     gate = gate_of(focus)

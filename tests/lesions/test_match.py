@@ -152,11 +152,15 @@ def test_without_a_common_image_places_are_kept_and_it_is_said():
     assert "not_registered" in [n.code for n in found.notices]
 
 
-@pytest.mark.parametrize(("fat", "pairs"), [(0.1, {0: 0}), (0.5, {0: 0}), (0.9, {}), (None, {0: 0})])
-def test_brown_fat_beside_a_node_is_not_the_node(fat, pairs):
+@pytest.mark.parametrize(("fat", "mean", "pairs"), [
+    (0.1, 20.0, {0: 0}), (0.5, -30.0, {0: 0}), (0.9, -80.0, {}), (None, None, {0: 0}),
+    (0.7, -20.0, {0: 0}),  # what is left of a node in fat is mostly fat by partial volume
+])
+def test_brown_fat_beside_a_node_is_not_the_node(fat, mean, pairs):
     node = Focus(id=1, centroid_ras_mm=(0.0, 0.0, 0.0), volume_ml=1.0, longest_mm=12.0, short_mm=10.0, track="L01",
                  organ="lymph_node", features={"fat_fraction": 0.05})
-    here = replace(node, centroid_ras_mm=(4.0, 0.0, 0.0), features={} if fat is None else {"fat_fraction": fat})
+    here = replace(node, centroid_ras_mm=(4.0, 0.0, 0.0),
+                   features={} if fat is None else {"fat_fraction": fat, "ct_hu_mean": mean})
     known = Known(focus=node, place=np.zeros(3), nature=Nature.METASTASIS, gone=False)
     assert _assigned([here], [known], MATCH_RULES) == pairs
 
