@@ -16,6 +16,7 @@ from irae import phantom
 from irae.core.anatomy import FurtherIrae, Irae
 from irae.models.crops import CropSpec
 from irae.phantom.sample import training_sample
+from irae.phantom.truth import PhantomExam
 from irae.training.data import FociSample, LabelledCrops, Sample
 from irae.training.phantom_crops import head_exam, irae_samples, random_patient
 from irae.training.provenance import SYNTHETIC
@@ -91,9 +92,7 @@ def organs_sample(seed: int, *, spacing_mm: float) -> Sample:
     made = training_sample(
         seed, spacing_mm=spacing_mm, irae=SEGMENTER_IRAES, with_pet=False, realistic=_realistic(seed)
     )
-    assert made.exam.ct is not None
-    assert made.organs is not None
-    return Sample(made.exam.ct, made.organs)
+    return _ct_with_organs(made)
 
 
 def foci_sample(seed: int, *, spacing_mm: float) -> FociSample:
@@ -110,9 +109,7 @@ def neck_sample(seed: int, *, spacing_mm: float) -> Sample:
     made = training_sample(
         seed, spacing_mm=spacing_mm, field="neck_chest", with_pet=False, realistic=_realistic(seed)
     )
-    assert made.exam.ct is not None
-    assert made.organs is not None
-    return Sample(made.exam.ct, made.organs)
+    return _ct_with_organs(made)
 
 
 def abdomen_sample(seed: int, *, spacing_mm: float) -> Sample:
@@ -121,14 +118,16 @@ def abdomen_sample(seed: int, *, spacing_mm: float) -> Sample:
         seed, spacing_mm=spacing_mm, field="abdomen", with_pet=False, realistic=_realistic(seed),
         confounder={FurtherIrae.ADRENALITIS.value: ADRENALITIS_SHARE},
     )
-    assert made.exam.ct is not None
-    assert made.organs is not None
-    return Sample(made.exam.ct, made.organs)
+    return _ct_with_organs(made)
 
 
 def muscle_sample(seed: int, *, spacing_mm: float) -> Sample:
     """A CT of any part of a body that has muscles."""
     made = training_sample(seed, spacing_mm=spacing_mm, with_pet=False, realistic=_realistic(seed), crude_share=0.0)
+    return _ct_with_organs(made)
+
+
+def _ct_with_organs(made: PhantomExam) -> Sample:
     assert made.exam.ct is not None
     assert made.organs is not None
     return Sample(made.exam.ct, made.organs)
