@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,11 @@ from pathlib import Path
 def written_aside(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; renamed onto ``path`` when the block ends well, removed when it does not.
 
-    The temporary name keeps the suffixes of ``path``, because writers choose their format by it.
+    The temporary name keeps the suffixes of ``path``, because writers choose their format by it. Nobody can guess it: a
+    link planted there would take what is written out of the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".aside-{os.getpid()}-{path.name}")
+    aside = path.with_name(f".aside-{secrets.token_hex(8)}-{path.name}")
     try:
         yield aside
         with open(aside, "rb+") as written:

@@ -74,6 +74,9 @@ def export_bundle(package: Package, folder: Path) -> Path:
     network = package.network(torch.device("cpu"))
     try:
         check_plain(f"package {card.name}: its card", metadata)
+        # A card read from a file has numbers here; one made in code may hold anything.
+        numbers = [spacing, card.patch, [(channel.low, channel.high) for channel in card.channels]]
+        check_plain(f"package {card.name}: its input", numbers)
     except ValueError as error:
         raise PackageError(str(error)) from error
     _refuse_links(folder)

@@ -1,6 +1,7 @@
 """A package written as a MONAI bundle is the same network on the same channels."""
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -84,6 +85,38 @@ def test_monai_itself_builds_the_network_and_evaluates_no_expression(tmp_path):
     network = parser.get_parsed_content("network")
     assert type(network).__name__ == "DynUNet"
     assert parser.get_parsed_content("network_def") is network
+
+
+@pytest.mark.parametrize("change", [
+    {"spacing_mm": "$__import__('os').getcwd()"}, {"patch": (16, 16, "@network_def")},
+])
+def test_nor_is_it_in_a_card_that_no_file_held(tmp_path, change):
+    package = load_package(save_package(
+        tmp_path / "package", organs_card(), build_network("dynunet", organs_card().arguments).state_dict()
+    ))
+    hostile = replace(package.card)
+    for name, value in change.items():
+        object.__setattr__(hostile, name, value)  # as a caller in code could, past the schema
+    with pytest.raises(PackageError, match="is an expression"):
+        export_bundle(replace(package, card=hostile), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_link_planted_where_a_file_is_written_aside_leads_nowhere(tmp_path):
+    card = organs_card()
+    package = load_package(save_package(
+        tmp_path / "package", card, build_network(card.network, card.arguments).state_dict()
+    ))
+    target = tmp_path / "precious"
+    target.write_text("kept")
+    for part, names in (("configs", ("inference.json", "metadata.json")), ("models", ("model.safetensors",))):
+        (tmp_path / "bundle" / part).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "bundle" / part / name).symlink_to(target)
+            (tmp_path / "bundle" / part / f".aside-{os.getpid()}-{name}").symlink_to(target)
+    export_bundle(package, tmp_path / "bundle")
+    assert target.read_text() == "kept"
+    assert not (tmp_path / "bundle" / "models" / "model.safetensors").is_symlink()
 
 
 @pytest.mark.parametrize("part", ["configs", "models"])
