@@ -1,10 +1,10 @@
 """From a candidate to its nature: by the evidence points alone or by the learned model; safety rules hold for both.
 
 The model is asked only about foci like those it was trained on. The rules only ever move an answer towards
-indeterminate: nothing is called inflammation against a nodule, destroyed bone, growth or what an earlier exam held for a
-metastasis, nothing physiologic by statistics alone, and what a gate holds for harmless is left open where the learned
-model sees a metastasis. Two exceptions are told where they stand: faint uptake, and what only a metastasis can be though
-radiotherapy, infection or a vaccination might explain it.
+indeterminate: nothing is called inflammation against a nodule, destroyed bone, growth or what an earlier exam held for
+a metastasis, nothing physiologic by statistics alone, and what a gate holds for harmless is left open where the learned
+model sees a metastasis. Two exceptions are told where they stand: faint uptake, and what only a metastasis can be
+though radiotherapy, infection or a vaccination might explain it.
 """
 
 from __future__ import annotations
