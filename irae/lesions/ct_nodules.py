@@ -16,8 +16,8 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
+from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.rules import LUNGS, DarkLesion, FociRules
-from irae.lesions.sizing import crop_around
 from irae.quant.region import ball, depth_mm, geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_ml, ball_mm, shape_of
@@ -78,8 +78,23 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
                 or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < rules.ct_nodule_sphericity
             ):
                 continue
-            found.append(CtLesion(nodule, sub, lung, doubtful=bool(volume_ml < sure_ml)))
+            found.append(CtLesion(*_drawn_finely(ct, nodule, sub, rules), lung, doubtful=bool(volume_ml < sure_ml)))
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask) * lesion.geometry.voxel_volume_ml)
+
+
+def _drawn_finely(
+    ct: Volume, nodule: NDArray[np.bool_], coarse: Geometry, rules: FociRules
+) -> tuple[NDArray[np.bool_], Geometry]:
+    """A nodule on a fine grid: what is solid there within half a voxel of its mask; on a CT's own it is a staircase."""
+    grid = fine_grid(coarse)
+    hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+    mask = onto_grid(nodule.astype(np.float32), coarse, grid, order=1, antialias=False) >= 0.5
+    reach = 0.5 * max(coarse.spacing_mm)
+    solid = (hu >= rules.nodule_in_lung_hu) & (ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm) <= reach)
+    parts, count = ndimage.label(solid)
+    inside = np.bincount(parts[mask], minlength=count + 1)
+    inside[0] = 0
+    return (parts == int(inside.argmax()) if inside.any() else mask), grid
 
 
 def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: FociRules) -> list[CtLesion]:

@@ -12,6 +12,7 @@ from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.volume import LabelMap, Volume
 from irae.lesions.alignment import aligned
+from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.ct_nodules import CtLesion, dark_liver_lesions, lung_nodules
 from irae.lesions.features import (
     ct_features,
@@ -24,9 +25,10 @@ from irae.lesions.features import (
 )
 from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
 from irae.lesions.masks import searched_organs
+from irae.lesions.partial_volume import solid_size
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
 from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
-from irae.lesions.sizing import crop_around, focus_extent
+from irae.lesions.sizing import focus_extent
 from irae.lesions.threshold import HotThreshold, hot_threshold
 from irae.lesions.values import FociFound
 from irae.quant.diameter import axial_diameters
@@ -38,7 +40,6 @@ from irae.quant.uptake import UptakeReference
 MOST_FOCI = np.iinfo(np.uint16).max
 # PET finer than this is searched on a grid of this spacing; sizes and SUV still come from the full resolution.
 _SEARCH_SPACING_MM = 2.5
-_MEASURE_SPACING_MM = (1.2, 1.6)
 _MEASURE_REACH_MM = 100.0  # a region whose surroundings reach further is measured with proportionally larger voxels
 
 
@@ -201,17 +202,17 @@ class _Finder:
         bounds = crop_around(self.grid, corners.min(axis=0), corners.max(axis=0))
         if bounds is None:
             return
-        fine, (low, high) = self.grid.cropped(*bounds), _MEASURE_SPACING_MM
         coarser = max(1.0, float(np.ptp(corners, axis=0).max()) / _MEASURE_REACH_MM)
-        fine = fine.with_spacing(_within(fine.spacing_mm, (low * coarser, high * coarser)))
+        fine = fine_grid(self.grid.cropped(*bounds), coarser)
         hu = None
         if self.ct is not None:
             inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
             hu = onto_grid(self.ct.array[inner], self.grid.cropped(*bounds), fine, order=1, outside=-1024.0)
         basin, others = regions.labels[crop] == region, regions.labels[crop] > 0
         pictured = np.isin(regions.labels[crop], list(regions.pictures))
-        extent = focus_extent(basin, (others & ~basin), suv[crop], coarse, hu, fine, self.rules)
-        volume_ml = float(np.count_nonzero(extent.mask)) * fine.voxel_volume_ml
+        extent = focus_extent(basin, (others & ~basin), suv[crop], coarse, hu, fine,
+                              self.grid, self.rules)
+        volume_ml = extent.volume_ml
         native = self._native_uptake(extent.mask, fine, regions.peaks[region][0], search, pictured, coarse)
         background = extent.background_suv
         centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
@@ -349,30 +350,41 @@ class _Finder:
         """Whether the PET does not show a lung nodule; True without PET."""
         if self.pet is None or lesion.organ not in self.noise.organs:
             return True
-        suv = onto_grid(self.pet.array, self.pet.geometry, lesion.geometry, order=1, antialias=False)[lesion.mask]
+        uptake = self._uptake_of(lesion)
         usual, _ = self.noise.organs[lesion.organ]
         blood = 0.0 if self.reference is None else self.reference.blood_pool_mean or 0.0
         least = max(self.rules.lung_nodule_suv, self.rules.ct_nodule_lung_ratio * usual, 1.1 * blood)  # no vessel
-        return float(suv.max()) < least
+        return uptake is None or uptake[0] < least
+
+    def _uptake_of(self, lesion: CtLesion) -> tuple[float, float, float] | None:
+        """SUVmax, SUVpeak and SUVmean of what the CT shows, at the PET's own resolution; None beyond its field."""
+        assert self.pet is not None
+        mask, grid, pet = lesion.mask, lesion.geometry, self.pet.geometry
+        away = ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm)
+        near = np.argwhere(away <= 0.5 * max(pet.spacing_mm))  # its border may fall into the next voxel of the PET
+        voxels = np.unique(np.round(pet.to_index(grid.to_world(near))).astype(int), axis=0)
+        voxels = voxels[((voxels >= 0) & (voxels < pet.shape)).all(axis=1)]
+        if not len(voxels):
+            return None
+        hottest = voxels[np.argmax(self.pet.array[tuple(voxels.T)])]
+        i, j, k = (int(v) for v in hottest)
+        return self._native_uptake(mask, grid, (i, j, k), pet, np.zeros_like(mask), grid)
 
     def _add_ct_lesion(self, lesion: CtLesion) -> None:
         assert self.ct is not None
         mask, grid = lesion.mask, lesion.geometry
-        read, shape = axial_diameters(mask, grid), shape_of(mask, grid)
-        volume_ml = float(np.count_nonzero(mask)) * grid.voxel_volume_ml
         hu = onto_grid(self.ct.array, self.ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+        size, shape = solid_size(hu, mask, grid, self.grid, self.rules), shape_of(mask, grid)
         features = {
             "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
-            "length_mm": shape.length_mm, "short_long_ratio": read.short_mm / read.longest_mm, "size_from_ct": 1.0,
-            "ct_nodule_mm": read.longest_mm,
+            "length_mm": shape.length_mm, "short_long_ratio": size.short_mm / size.longest_mm, "size_from_ct": 1.0,
+            "ct_nodule_mm": size.longest_mm,
         } | ct_features(hu, mask, grid, self.rules)
-        uptake = None
-        if self.pet is not None:
-            suv = onto_grid(self.pet.array, self.pet.geometry, grid, order=1, antialias=False)
-            uptake = (float(suv[mask].max()), suv_peak(suv, grid, mask), float(suv[mask].mean()))
+        uptake = None if self.pet is None else self._uptake_of(lesion)
+        if uptake is not None:
             features |= self._uptake_ratios(uptake[1], lesion.organ, None)
         self._keep(
-            mask, grid, grid.to_world(np.argwhere(mask)).mean(axis=0), volume_ml, read.longest_mm, read.short_mm,
+            mask, grid, grid.to_world(np.argwhere(mask)).mean(axis=0), size.volume_ml, size.longest_mm, size.short_mm,
             features, over=False, suv=uptake, organ=lesion.organ, organ_fraction=1.0, source=FocusSource.CT,
         )
 
@@ -422,6 +434,3 @@ def _at_least(spacing_mm: tuple[float, float, float], least: float) -> tuple[flo
     return i, j, k
 
 
-def _within(spacing_mm: tuple[float, float, float], limits: tuple[float, float]) -> tuple[float, float, float]:
-    i, j, k = (min(max(s, limits[0]), limits[1]) for s in spacing_mm)
-    return i, j, k

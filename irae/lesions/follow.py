@@ -2,7 +2,8 @@
 
 A search for hot regions finds what is new. What was found before is looked for where it was: under therapy a
 metastasis cools long before it is gone, and RECIST measures it all the same. Where lung or fat shows its border the CT
-measures it; else what is left of its uptake does (``residual``). Where neither shows it (bone, muscle, liver of its own
+measures it, in the lung also a spot of a few voxels (``partial_volume``); else what is left of its uptake does
+(``residual``). Where neither shows it (bone, muscle, liver of its own
 attenuation) a PET says that it is gone; a CT alone does not.
 """
 
@@ -19,13 +20,13 @@ from irae.core.focus import Focus, FocusSource, Nature
 from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.volume import Volume
-from irae.lesions.ct_nodules import CtLesion
+from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.features import ct_features, uptake_ratios
+from irae.lesions.partial_volume import Sized, remnant_in_lung, solid_size
 from irae.lesions.residual import residual_on_pet
-from irae.lesions.rules import FOCI_RULES, FociRules
-from irae.lesions.sizing import crop_around, extent_on_ct
+from irae.lesions.rules import FOCI_RULES, LUNGS, FociRules
+from irae.lesions.sizing import extent_on_ct
 from irae.lesions.values import FociFound, Known, listed
-from irae.quant.diameter import axial_diameters
 from irae.quant.peak import suv_peak
 from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_mm, shape_of
@@ -34,7 +35,6 @@ from irae.quant.uptake import UptakeReference
 # Registration leaves about this much; a lesion is looked for at its place and this far from it along each axis.
 OFF_MM = 6.0
 SIZES = (1.0, 0.6)  # of its earlier radius: it may have shrunk
-SPACING_MM = (1.2, 1.6)
 MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more than OFF_MM
 
 
@@ -90,18 +90,19 @@ def _seen(
     reference: UptakeReference | None, rules: FociRules,
 ) -> tuple[Focus, NDArray[np.bool_], Geometry] | None:
     """A known lesion as the CT, else the PET shows it at its place: focus, mask and the mask's grid."""
-    lesion = None if ct is None else _at_its_place(ct, track, rules)
-    if lesion is not None and not _taken(labels, grid, lesion):
-        read = axial_diameters(lesion.mask, lesion.geometry)
-        sizes = (read.longest_mm, read.short_mm)
-        focus = _measured(ct, pet, lesion.mask, lesion.geometry, sizes, track, number, None, reference, rules)
-        return focus, lesion.mask, lesion.geometry
-    left = None if pet is None else residual_on_pet(pet, track.place, track.focus, labels, grid, rules)
-    if left is None:
+    seen = None if ct is None else _nodule_at(ct, track, rules)
+    if seen is None and ct is not None and track.focus.organ in LUNGS:
+        seen = remnant_in_lung(ct, track.place, ball_mm(track.focus.volume_ml), rules)
+    if seen is not None and _taken(labels, grid, seen):
+        seen = None
+    background = None
+    if seen is None and pet is not None:
+        left = residual_on_pet(pet, track.place, track.focus, labels, grid, rules)
+        if left is not None:
+            seen, background = left.lesion, left.background_suv
+    if seen is None:
         return None
-    focus = _measured(ct, pet, left.mask, left.geometry, (left.longest_mm, left.short_mm), track, number,
-                      left.background_suv, reference, rules)
-    return focus, left.mask, left.geometry
+    return _measured(ct, pet, seen, track, number, background, reference, rules), seen.mask, seen.geometry
 
 
 def in_field(place: NDArray[np.float64], grid: Geometry, margin_voxels: float = 1.0) -> bool:
@@ -110,12 +111,12 @@ def in_field(place: NDArray[np.float64], grid: Geometry, margin_voxels: float = 
     return bool((index >= margin_voxels).all() and (index <= np.array(grid.shape) - 1 - margin_voxels).all())
 
 
-def _taken(labels: NDArray[np.uint16], geometry: Geometry, lesion: CtLesion) -> bool:
+def _taken(labels: NDArray[np.uint16], geometry: Geometry, lesion: Sized) -> bool:
     """Whether another focus holds the place."""
     return bool(np.mean(onto_grid(labels, geometry, lesion.geometry, order=0)[lesion.mask] > 0) > 0.3)
 
 
-def _at_its_place(ct: Volume, track: Known, rules: FociRules) -> CtLesion | None:
+def _nodule_at(ct: Volume, track: Known, rules: FociRules) -> Sized | None:
     """The nodule that lies where the track is expected, the one nearest to it in size; None where the CT shows none."""
     radius = max(4.0, ball_mm(track.focus.volume_ml) / 2.0)
     reach = radius + MARGIN_MM
@@ -123,8 +124,7 @@ def _at_its_place(ct: Volume, track: Known, rules: FociRules) -> CtLesion | None
     if bounds is None:
         return None
     crop = ct.geometry.cropped(*bounds)
-    i, j, k = (min(max(s, SPACING_MM[0]), SPACING_MM[1]) for s in crop.spacing_mm)
-    grid = crop.with_spacing((i, j, k))
+    grid = fine_grid(crop)
     inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
     hu = onto_grid(ct.array[inner], crop, grid, order=1, outside=-1024.0)
     at = grid.to_world(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
@@ -139,17 +139,19 @@ def _at_its_place(ct: Volume, track: Known, rules: FociRules) -> CtLesion | None
         other = abs(np.log(np.count_nonzero(nodule) * grid.voxel_volume_ml / max(track.focus.volume_ml, 0.05)))
         if other < least:
             best, least = nodule, other
-    return None if best is None else CtLesion(best, grid, track.focus.organ or "")
+    if best is None:
+        return None
+    return Sized(mask=best, geometry=grid, size=solid_size(hu, best, grid, ct.geometry, rules))
 
 
 def _measured(
-    ct: Volume | None, pet: Volume | None, mask: NDArray[np.bool_], grid: Geometry, sizes_mm: tuple[float, float],
-    track: Known, number: int, background_suv: float | None, reference: UptakeReference | None, rules: FociRules,
+    ct: Volume | None, pet: Volume | None, seen: Sized, track: Known, number: int, background_suv: float | None,
+    reference: UptakeReference | None, rules: FociRules,
 ) -> Focus:
     """A followed lesion as a focus; sized on the CT where there is no background of a PET contour."""
+    mask, grid = seen.mask, seen.geometry
+    longest, short, volume_ml = seen.size.longest_mm, seen.size.short_mm, seen.size.volume_ml
     before, from_ct, shape = track.focus, background_suv is None, shape_of(mask, grid)
-    longest, short = sizes_mm
-    volume_ml = float(np.count_nonzero(mask)) * grid.voxel_volume_ml
     features = {
         "picture": 0.0, "followed": 1.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
         "length_mm": shape.length_mm, "short_long_ratio": short / longest, "size_from_ct": float(from_ct),

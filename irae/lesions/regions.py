@@ -14,10 +14,9 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.rules import FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 
-FWHM_PER_SIGMA = 2.3548
 SOLID = frozenset({"brain", "heart"})
 EVEN = ("liver", "spleen", "vertebrae", "lung_left", "lung_right")  # organs of one uptake throughout
 

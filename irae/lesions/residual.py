@@ -11,9 +11,10 @@ from scipy import ndimage
 from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import Volume
-from irae.lesions.regions import FWHM_PER_SIGMA
-from irae.lesions.rules import FociRules
-from irae.lesions.sizing import contour_on_pet, crop_around, deblurred_mm
+from irae.lesions.crops import crop_around
+from irae.lesions.partial_volume import Size, Sized
+from irae.lesions.rules import FWHM_PER_SIGMA, FociRules
+from irae.lesions.sizing import contour_on_pet, deblurred_mm
 from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_mm
 
@@ -22,12 +23,9 @@ SPACING_MM = 2.0  # of the grid on which a residual is contoured
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Residual:
-    """A faint spot at the place of a known lesion: mask on a crop of the PET, diameters corrected for the blur."""
+    """A faint spot at the place of a known lesion, on a crop of the PET, its diameters corrected for the blur."""
 
-    mask: NDArray[np.bool_]
-    geometry: Geometry
-    longest_mm: float
-    short_mm: float
+    lesion: Sized
     background_suv: float
 
 
@@ -39,7 +37,8 @@ def residual_on_pet(
 
     Its place being known, far less contrast is believed than from a spot that nobody expects: a quarter above the
     surroundings, beyond three SD of them. Its contour is ragged by noise, which lengthens diameters more than it adds
-    volume: the lesion is taken to have kept its shape, and its volume says its size.
+    volume: the lesion is taken to have kept its shape, and its volume says its size, less what such contours read too
+    much.
 
     Args:
         pet: SUV.
@@ -86,10 +85,12 @@ def residual_on_pet(
     if now_mm > 2.0 * radius_mm * rules.residual_growth:
         return None
     then_mm = max(deblurred_mm(2.0 * radius_mm, rules.psf_fwhm_mm), 1.0)
-    # So faint that the search missed it, it has not grown: on little contrast a contour is wide.
-    longest, short = (
-        min(was, now_mm * float(np.clip(was / then_mm, *rules.residual_shape)))
-        for was in (before.longest_mm, before.short_mm)
-    )
-    return Residual(mask=region, geometry=grid, longest_mm=longest, short_mm=min(short, longest),
-                    background_suv=background)
+    read_mm = now_mm * float(np.clip(before.longest_mm / then_mm, *rules.residual_shape))
+    short_mm = now_mm * float(np.clip(before.short_mm / then_mm, *rules.residual_shape))
+    # On little contrast a contour is wide.
+    true = 1.0 - float(np.interp(read_mm, rules.residual_reading_mm, rules.residual_error_mm)) / read_mm
+    # So faint that the search missed it, it has not grown.
+    longest, short = min(before.longest_mm, true * read_mm), min(before.short_mm, true * short_mm)
+    volume_ml = float(np.count_nonzero(region)) * grid.voxel_volume_ml
+    now = Size(longest_mm=longest, short_mm=min(short, longest), volume_ml=volume_ml)
+    return Residual(lesion=Sized(mask=region, geometry=grid, size=now), background_suv=background)

@@ -18,9 +18,9 @@ from irae.core.focus import Focus, FocusStatus
 from irae.core.notice import Notice
 from irae.core.result import ExamResult
 from irae.core.volume import Volume
+from irae.lesions.crops import crop_around
 from irae.lesions.register import Mapping
 from irae.lesions.rules import FOCI_RULES, FociRules
-from irae.lesions.sizing import crop_around
 from irae.lesions.threshold import HotThreshold, hot_threshold
 from irae.lesions.values import EarlierExam, listed
 from irae.quant.uptake import UptakeReference

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from irae.core.geometry import Geometry
-from irae.lesions.rules import FociRules
+from irae.lesions.partial_volume import solid_size
+from irae.lesions.rules import FWHM_PER_SIGMA, FociRules
 from irae.quant.diameter import axial_diameters
 from irae.quant.region import ball
 from irae.quant.resample import onto_grid
@@ -24,6 +25,7 @@ class Extent:
         mask: (i, j, k) on ``geometry``.
         geometry: A crop of the label grid.
         longest_mm, short_mm: As a reader measures; PET contours of small foci are corrected for the blur.
+        volume_ml: Of the mask; of a nodule in the lung by its border's shares (``partial_volume``).
         from_ct: Whether mask and diameters are the CT's.
         background_suv: Median uptake around it; nan without PET.
     """
@@ -32,21 +34,9 @@ class Extent:
     geometry: Geometry
     longest_mm: float
     short_mm: float
+    volume_ml: float
     from_ct: bool
     background_suv: float
-
-
-def crop_around(grid: Geometry, low_mm: NDArray[np.float64], high_mm: NDArray[np.float64]) -> tuple[
-    tuple[int, int, int], tuple[int, int, int]
-] | None:
-    """Start and stop voxels of the part of a grid that covers a world box; None if they do not meet."""
-    corners = np.stack(np.meshgrid(*zip(low_mm, high_mm, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
-    index = grid.to_index(corners)
-    start = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
-    stop = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, grid.shape)
-    if (stop <= start).any():
-        return None
-    return (int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2]))
 
 
 def contour_on_pet(
@@ -95,7 +85,7 @@ def _blurred_sphere_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     from scipy.special import erf
 
-    sigma = 1.0 / 2.3548
+    sigma = 1.0 / FWHM_PER_SIGMA
     true = np.linspace(0.05, 12.0, 240)
     r = np.linspace(1e-6, 7.0, 20000)
     apparent = []
@@ -189,6 +179,7 @@ def focus_extent(
     pet_grid: Geometry,
     hu: NDArray[np.float32] | None,
     fine_grid: Geometry,
+    ct_grid: Geometry,
     rules: FociRules,
 ) -> Extent:
     """The extent of one focal region.
@@ -198,6 +189,7 @@ def focus_extent(
         pet_grid: That crop.
         hu: The CT on ``fine_grid``, if there is one.
         fine_grid: The grid to measure on; it covers the region and its surroundings.
+        ct_grid: The CT's own.
         rules: The limits.
     """
     fine_suv = onto_grid(suv, pet_grid, fine_grid, order=1)
@@ -211,11 +203,12 @@ def focus_extent(
     if hu is not None:
         nodule = extent_on_ct(hu, region, fine_grid, rules)
         if nodule is not None:
-            read = axial_diameters(nodule, fine_grid)
-            return Extent(mask=nodule, geometry=fine_grid, longest_mm=read.longest_mm, short_mm=read.short_mm,
-                          from_ct=True, background_suv=background)
+            size = solid_size(hu, nodule, fine_grid, ct_grid, rules)
+            return Extent(mask=nodule, geometry=fine_grid, longest_mm=size.longest_mm, short_mm=size.short_mm,
+                          volume_ml=size.volume_ml, from_ct=True, background_suv=background)
     read = axial_diameters(region, fine_grid)
+    volume_ml = float(np.count_nonzero(region)) * fine_grid.voxel_volume_ml
     return Extent(
         mask=region, geometry=fine_grid, longest_mm=pet_diameter_mm(read.longest_mm, rules),
-        short_mm=pet_diameter_mm(read.short_mm, rules), from_ct=False, background_suv=background,
+        short_mm=pet_diameter_mm(read.short_mm, rules), volume_ml=volume_ml, from_ct=False, background_suv=background,
     )

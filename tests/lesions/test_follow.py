@@ -7,7 +7,7 @@ import pytest
 
 from irae.core.focus import FocusSource, FocusStatus, Nature
 from irae.lesions import EarlierExam, find_foci, match_foci
-from tests.lesions.bodies import REFERENCE, Ball, draw
+from tests.lesions.bodies import PET_GRID, REFERENCE, Ball, draw
 from tests.lesions.test_match import DAYS, LIVER, NODE, told
 
 
@@ -100,7 +100,7 @@ def test_what_is_left_of_uptake_has_not_grown(before):
     was = next(a.focus for a in before.result.foci if a.focus.track == liver.track)
     assert liver.features["followed"] == 1.0
     assert liver.features["volume_ratio"] > 1.2
-    assert liver.longest_mm == was.longest_mm
+    assert liver.longest_mm <= was.longest_mm
 
 
 def test_where_neither_ct_nor_pet_shows_it_a_pet_says_that_it_is_gone(before):
@@ -114,3 +114,21 @@ def test_a_residual_is_not_the_slope_of_what_is_hotter_beside_it(before):
     beside = (NODE[0] + 24, NODE[1], NODE[2])
     found = on_pet(before, Ball(beside, 16, 9.0))
     assert sum(f.features.get("followed", 0.0) for f in found.foci) == 0.0
+
+
+def test_a_lung_nodule_that_shrank_below_the_voxels_of_a_coarse_ct_is_measured_there():
+    place = (80, 0, 300)
+    exam, organs = draw([Ball(place, 16, 7.0)], day=DAYS[0], ct_grid=PET_GRID)
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    before = EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
+    track = track_of(before, place)
+    exam, organs = draw([Ball(place, 6, 0.6)], day=DAYS[1], ct_grid=PET_GRID, seed=9)
+    found = match_foci(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before],
+                       reference=REFERENCE)
+    (left,) = (f for f in found.foci if f.track == track)
+    assert (left.status, left.source, left.features["followed"]) == (FocusStatus.KNOWN, FocusSource.CT, 1.0)
+    assert left.longest_mm == pytest.approx(6, abs=2.0)
+    exam, organs = draw([], day=DAYS[1], ct_grid=PET_GRID, seed=9)
+    found = match_foci(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before],
+                       reference=REFERENCE)
+    assert [f.status for f in found.foci if f.track == track] == [FocusStatus.GONE]

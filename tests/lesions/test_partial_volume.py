@@ -1,0 +1,136 @@
+"""Small solid nodules by the soft tissue their voxels hold, against balls and ellipsoids drawn with exact borders."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from irae.core.geometry import Geometry
+from irae.core.volume import Quantity, Volume
+from irae.lesions.crops import fine_grid
+from irae.lesions.partial_volume import remnant_in_lung, solid_size
+from irae.lesions.rules import FOCI_RULES
+from irae.quant.diameter import axial_diameters
+from irae.quant.resample import onto_grid
+from irae.quant.shape import ball_mm
+
+LUNG, TISSUE, FAT = -780.0, 40.0, -100.0
+PLACE = np.array([1.3, -0.8, 0.6])
+
+
+def scan(shapes, spacing_mm, *, around=LUNG, blur_mm=1.0, noise=15.0, half_mm=32.0):
+    """A CT of shapes (functions of world points), drawn at a part of its voxels, blurred and averaged over them."""
+    n, finer = int(2 * half_mm / spacing_mm), max(2, round(spacing_mm))
+    grid = Geometry.axis_aligned((n, n, n), (spacing_mm,) * 3, (-half_mm + spacing_mm / 2,) * 3)
+    step = spacing_mm / finer
+    line = -half_mm + step / 2 + step * np.arange(n * finer)
+    at = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1)
+    hu = np.full(at.shape[:3], around, np.float32)
+    for shape in shapes:
+        hu[shape(at)] = TISSUE
+    hu = ndimage.gaussian_filter(hu, blur_mm / step).reshape(n, finer, n, finer, n, finer).mean(axis=(1, 3, 5))
+    hu += np.random.default_rng(3).normal(0, noise, hu.shape).astype(np.float32)
+    return Volume(array=hu.astype(np.float32), geometry=grid, quantity=Quantity.HU)
+
+
+def ellipsoid(at, diameters_mm, centre=PLACE):
+    return (((at - centre) / (np.array(diameters_mm) / 2.0)) ** 2).sum(axis=-1) <= 1.0
+
+
+def ball(diameter_mm, centre=PLACE):
+    return partial(ellipsoid, diameters_mm=(diameter_mm,) * 3, centre=np.asarray(centre))
+
+
+def rod(at, radius_mm=3.0, offset=PLACE, begin=0.0):
+    return (np.hypot(at[..., 1] - offset[1], at[..., 2] - offset[2]) <= radius_mm) & (at[..., 0] >= begin)
+
+
+def thresholded(ct, limit=FOCI_RULES.nodule_in_lung_hu, centre=PLACE):
+    """(HU, mask, grid): what exceeds a threshold, on the fine grid on which lesions are measured."""
+    grid = fine_grid(ct.geometry)
+    hu = onto_grid(ct.array, ct.geometry, grid, outside=-1024.0)
+    parts, _ = ndimage.label(hu >= limit)
+    middle = tuple(int(v) for v in np.round(grid.to_index(centre)))
+    return hu, parts == parts[middle], grid
+
+
+def sized(ct, limit=FOCI_RULES.nodule_in_lung_hu, centre=PLACE):
+    return solid_size(*thresholded(ct, limit, centre), ct.geometry, FOCI_RULES)
+
+
+@pytest.mark.parametrize("diameter_mm", [9.0, 12.0, 16.0])
+@pytest.mark.parametrize("offset_mm", [0.0, 0.9, 1.7])
+def test_a_nodule_of_few_voxels_has_its_volume_wherever_it_lies_on_them(diameter_mm, offset_mm):
+    centre = PLACE + offset_mm
+    size = sized(scan([ball(diameter_mm, centre)], 4.0), centre=centre)
+    assert ball_mm(size.volume_ml) == pytest.approx(diameter_mm, abs=1.0)
+    assert size.longest_mm == pytest.approx(diameter_mm, abs=1.7)
+
+
+def test_counting_voxels_is_off_by_more():
+    counted, weighed = [], []
+    for centre in (PLACE + offset_mm for offset_mm in (0.0, 0.9, 1.7)):
+        ct = scan([ball(9.0, centre)], 4.0)
+        _, mask, grid = thresholded(ct, centre=centre)
+        counted.append(ball_mm(np.count_nonzero(mask) * grid.voxel_volume_ml) - 9.0)
+        weighed.append(ball_mm(sized(ct, centre=centre).volume_ml) - 9.0)
+    assert max(np.abs(counted)) > 1.5 * max(np.abs(weighed))
+    assert np.ptp(counted) > 2.0 * np.ptp(weighed)
+
+
+def test_on_fine_voxels_the_outline_gives_the_shape():
+    size = sized(scan([partial(ellipsoid, diameters_mm=(22.0, 12.0, 12.0))], 1.0, blur_mm=0.7))
+    assert size.longest_mm == pytest.approx(22.0, abs=1.5)
+    assert size.short_mm == pytest.approx(12.0, abs=1.2)
+
+
+def test_a_vessel_that_enters_it_is_not_measured():
+    with_vessel = scan([ball(20.0), partial(rod, radius_mm=2.2)], 2.0)
+    _, mask, grid = thresholded(with_vessel)
+    assert axial_diameters(mask, grid).longest_mm > 30.0
+    assert sized(with_vessel).longest_mm == pytest.approx(20.0, abs=2.5)
+
+
+def test_outside_the_lung_a_lesion_has_the_size_of_its_mask():
+    ct = scan([ball(14.0)], 2.0, around=FAT)
+    _, mask, grid = thresholded(ct, FOCI_RULES.nodule_in_fat_hu)
+    read = axial_diameters(mask, grid)
+    size = sized(ct, FOCI_RULES.nodule_in_fat_hu)
+    assert (size.longest_mm, size.short_mm) == (read.longest_mm, read.short_mm)
+    assert size.volume_ml == pytest.approx(np.count_nonzero(mask) * grid.voxel_volume_ml)
+
+
+@pytest.mark.parametrize("diameter_mm", [5.5, 7.0, 8.0])
+@pytest.mark.parametrize("off_mm", [0.0, 4.0])
+def test_what_is_left_of_a_nodule_is_measured_where_no_threshold_shows_it(diameter_mm, off_mm):
+    ct = scan([ball(diameter_mm)], 4.0)
+    assert diameter_mm > 6.0 or ct.array.max() < FOCI_RULES.nodule_in_lung_hu
+    left = remnant_in_lung(ct, np.add(PLACE, (0.0, off_mm, 0.0)), 14.0, FOCI_RULES)
+    assert left is not None
+    assert left.size.longest_mm == pytest.approx(diameter_mm, abs=1.7)
+    assert np.linalg.norm(left.geometry.to_world(np.argwhere(left.mask)).mean(axis=0) - PLACE) < 2.0
+
+
+def test_where_nothing_is_left_nothing_is_measured():
+    assert remnant_in_lung(scan([], 4.0), PLACE, 14.0, FOCI_RULES) is None
+
+
+def test_a_vessel_that_passes_is_no_remnant():
+    passing = scan([partial(rod, radius_mm=1.5, begin=-45.0)], 4.0)
+    assert remnant_in_lung(passing, PLACE, 10.0, FOCI_RULES) is None
+
+
+def test_beside_the_chest_wall_nothing_can_be_told():
+    def wall(at):
+        return at[..., 0] > 6.0
+
+    assert remnant_in_lung(scan([wall], 4.0), np.array([4.0, 0.0, 0.0]), 10.0, FOCI_RULES) is None
+
+
+def test_more_than_was_there_is_no_remnant():
+    assert remnant_in_lung(scan([ball(16.0)], 4.0), PLACE, 9.0, FOCI_RULES) is None
+
+
+def test_a_place_outside_the_scan_has_no_remnant():
+    assert remnant_in_lung(scan([], 4.0), np.array([900.0, 0.0, 0.0]), 9.0, FOCI_RULES) is None
