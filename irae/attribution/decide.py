@@ -2,9 +2,9 @@
 
 The model is asked only about foci like those it was trained on. The rules only ever move an answer towards
 indeterminate: nothing is called inflammation against a nodule, destroyed bone, growth or what an earlier exam held for
-a metastasis, nothing physiologic by statistics alone, and what a gate holds for harmless is left open where the learned
-model sees a metastasis. Two exceptions are told where they stand: faint uptake, and what only a metastasis can be
-though radiotherapy, infection or a vaccination might explain it.
+a metastasis, nor by time and circumstances alone, nothing physiologic by statistics alone, and what a gate holds for
+harmless is left open where the learned model sees a metastasis. Two exceptions are told where they stand: faint uptake,
+and what only a metastasis can be though radiotherapy, infection or a vaccination might explain it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ ADVICE = "Short-interval imaging in 4-8 weeks, endoscopy, laboratory or tissue w
 UNLIKE = "Unlike all that the learned model was trained on"
 # Of the learned model's reasons that many are told, the strongest first.
 REASONS = 3
+# What is seen of a focus itself, whatever the time, the therapy and the other lesions are.
+OWN_LOOK = (Subject.UPTAKE, Subject.SIZE, Subject.SHAPE, Subject.CT)
 
 
 def outcome(score: float, rules: EvidenceRules = EVIDENCE_RULES) -> tuple[Nature, str]:
@@ -112,7 +114,7 @@ def _by_model(candidate: Candidate, now: Situation, told: Told, rules: EvidenceR
     if gate is None and _before_any_irae(candidate.focus, told, now, rules):
         told = told.without(Nature.INFLAMMATION)
     nature, why = (_gated_nature(gate, told) if gate is not None else _possible_nature(told, candidate.score, rules))
-    doubt = "" if gate is not None else _doubt(nature, candidate, now, rules)
+    doubt = "" if gate is not None else _doubt(nature, candidate, now, rules, told)
     if nature is Nature.PHYSIOLOGIC and gate is None:
         doubt = _by_statistics_alone(candidate.focus, told, now, rules)
     if doubt:
@@ -206,7 +208,9 @@ def strongest(parts: Sequence[ScorePart]) -> tuple[str, ...]:
     return tuple(p.reason for p in sorted(parts, key=lambda p: (-abs(p.points), p.feature)) if p.points)
 
 
-def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: EvidenceRules) -> str:
+def _doubt(
+    nature: Nature, candidate: Candidate, now: Situation, rules: EvidenceRules, told: Told | None = None
+) -> str:
     """Why a nature must not be said in spite of the arms; empty if it may."""
     focus, parts = candidate.focus, candidate.parts
     if nature is Nature.INFLAMMATION:
@@ -215,7 +219,8 @@ def _doubt(nature: Nature, candidate: Candidate, now: Situation, rules: Evidence
             return f"Not called inflammation in spite of the score: {against[0][0].lower()}{against[0][1:]}"
         if was_tumour(focus, now):
             return "Not called inflammation: an earlier exam held it for a metastasis."
-        if not _inflames(candidate):
+        looks = told is not None and _appeared_under_therapy(candidate, now) and _looks_inflamed(told, rules)
+        if not (_inflames(candidate) or looks):
             return "Not called inflammation: nothing but time and circumstances speaks for it."
     if nature is Nature.METASTASIS:
         if focus.features.get("picture"):
@@ -240,6 +245,25 @@ def _by_statistics_alone(focus: Focus, told: Told, now: Situation, rules: Eviden
 def _inflames(candidate: Candidate) -> bool:
     """Whether anything but time and circumstances speaks for inflammation."""
     return any(p.feature in SIGNS and p.points >= 1.0 for p in candidate.parts)
+
+
+def _appeared_under_therapy(candidate: Candidate, now: Situation) -> bool:
+    """Whether an earlier exam lacks it, and time or another irAE speaks for inflammation; or it was held for that."""
+    focus, before = candidate.focus, now.earlier.get(candidate.focus.track)
+    if before is not None:
+        return before[0].nature is Nature.INFLAMMATION
+    new = focus.status is FocusStatus.NEW and not now.first_exam and now.weeks is not None
+    return new and any(p.feature in ("F7", "F8") and p.points > 0 for p in candidate.parts)
+
+
+def _looks_inflamed(told: Told, rules: EvidenceRules) -> bool:
+    """Whether the model holds a focus for inflammation by what is seen of it alone, nothing of which is a tumour's."""
+    own = [
+        told.subjects[subject][Nature.INFLAMMATION] - told.subjects[subject][Nature.METASTASIS]
+        for subject in OWN_LOOK if subject in told.subjects
+    ]
+    likely = told.probabilities[Nature.INFLAMMATION] > rules.least_likely
+    return likely and reaches(sum(own), rules.own_look) and reaches(min(own), -rules.own_look_against)
 
 
 def _faint(focus: Focus, told: Told, rules: EvidenceRules) -> bool:

@@ -201,6 +201,10 @@ class EvidenceRules:
     measurable_liver_ratio: float = 2.0
     # The learned model names a nature only above this probability. Design value: likelier than not.
     least_likely: float = 0.5
+    # Without a published sign of inflammation, uptake, size, shape and CT must together favour it over a metastasis by
+    # this many natural log-odds (20 to 1), and none of them speak for a metastasis by more than that. Design values.
+    own_look: float = 3.0
+    own_look_against: float = 0.2
 
     window_weeks: Mapping[str, tuple[float, float]] = field(default_factory=lambda: ONSET_WEEKS)
     metastatic_sites: Mapping[str, frozenset[str]] = field(default_factory=lambda: METASTATIC_SITES)

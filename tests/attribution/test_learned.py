@@ -289,6 +289,38 @@ def test_what_an_exam_held_for_a_metastasis_is_not_called_inflammation_later(hel
     assert answer.nature is later, "nor two exams later"
 
 
+def by_uptake(log_odds, size_log_odds=0.0):
+    """A sure model of inflammation: of a focus of SUVmax 8 and 15 mm, so much of it by uptake and by size."""
+    weight = np.array([[log_odds / 16.0, -log_odds / 16.0, 0.0], [size_log_odds / 30.0, -size_log_odds / 30.0, 0.0]])
+    margins = Linear(start=np.array([20.0, 0.0, 0.0]), centre=np.zeros(2), scale=np.ones(2), weight=weight,
+                     missing=np.zeros((2, 3)))
+    where = Seen(centre=np.zeros(4), scale=np.ones(4), typical=np.array([[8.0, 15.0, 0.0, 0.0]], np.float32), limit=1.0)
+    return LearnedModel(features=("suv_max", "longest_mm"), margins=margins, temperature=1.0, least=(0.2, 0.2, 0.2),
+                        seen=where)
+
+
+@pytest.mark.parametrize(("learned", "kind", "nature", "why"), [
+    (by_uptake(4.0), {}, INFLAMMATION, "it appeared under therapy, and what is seen of it speaks for inflammation"),
+    (by_uptake(2.0), {}, Nature.INDETERMINATE, "only 7 to 1 by what is seen of it, the rest by circumstances"),
+    (by_uptake(6.0, -1.0), {}, Nature.INDETERMINATE, "its size speaks for a metastasis"),
+    (by_uptake(4.0), {"earlier": ()}, Nature.INDETERMINATE, "nobody knows whether it was there before"),
+    (by_uptake(4.0), {"context": PatientContext()}, Nature.INDETERMINATE, "no therapy is known"),
+    (by_uptake(4.0), {"status": FocusStatus.KNOWN}, Nature.INDETERMINATE, "it was left open before"),
+])
+def test_without_a_sign_only_what_appears_under_therapy_and_looks_inflamed_is_called_inflammation(
+    learned, kind, nature, why
+):
+    def tubular(**more):
+        return spot(track="L01", organ="liver", liver_ratio=2.0, sphericity=0.4, elongation=3.0, **more)
+
+    status = kind.pop("status", FocusStatus.NEW)
+    first = told(decide(tubular(), learned=by_uptake(2.0)) if status is FocusStatus.KNOWN else [], START)
+    (answer,) = decide(tubular(status=status), learned=learned, **{"earlier": [first]} | kind)
+    assert answer.nature is nature, why
+    if nature is Nature.INDETERMINATE:
+        assert answer.reasons[0].startswith("Not called inflammation: nothing but time")
+
+
 def test_a_whole_organ_is_never_called_metastasis():
     (answer,) = decide(picture("liver"), learned=always(0.01, 0.98, 0.01))
     assert answer.nature is Nature.INDETERMINATE
