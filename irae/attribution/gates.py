@@ -64,7 +64,7 @@ def marrow_under_gcsf(focus: Focus, now: Situation, rules: EvidenceRules) -> Gat
 
 def radiation(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """An opacity in an irradiated lung."""
-    if not is_opacity(focus, rules) or focus.organ is None or was_tumour(focus, now):
+    if not _may_be_explained(focus, now, rules) or focus.organ is None:
         return None
     side = "left" if focus.organ.endswith("left") else "right"
     for site in now.radiation_sites:
@@ -75,9 +75,15 @@ def radiation(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
     return None
 
 
+def _may_be_explained(focus: Focus, now: Situation, rules: EvidenceRules) -> bool:
+    """An opacity that was no tumour before, and is no small ball: on thick slices a nodule reads as ground glass."""
+    ball = focus.longest_mm <= rules.blob_mm and reaches(focus.features.get("sphericity", 0.0), rules.ball_sphericity)
+    return is_opacity(focus, rules) and not was_tumour(focus, now) and not ball
+
+
 def infection(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """An opacity with a documented infection; the image cannot separate it from pneumonitis."""
-    if now.infected and is_opacity(focus, rules) and not was_tumour(focus, now):
+    if now.infected and _may_be_explained(focus, now, rules):
         return Gate(Nature.INFLAMMATION, 0.8, "infection or pneumonitis",
                     "A lung opacity with a documented infection; images do not separate it from pneumonitis.")
     return None
