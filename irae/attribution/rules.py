@@ -57,7 +57,6 @@ class EvidenceRules:
     segmental_points: float = 2.0
     blob_mm: float = 20.0
     blob_sphericity: float = 0.7
-    ball_sphericity: float = 0.9  # so round, radiotherapy or infection does not explain it as an opacity
     blob_points: float = -2.0
 
     # F3 contrast to the host organ.

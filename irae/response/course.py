@@ -384,7 +384,8 @@ def case_of(
             ) if exam.has_ct else (),
             non_targets=tuple(
                 lesion for group in groups
-                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0, equivocal=equivocal)
+                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0,
+                                           equivocal=equivocal | _doubtful(exam, told, view, rules))
             ) + tuple(_not_listed_yet(t, exams[number:]) for t in sorted(there - by_track.keys()) if t not in listed),
             new_lesions=() if number == 0 else _new_lesions(exam, number, {*plan.known, *missed}, called, sizes, rules),
             clinical_deterioration=exam.clinical_deterioration,
@@ -404,6 +405,19 @@ def _not_listed_yet(track: str, exams: Sequence[ExamLesions]) -> NonTarget:
     """An overlooked lesion at an exam before the one that first listed it."""
     first = next(f for exam in exams for f in exam.foci if track_of(f) == track)
     return NonTarget(id=track, site=site_of_focus(first), is_node=first.focus.is_node, state=State.PRESENT)
+
+
+def _doubtful(
+    exam: ExamLesions, told: Collection[str], view: View, rules: ViewRules
+) -> frozenset[str]:
+    """Tracks that an exam leaves open but hardly holds for a metastasis, and that none called one.
+
+    That such a focus grew is no unequivocal progression (Eisenhauer 2009, 4.3.4). As seen there are none.
+    """
+    return frozenset(
+        track for f in exam.foci if view is View.ATTRIBUTED and f.nature is Nature.INDETERMINATE
+        and f.probabilities["metastasis"] < rules.hinge_least and (track := track_of(f)) not in told
+    )
 
 
 def _non_targets(

@@ -418,3 +418,4 @@ def test_radiation_explains_an_opacity_but_does_not_overrule_the_score():
     ball = replace(opacity, longest_mm=18.0, short_mm=17.0, features={**opacity.features, "sphericity": 0.9})
     assert decide(opacity, context=irradiated)[0].nature is Nature.INFLAMMATION
     assert decide(ball, context=irradiated)[0].nature is Nature.INDETERMINATE
+    assert decide(ball, context=irradiated)[0].outcome != "radiation change", "a small ball is no opacity"

@@ -267,7 +267,7 @@ def test_what_a_gate_holds_for_harmless_is_left_open_where_the_model_sees_a_meta
 
 def test_radiotherapy_does_not_hide_what_can_only_be_a_metastasis():
     opacity = spot(organ="lung_left", ct_hu_mean=-300.0, ground_glass_fraction=0.6, rim_lung_fraction=0.9,
-                   liver_ratio=4.0)
+                   liver_ratio=4.0, sphericity=0.8)
     irradiated = therapy(ContextEntry(kind=ContextKind.RADIOTHERAPY, value="lung", start=START))
     for p, nature in ((0.98, METASTASIS), (0.6, Nature.INDETERMINATE), (0.3, INFLAMMATION)):
         (answer,) = decide(opacity, learned=always(0.99 - p, p, 0.01, least=(0.2, 0.2, 0.2)), context=irradiated)

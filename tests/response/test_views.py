@@ -111,6 +111,20 @@ def test_a_doubtful_focus_that_is_normal_uptake_today_is_no_progression() -> Non
         assert grown(Q, view) == "PD", "doubt does not set aside"
 
 
+@pytest.mark.parametrize(("share", "called", "attributed"), [
+    (0.1, Q, "PR"),  # open, but hardly a metastasis
+    (0.3, Q, "PD"),
+    (0.1, M, "PD"),  # what was called metastasis is not let go by a doubt
+])
+def test_a_doubtful_focus_that_is_hardly_a_metastasis_today_is_no_progression(share, called, attributed) -> None:
+    today = focus(2, Q, 25, organ="colon")
+    today = replace(today, probabilities={"inflammation": 1.0 - share, "metastasis": share, "physiologic": 0.0})
+    course = [exam(0, focus(1, M, 60), focus(2, called, 9, organ="colon")), exam(56, focus(1, M, 40), today)]
+    assessments, _ = assess_course(course)
+    assert category(assessments, "recist_1_1", View.ATTRIBUTED) == attributed
+    assert category(assessments, "recist_1_1", View.AS_SEEN) == "PD"
+
+
 def test_inflammation_does_not_dilute_the_growth_of_a_non_target() -> None:
     """As seen, an inflamed focus beside a growing metastasis must not hide its growth (found by Hypothesis)."""
     course = [exam(0, focus(1, M, 60), focus(2, M, 20), focus(3, M, 30), focus(4, N, 60, organ="colon")),
