@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.rules import ADRENAL_GLANDS, FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 
 SOLID = frozenset({"brain", "heart"})
@@ -263,6 +263,8 @@ def _join_pictures(
     core = hot & (basins > 0) & (smooth >= 0.6 * peak[basins])
     core_size = np.bincount(basins[core], minlength=count + 1)
     for organ, label in organs.labels.items():
+        if organ in ADRENAL_GLANDS:
+            continue  # a metastasis fills the gland and its mask: that is no uptake of the organ as a whole
         found = ndimage.find_objects((organs.array == label).astype(np.uint8), max_label=1)[0]
         if found is None or not organs.seen(organ):
             continue

@@ -237,9 +237,14 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
 
     Attributed: from the first exam that called it metastasis, unless a later exam withdrew that and called it
     inflammation; a vanished lesion may be called so, too. An indeterminate look later on does not withdraw a call.
-    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts.
+    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts, which what
+    is merely followed at its place is not.
     """
     called: dict[str, int] = {}
+    followed = {
+        (track_of(f), number) for number, exam in enumerate(exams) for f in exam.foci
+        if f.focus.features.get("followed")
+    }
     for track, seen in _natures(exams).items():
         sure = [nature for _, nature in seen if nature is not Nature.INDETERMINATE]
         if sure and sure[-1] is Nature.PHYSIOLOGIC:
@@ -249,7 +254,8 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
         elif sure and sure[-1] is Nature.METASTASIS:
             calls = [number for number, nature in seen if nature is Nature.METASTASIS]
             doubted = any(nature is Nature.PHYSIOLOGIC and number < calls[0] for number, nature in seen)
-            called[track] = calls[0] if not doubted else (calls[1] if len(calls) > 1 else _NEVER)
+            again = [number for number in calls[1:] if (track, number) not in followed]
+            called[track] = calls[0] if not doubted else (again[0] if again else _NEVER)
         else:
             called[track] = _NEVER
     return called

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
 
+from irae.core.anatomy import site_of
 from irae.core.exam import Exam, Role
 from irae.core.focus import FocusSource
 from irae.core.geometry import Geometry
@@ -345,3 +347,15 @@ def test_a_region_that_two_organs_claim_is_one_picture():
                       coverage={"colon": Coverage.WHOLE, "small_bowel": Coverage.WHOLE})
     assert _join_pictures(basins, suv, suv, suv > 2, organs, grid, FOCI_RULES) == {1: "small_bowel"}
     assert set(np.unique(basins)) == {0, 1}
+
+
+def test_a_metastasis_that_fills_an_adrenal_is_a_focus_and_not_the_glands_uptake():
+    place = (20, -60, 200)
+    exam, organs = draw([Ball(place, 26, 9.0)])
+    gland = ellipsoid(points(organs.geometry), place, (14.0, 14.0, 14.0))
+    labels = {**organs.labels, "adrenal_gland_right": 18}
+    organs = replace(organs, array=np.where(gland, 18, organs.array).astype(np.uint8), labels=labels,
+                     coverage={**organs.coverage, "adrenal_gland_right": Coverage.WHOLE})
+    focus = nearest(find_foci(exam, organs=organs, reference=REFERENCE), place)
+    assert (site_of(focus.organ), focus.features["picture"]) == ("adrenal", 0.0)
+    assert focus.longest_mm == pytest.approx(26, abs=3.0)

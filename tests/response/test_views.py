@@ -125,6 +125,20 @@ def test_a_doubtful_focus_that_is_hardly_a_metastasis_today_is_no_progression(sh
     assert category(assessments, "recist_1_1", View.AS_SEEN) == "PD"
 
 
+@pytest.mark.parametrize(("followed", "category_now"), [(0.0, "PD"), (1.0, "SD")])
+def test_what_was_normal_uptake_is_new_from_its_second_call_on_and_what_is_merely_followed_is_none(
+    followed, category_now
+) -> None:
+    def seen(nature: Nature, **features: float) -> AttributedFocus:
+        spot = focus(2, nature, 20, organ="lymph_node", is_node=True)
+        return replace(spot, focus=replace(spot.focus, features=features))
+
+    course = [exam(0, focus(1, M, 60), seen(P)), exam(56, focus(1, M, 60), seen(M)),
+              exam(112, focus(1, M, 60), seen(M, followed=followed))]
+    assert category(assess_course(course[:2])[0], "recist_1_1", View.ATTRIBUTED) == "SD"
+    assert category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED) == category_now
+
+
 def test_inflammation_does_not_dilute_the_growth_of_a_non_target() -> None:
     """As seen, an inflamed focus beside a growing metastasis must not hide its growth (found by Hypothesis)."""
     course = [exam(0, focus(1, M, 60), focus(2, M, 20), focus(3, M, 30), focus(4, N, 60, organ="colon")),
