@@ -149,7 +149,7 @@ class FociRules:
     border_mm: float = 1.5
     border_voxels: float = 0.6
     around_mm: float = 6.0
-    tail_share: float = 0.35  # a vessel that enters it is thinner than this share of it
+    tail_share: float = 0.5  # a vessel that enters it is thinner than this share of it
     aerated_share: float = 0.4
     # An outline of so many voxels shows a shape; of fewer a usual one stands in: longest and short axial diameter over
     # the diameter of the ball of the same volume.
