@@ -357,18 +357,20 @@ class _Finder:
         return uptake is None or uptake[0] < least
 
     def _uptake_of(self, lesion: CtLesion) -> tuple[float, float, float] | None:
-        """SUVmax, SUVpeak and SUVmean of what the CT shows, at the PET's own resolution; None beyond its field."""
+        """SUVmax, SUVpeak and SUVmean of what the CT shows, at the PET's own resolution; None beyond its field.
+
+        Where another focus lies the uptake is that one's.
+        """
         assert self.pet is not None
         mask, grid, pet = lesion.mask, lesion.geometry, self.pet.geometry
-        away = ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm)
-        near = np.argwhere(away <= 0.5 * max(pet.spacing_mm))  # its border may fall into the next voxel of the PET
-        voxels = np.unique(np.round(pet.to_index(grid.to_world(near))).astype(int), axis=0)
+        others = onto_grid(self.labels, self.grid, grid, order=0) > 0
+        voxels = np.unique(np.round(pet.to_index(grid.to_world(np.argwhere(mask & ~others)))).astype(int), axis=0)
         voxels = voxels[((voxels >= 0) & (voxels < pet.shape)).all(axis=1)]
         if not len(voxels):
             return None
         hottest = voxels[np.argmax(self.pet.array[tuple(voxels.T)])]
         i, j, k = (int(v) for v in hottest)
-        return self._native_uptake(mask, grid, (i, j, k), pet, np.zeros_like(mask), grid)
+        return self._native_uptake(mask, grid, (i, j, k), pet, others, grid)
 
     def _add_ct_lesion(self, lesion: CtLesion) -> None:
         assert self.ct is not None

@@ -77,9 +77,9 @@ def _without_tails(mask: NDArray[np.bool_], geometry: Geometry, rules: FociRules
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=geometry.spacing_mm)[1:-1, 1:-1, 1:-1]
     radius = rules.tail_share * float(depth.max())
     core = depth > radius
-    filled = (ndimage.distance_transform_edt(~core, sampling=geometry.spacing_mm) <= radius) & mask
-    parts, count = ndimage.label(filled)
-    return filled if count < 2 else parts == int(np.bincount(parts[filled]).argmax())
+    filled: NDArray[np.bool_] = (ndimage.distance_transform_edt(~core, sampling=geometry.spacing_mm) <= radius) & mask
+    parts, _ = ndimage.label(filled)
+    return np.asarray(parts == int(np.bincount(parts[filled]).argmax()))
 
 
 def _soft_tissue_ml(

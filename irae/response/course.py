@@ -237,8 +237,8 @@ def _called_from(exams: Sequence[ExamLesions], view: View) -> dict[str, int]:
 
     Attributed: from the first exam that called it metastasis, unless a later exam withdrew that and called it
     inflammation; a vanished lesion may be called so, too. An indeterminate look later on does not withdraw a call.
-    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts, which what
-    is merely followed at its place is not.
+    What was held for normal uptake before is no unequivocal new lesion (rule R11-L2): its second call counts; what is
+    merely followed at its place is no call.
     """
     called: dict[str, int] = {}
     followed = {
