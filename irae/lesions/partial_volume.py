@@ -90,13 +90,26 @@ def _soft_tissue_ml(
     What is solid beyond the mask is a vessel or the chest wall and is not counted.
     """
     away = ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_mm)
-    border_mm = rules.border_mm + rules.border_voxels * voxel_mm
-    shell = hu[(away > border_mm) & (away <= border_mm + rules.around_mm)]
-    lung = shell[shell < rules.nodule_in_lung_hu]
-    if lung.size < 20 or lung.size < rules.aerated_share * shell.size:
+    border_mm = _border_mm(voxel_mm, rules)
+    lung = _lung_around(hu, away - border_mm, rules)
+    if lung is None:
         return None
     counted = mask | ((away <= border_mm) & (hu < rules.nodule_in_lung_hu))
     return _share(hu[counted], float(np.median(lung)), rules) * geometry.voxel_volume_ml
+
+
+def _border_mm(voxel_mm: float, rules: FociRules) -> float:
+    """How far the blur of a border reaches on a CT of these voxels."""
+    return rules.border_mm + rules.border_voxels * voxel_mm
+
+
+def _lung_around(
+    hu: NDArray[np.float32], beyond_mm: NDArray[np.float64], rules: FociRules
+) -> NDArray[np.float32] | None:
+    """HU of the aerated lung around something, from its border (0 mm) on; None where too little of it is aerated."""
+    shell = hu[(beyond_mm > 0.0) & (beyond_mm <= rules.around_mm)]
+    lung = shell[shell < rules.nodule_in_lung_hu]
+    return lung if lung.size >= max(20.0, rules.aerated_share * shell.size) else None
 
 
 def _share(hu: NDArray[np.float32], lung_hu: float, rules: FociRules) -> float:
@@ -120,7 +133,7 @@ def remnant_in_lung(
         None where the lung shows nothing there, or something that goes on beyond the place (a vessel, the chest wall).
     """
     radius = max(4.0, before_mm / 2.0)
-    border_mm = rules.border_mm + rules.border_voxels * max(ct.geometry.spacing_mm)
+    border_mm = _border_mm(max(ct.geometry.spacing_mm), rules)
     reach = radius + rules.residual_off_mm + border_mm + rules.around_mm + 2.0
     bounds = crop_around(ct.geometry, place - reach, place + reach)
     if bounds is None:
@@ -131,30 +144,21 @@ def remnant_in_lung(
     at = grid.to_world(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
     spacing = np.array(grid.spacing_mm)
     smooth = ndimage.gaussian_filter(hu, rules.smoothing_fwhm_mm / FWHM_PER_SIGMA / spacing, truncate=3.0)
-    off = np.linalg.norm(at - place, axis=-1)
-    size = [2 * int(np.ceil(3.0 / s)) + 1 for s in spacing]
-    peaks = (off <= rules.residual_off_mm) & (smooth >= ndimage.maximum_filter(smooth, size=size, mode="nearest"))
-    if not peaks.any():
+    spot = _spot_near(smooth, np.linalg.norm(at - place, axis=-1), spacing, rules)
+    if spot is None:
         return None
-    where = np.argwhere(peaks)
-    # Vessels lie about: a spot at the place is rather it than a denser one farther off.
-    best = where[np.argmax(smooth[peaks] - rules.remnant_hu_per_mm * off[peaks])]
-    spot = (int(best[0]), int(best[1]), int(best[2]))
     away = np.linalg.norm(at - at[spot], axis=-1)
-    shell = hu[(away > radius + border_mm) & (away <= radius + border_mm + rules.around_mm)]
-    lung = shell[shell < rules.nodule_in_lung_hu]
-    if lung.size < 20 or lung.size < rules.aerated_share * shell.size:
+    lung = _lung_around(hu, away - radius - border_mm, rules)
+    if lung is None:
         return None
-    outside = float(np.median(lung))
+    outside, top = float(np.median(lung)), float(smooth[spot])
     spread = 1.4826 * float(np.median(np.abs(lung - outside)))
-    top = float(smooth[spot])
     if top < outside + max(rules.remnant_hu, rules.residual_sd * spread):
         return None
-    core = None
     for level in rules.remnant_levels:  # higher where it runs on along a vessel
         parts, _ = ndimage.label(smooth >= outside + level * (top - outside))
         core = parts == parts[spot]
-        if not (away[core] > radius + border_mm).any():
+        if (away[core] <= radius + border_mm).all():
             break
     else:
         return None
@@ -165,3 +169,15 @@ def remnant_in_lung(
         return None
     longest, short = (usual * ball for usual in rules.usual_shape)
     return Sized(mask=mask, geometry=grid, size=Size(longest_mm=longest, short_mm=short, volume_ml=volume_ml))
+
+
+def _spot_near(
+    smooth: NDArray[np.float32], off_mm: NDArray[np.float64], spacing: NDArray[np.float64], rules: FociRules
+) -> tuple[int, int, int] | None:
+    """The densest spot with a maximum of its own near a place; vessels lie about: distance counts against it."""
+    size = [2 * int(np.ceil(3.0 / s)) + 1 for s in spacing]
+    peaks = (off_mm <= rules.residual_off_mm) & (smooth >= ndimage.maximum_filter(smooth, size=size, mode="nearest"))
+    if not peaks.any():
+        return None
+    i, j, k = np.argwhere(peaks)[np.argmax(smooth[peaks] - rules.remnant_hu_per_mm * off_mm[peaks])]
+    return int(i), int(j), int(k)
