@@ -359,18 +359,21 @@ class _Finder:
     def _uptake_of(self, lesion: CtLesion) -> tuple[float, float, float] | None:
         """SUVmax, SUVpeak and SUVmean of what the CT shows, at the PET's own resolution; None beyond its field.
 
-        Where another focus lies the uptake is that one's.
+        On the slope of something hotter beside it no voxel is its own maximum: its median stands for all three.
         """
         assert self.pet is not None
         mask, grid, pet = lesion.mask, lesion.geometry, self.pet.geometry
-        others = onto_grid(self.labels, self.grid, grid, order=0) > 0
-        voxels = np.unique(np.round(pet.to_index(grid.to_world(np.argwhere(mask & ~others)))).astype(int), axis=0)
+        voxels = np.unique(np.round(pet.to_index(grid.to_world(np.argwhere(mask)))).astype(int), axis=0)
         voxels = voxels[((voxels >= 0) & (voxels < pet.shape)).all(axis=1)]
         if not len(voxels):
             return None
-        hottest = voxels[np.argmax(self.pet.array[tuple(voxels.T)])]
-        i, j, k = (int(v) for v in hottest)
-        return self._native_uptake(mask, grid, (i, j, k), pet, others, grid)
+        values = self.pet.array[tuple(voxels.T)]
+        i, j, k = (int(v) for v in voxels[np.argmax(values)])
+        beside = self.pet.array[tuple(slice(max(0, v - 1), v + 2) for v in (i, j, k))]
+        if beside.max() > values.max():
+            usual = float(np.median(values))
+            return usual, usual, usual
+        return self._native_uptake(mask, grid, (i, j, k), pet, np.zeros_like(mask), grid)
 
     def _add_ct_lesion(self, lesion: CtLesion) -> None:
         assert self.ct is not None

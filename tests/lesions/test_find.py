@@ -359,3 +359,14 @@ def test_a_metastasis_that_fills_an_adrenal_is_a_focus_and_not_the_glands_uptake
     focus = nearest(find_foci(exam, organs=organs, reference=REFERENCE), place)
     assert (site_of(focus.organ), focus.features["picture"]) == ("adrenal", 0.0)
     assert focus.longest_mm == pytest.approx(26, abs=3.0)
+
+
+def test_a_cold_nodule_beside_a_hot_tumour_does_not_take_its_uptake():
+    tumour, nodule = Ball((-80, -10, 300), 30, 40.0), Ball((-80, 16, 300), 14, 0.6)
+    exam, organs = draw([tumour, nodule])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    assert nearest(found, tumour.centre).suv_max > 30.0
+    beside = nearest(found, nodule.centre)
+    assert np.linalg.norm(np.subtract(beside.centroid_ras_mm, nodule.centre)) < 4.0
+    assert beside.source is FocusSource.CT
+    assert beside.suv_max == pytest.approx(0.6, abs=0.2)  # on its border the tumour spills 1.5
