@@ -122,7 +122,7 @@ class LabelMap:
         def others(table: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in table.items() if name != organ}
 
-        array = np.where(self.array == self.labels.get(organ, 0), 0, self.array).astype(np.uint8)
+        array = self.array * (self.array != self.labels.get(organ, 0))
         return LabelMap(
             array=array, geometry=self.geometry, labels=others(self.labels), coverage=others(self.coverage),
             rejected=others(self.rejected),
