@@ -88,9 +88,9 @@ def residual_on_pet(
     read_mm = now_mm * float(np.clip(before.longest_mm / then_mm, *rules.residual_shape))
     short_mm = now_mm * float(np.clip(before.short_mm / then_mm, *rules.residual_shape))
     # On little contrast a contour is wide.
-    true = 1.0 - float(np.interp(read_mm, rules.residual_reading_mm, rules.residual_error_mm)) / read_mm
+    share = 1.0 - float(np.interp(read_mm, rules.residual_reading_mm, rules.residual_error_mm)) / read_mm
     # So faint that the search missed it, it has not grown.
-    longest, short = min(before.longest_mm, true * read_mm), min(before.short_mm, true * short_mm)
+    longest, short = min(before.longest_mm, share * read_mm), min(before.short_mm, share * short_mm)
     volume_ml = float(np.count_nonzero(region)) * grid.voxel_volume_ml
     now = Size(longest_mm=longest, short_mm=min(short, longest), volume_ml=volume_ml)
     return Residual(lesion=Sized(mask=region, geometry=grid, size=now), background_suv=background)

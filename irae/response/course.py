@@ -416,7 +416,7 @@ def _not_listed_yet(track: str, exams: Sequence[ExamLesions]) -> NonTarget:
 def _doubtful(
     exam: ExamLesions, told: Collection[str], view: View, rules: ViewRules
 ) -> frozenset[str]:
-    """Tracks that an exam leaves open but hardly holds for a metastasis, and that none called one.
+    """Tracks that an exam leaves open but hardly holds for a metastasis, and that were not last called one.
 
     That such a focus grew is no unequivocal progression (Eisenhauer 2009, 4.3.4). As seen there are none.
     """

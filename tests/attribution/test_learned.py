@@ -321,6 +321,18 @@ def test_without_a_sign_only_what_appears_under_therapy_and_looks_inflamed_is_ca
         assert answer.reasons[0].startswith("Not called inflammation: nothing but time")
 
 
+def test_a_model_that_was_shown_nothing_of_the_focus_itself_does_not_stand_in_for_a_sign():
+    margins = Linear(start=np.array([20.0, 0.0, 0.0]), centre=np.zeros(1), scale=np.ones(1), weight=np.zeros((1, 3)),
+                     missing=np.zeros((1, 3)))
+    where = Seen(centre=np.zeros(2), scale=np.ones(2), typical=np.zeros((1, 2), np.float32), limit=2.0)
+    model = LearnedModel(features=("off_renal_hilum_mm",), margins=margins, temperature=1.0, least=(0.2, 0.2, 0.2),
+                         seen=where)
+    focus = spot(organ="liver", liver_ratio=2.0, sphericity=0.4, elongation=3.0)
+    (answer,) = decide(focus, learned=model, earlier=[told([], START)])
+    assert answer.nature is Nature.INDETERMINATE
+    assert answer.reasons[0].startswith("Not called inflammation: nothing but time")
+
+
 def test_a_whole_organ_is_never_called_metastasis():
     (answer,) = decide(picture("liver"), learned=always(0.01, 0.98, 0.01))
     assert answer.nature is Nature.INDETERMINATE
