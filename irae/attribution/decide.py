@@ -27,6 +27,7 @@ from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePa
 from irae.core.numbers import reaches
 
 ADVICE = "Short-interval imaging in 4-8 weeks, endoscopy, laboratory or tissue would decide."
+FAVOUR_METASTASIS = "favour metastasis"
 UNLIKE = "Unlike all that the learned model was trained on"
 # Of the learned model's reasons that many are told, the strongest first.
 REASONS = 3
@@ -47,7 +48,7 @@ def outcome(score: float, rules: EvidenceRules = EVIDENCE_RULES) -> tuple[Nature
     if reaches(-score, rules.probable):
         return Nature.METASTASIS, "suspected metastasis"
     if reaches(-score, rules.favour):
-        return Nature.METASTASIS, "favour metastasis"
+        return Nature.METASTASIS, FAVOUR_METASTASIS
     return Nature.INDETERMINATE, "indeterminate"
 
 
@@ -67,8 +68,23 @@ def decided(
     if told is not None and told.unlike is not None:
         words = in_words(told.unlike, candidate.focus, candidate.features, candidate.parts)
         most = f", most of all in {told.unlike.value}" + (f" ({words})" if words else "")
+        answer = _not_by_points_alone(answer, now)
         answer = replace(answer, reasons=(f"{UNLIKE}{most}: the evidence score decides.", *answer.reasons))
     return _with_revision(answer, now)
+
+
+def _not_by_points_alone(answer: AttributedFocus, now: Situation) -> AttributedFocus:
+    """What the model does not know is a metastasis only by points that suspect one, not by those that favour one.
+
+    The points weigh inflammation against metastasis and know of normal uptake only what the gates do: of strange foci
+    those that they merely favour are mostly neither. What was held for a tumour before stays one; an exam without PET,
+    which the model never knows, is the points' own field.
+    """
+    if answer.outcome != FAVOUR_METASTASIS or answer.focus.suv_max is None or was_tumour(answer.focus, now):
+        return answer
+    text = "Not called metastasis: the points favour it, too few to decide alone."
+    reasons = (text, *answer.reasons, ADVICE)
+    return replace(answer, nature=Nature.INDETERMINATE, outcome="indeterminate", reasons=reasons)
 
 
 def _with_revision(answer: AttributedFocus, now: Situation) -> AttributedFocus:

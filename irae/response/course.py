@@ -268,8 +268,7 @@ def plan_of(exam: ExamLesions, options: Options, rules: ViewRules = VIEW_RULES) 
     """
     there = [f for f in exam.foci if f.focus.status is not FocusStatus.GONE]
     metastases = [f for f in there if f.nature is Nature.METASTASIS]
-    undecided = [f for f in there if f.nature is Nature.INDETERMINATE]
-    unclear = [f for f in undecided if f.probabilities["metastasis"] >= rules.hinge_least]
+    unclear = [f for f in there if _is_unclear(f, rules)]
     fallback = not metastases and bool(unclear)
     thickness = None if exam.slice_thickness_mm is None else exact(round(exam.slice_thickness_mm, 3))
     imaging = Imaging(slice_mm=thickness)
@@ -293,19 +292,19 @@ def plan_of(exam: ExamLesions, options: Options, rules: ViewRules = VIEW_RULES) 
     )
 
 
-def overlooked(exams: Sequence[ExamLesions]) -> dict[str, Nature]:
-    """Tracks that the baseline shows though it did not list them, and what they were called when first listed.
+def overlooked(exams: Sequence[ExamLesions]) -> dict[str, AttributedFocus]:
+    """Tracks that the baseline shows though it did not list them, as they were when first listed.
 
     RECIST 1.1 asks that a new lesion be unequivocal: what was there at baseline is none (``lesions.retrospect``).
     """
-    found: dict[str, Nature] = {}
+    found: dict[str, AttributedFocus] = {}
     listed: set[str] = set()
     for exam in exams:
         for focus in exam.foci:
             days = focus.focus.features.get("seen_days_before", 0.0)
             since = (exam.acquired_on - exams[0].acquired_on).days
             if track_of(focus) not in listed and 0 < since <= days:
-                found[track_of(focus)] = focus.nature
+                found[track_of(focus)] = focus
         listed |= {track_of(focus) for focus in exam.foci}
     return found
 
@@ -341,6 +340,7 @@ class _Sizes:
 
     last_mm: dict[str, float] = field(default_factory=dict)
     least_mm: dict[str, float] = field(default_factory=dict)
+    most_mm: dict[str, float] = field(default_factory=dict)
     least_ml: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def change(self, track: str, size_mm: float, rules: ViewRules) -> Change:
@@ -348,6 +348,7 @@ class _Sizes:
         least, last = self.least_mm.get(track), self.last_mm.get(track)
         self.last_mm[track] = size_mm
         self.least_mm[track] = size_mm if least is None else min(least, size_mm)
+        self.most_mm[track] = max(size_mm, self.most_mm.get(track, 0.0))
         if last is None or least is None:
             return Change.NEW
         if size_mm - least >= rules.clear_growth_mm and 100 * (size_mm - least) >= rules.clear_growth_pct * least:
@@ -371,7 +372,7 @@ def case_of(
     plan = plan_of(exams[0], options, rules)
     told = told_metastasis(exams)
     missed = overlooked(exams)
-    there = {t for t, nature in missed.items() if t in told or nature in _followed_natures(view)}
+    there = {t for t, first in missed.items() if t in told or _is_followed(first, view, rules)}
     groups = (*plan.groups(view, told), tuple(sorted(there)))
     equivocal = told_inflammation(exams) | came_and_went(exams) if view is View.ATTRIBUTED else frozenset()
     called = _called_from(exams, view)
@@ -401,10 +402,16 @@ def case_of(
     return Case(id="course", visits=tuple(visits), options=options)
 
 
-def _followed_natures(view: View) -> frozenset[Nature]:
-    """Which natures are followed as non-targets from baseline on; what is set aside only as seen."""
-    natures = {Nature.METASTASIS, Nature.INDETERMINATE}
-    return frozenset(natures if view is View.ATTRIBUTED else natures | {Nature.INFLAMMATION})
+def _is_followed(focus: AttributedFocus, view: View, rules: ViewRules) -> bool:
+    """Whether a view follows a focus of the baseline as disease; what is set aside only as seen."""
+    if focus.nature is Nature.METASTASIS or _is_unclear(focus, rules):
+        return True
+    return view is View.AS_SEEN and focus.nature in (Nature.INFLAMMATION, Nature.INDETERMINATE)
+
+
+def _is_unclear(focus: AttributedFocus, rules: ViewRules) -> bool:
+    """Whether a focus is left open and may well be a metastasis."""
+    return focus.nature is Nature.INDETERMINATE and focus.probabilities["metastasis"] >= rules.hinge_least
 
 
 def _not_listed_yet(track: str, exams: Sequence[ExamLesions]) -> NonTarget:
@@ -422,7 +429,7 @@ def _doubtful(
     """
     return frozenset(
         track for f in exam.foci if view is View.ATTRIBUTED and f.nature is Nature.INDETERMINATE
-        and f.probabilities["metastasis"] < rules.hinge_least and (track := track_of(f)) not in told
+        and not _is_unclear(f, rules) and (track := track_of(f)) not in told
     )
 
 
@@ -459,8 +466,11 @@ def _non_targets(
         change = changes[track]
         if change is Change.PROGRESSED:
             change = Change.INCREASED
+        # A node that was enlarged can become normal (R11-NT1); one listed for its uptake alone never was by size.
+        was_enlarged = focus.focus.is_node and sizes.most_mm[track] >= RECIST_11.node_normal_below_mm
         lesions.append(NonTarget(
             id=track, site=site_of_focus(focus), is_node=focus.focus.is_node, state=state,
+            short=tenths(focus.focus.short_mm) if was_enlarged and not gone else None,
             change=None if change is Change.NEW else change,
         ))
     return tuple(lesions)

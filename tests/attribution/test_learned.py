@@ -231,6 +231,23 @@ def test_of_a_focus_unlike_the_training_cases_the_model_is_not_asked():
     assert attribution_notices((like,), model) == ()
 
 
+def test_the_unlike_are_no_metastasis_by_points_that_only_favour_it():
+    model = always(0.01, 0.01, 0.98)
+    node = {"organ": "lymph_node", "size_from_ct": 1.0}
+    (alone,) = decide(spot(**node, suv=42.0), learned=None)
+    assert (alone.nature, alone.outcome) == (METASTASIS, "favour metastasis")
+    (unlike,) = decide(spot(**node, suv=42.0), learned=model)
+    assert unlike.nature is Nature.INDETERMINATE
+    assert unlike.reasons[1].startswith("Not called metastasis: the points favour it")
+    assert unlike.probabilities == alone.probabilities
+    before = told((alone,), START)
+    (known,) = decide(spot(**node, suv=42.0, status=FocusStatus.KNOWN), on=WEEK_10, learned=model, earlier=[before])
+    assert known.nature is METASTASIS
+    without_pet = replace(spot(**node), suv_max=None, suv_peak=None, suv_mean=None, tlg=None)
+    (by_ct,) = decide(without_pet, learned=model)
+    assert by_ct.nature is METASTASIS
+
+
 def test_the_unlike_keep_their_gate():
     (bladder,) = decide(spot(organ="urinary_bladder", suv=60.0), learned=always(0.01, 0.98, 0.01))
     assert bladder.nature is PHYSIOLOGIC

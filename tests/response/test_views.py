@@ -207,6 +207,35 @@ def test_overlooked_inflammation_is_followed_as_seen_only() -> None:
     assert category(assessments, "recist_1_1", View.AS_SEEN) == "PR"
 
 
+@pytest.mark.parametrize(("metastasis", "expected"), [(0.1, "CR"), (0.5, "PR")])
+def test_an_overlooked_doubtful_focus_is_disease_of_the_attributed_view_only_if_it_may_well_be_one(
+    metastasis: float, expected: str
+) -> None:
+    """As at the baseline itself."""
+    shares = {"inflammation": 1 - metastasis, "metastasis": metastasis, "physiologic": 0.0}
+    found = replace(in_retrospect(focus(2, Q, 25), 56), probabilities=shares)
+    # The first exam that loses a target holds it for too small to measure.
+    assessments, _ = assess_course([
+        exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True), found),
+        exam(112, focus(1, M, 0, gone=True), replace(focus(2, Q, 25), probabilities=shares)),
+    ])
+    assert category(assessments, "recist_1_1", View.ATTRIBUTED) == expected
+    assert category(assessments, "recist_1_1", View.AS_SEEN) == "PR"
+
+
+@pytest.mark.parametrize(("baseline_mm", "now_mm", "expected"), [
+    (16, 12, "CR"),  # 12.8 mm short, then 9.6: normal in size
+    (16, 13, "NON-CR/NON-PD"),
+    (11, 11, "NON-CR/NON-PD"),  # never enlarged: listed for its uptake, and there as long as it is seen
+])
+def test_a_node_that_is_no_target_becomes_normal_below_10_mm(baseline_mm: int, now_mm: int, expected: str) -> None:
+    def node(mm: int) -> AttributedFocus:
+        return focus(1, M, mm, organ="lymph_node", is_node=True)
+
+    assessments, _ = assess_course([exam(0, node(baseline_mm)), exam(56, node(now_mm))])
+    assert category(assessments, "recist_1_1", View.ATTRIBUTED) == expected
+
+
 def test_physiologic_uptake_counts_in_no_view() -> None:
     course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 60), focus(2, P, 40))]
     assessments, _ = assess_course(course)
