@@ -116,6 +116,7 @@ class Landmarks:
     bladder: tuple[float, float, float] | None = None
     renal_hila: tuple[tuple[float, float, float], ...] = ()
     lungs: Mapping[str, Hull] = field(default_factory=dict)
+    spine: tuple[tuple[float, float], ...] = ()  # (z, y) of the vertebrae's middle, from below
 
     def lung_at(self, place: NDArray[np.float64], midline: float | None) -> str | None:
         """The lung in whose convex hull, or in the mirror image of the other's, a place lies lateral of the hilum.
@@ -138,7 +139,8 @@ class Landmarks:
         ``above_lungs_mm`` (of the apices), ``beyond_lung_mm`` (lateral of the lungs), ``head_neck`` (0, 1);
         ``off_midline_share`` of the lungs' half width; ``off_ureter_mm``, the distance from the straight ways between
         kidneys and bladder; ``off_renal_hilum_mm``, from the middle of a kidney's medial surface, and
-        ``off_kidney_mm``, from its centre; ``off_adrenal_mm``, from its upper pole, on which the adrenal sits.
+        ``off_kidney_mm``, from its centre; ``off_adrenal_mm``, from its upper pole, on which the adrenal sits;
+        ``behind_spine_mm``, dorsal of the middle of the vertebrae at its height, or of the nearest that were seen.
         """
         found: dict[str, float] = {}
         if self.lung_bottom is not None and self.lung_top is not None:
@@ -153,6 +155,9 @@ class Landmarks:
         if self.renal_hila:
             found["off_kidney_mm"] = min(float(np.linalg.norm(place - np.array(k))) for k in self.kidneys)
             found["off_renal_hilum_mm"] = min(float(np.linalg.norm(place - np.array(h))) for h in self.renal_hila)
+        if self.spine:
+            heights, middles = zip(*self.spine, strict=True)
+            found["behind_spine_mm"] = float(np.interp(place[2], heights, middles)) - float(place[1])
         if self.kidney_tops:
             found["off_adrenal_mm"] = min(float(np.linalg.norm(place - np.array(k))) for k in self.kidney_tops)
         if self.bladder is not None and self.kidneys:
@@ -207,7 +212,7 @@ def uptake_ratios(
 
 
 def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
-    """Landmarks of a body from its lungs and thyroid."""
+    """Landmarks of a body from its organs."""
     if organs is None:
         return Landmarks()
     boxes = organ_boxes(organs)
@@ -222,16 +227,19 @@ def landmarks(organs: LabelMap | None, midline: float | None) -> Landmarks:
     tops = tuple(_upper_pole(places) for places in seen.values())
     hila = () if midline is None else tuple(_renal_hilum(places, midline) for places in seen.values())
     bladder = _centre(_places(organs, "urinary_bladder", boxes)) if "urinary_bladder" in boxes else None
+    spine = _spine(_places(organs, "vertebrae", boxes)) if "vertebrae" in boxes else ()
     lung, thyroid, brain = (extents.get(name) for name in ("lung", "thyroid", "brain"))
     if lung is None:
         top = None if brain is None else float(brain[:, 2].min()) - 90.0
         top = float(thyroid[:, 2].max()) if thyroid is not None else top
-        return Landmarks(neck_top=top, kidneys=kidneys, kidney_tops=tops, bladder=bladder, renal_hila=hila)
+        return Landmarks(neck_top=top, kidneys=kidneys, kidney_tops=tops, bladder=bladder, renal_hila=hila,
+                         spine=spine)
     # The larynx begins about 60 mm above the apices where no thyroid was seen.
     neck = float(thyroid[:, 2].max()) + 10.0 if thyroid is not None else float(lung[:, 2].max()) + 60.0
     width = None if midline is None else float(np.abs(lung[:, 0] - midline).max())
     return Landmarks(lung_bottom=float(lung[:, 2].min()), lung_top=float(lung[:, 2].max()), lung_half_width=width,
                      neck_top=neck, kidneys=kidneys, kidney_tops=tops, bladder=bladder, renal_hila=hila,
+                     spine=spine,
                      lungs={lung: hull for lung in LUNGS if (hull := _hull(organs, lung, boxes)) is not None})
 
 
@@ -260,6 +268,15 @@ def _places(organs: LabelMap, organ: str, boxes: Mapping[str, Box]) -> NDArray[n
 def _centre(places: NDArray[np.float64]) -> tuple[float, float, float]:
     x, y, z = places.mean(axis=0)
     return float(x), float(y), float(z)
+
+
+def _spine(places: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    """(z, y) of the vertebrae's middle for each 2 cm of height that hold any, from below."""
+    if not len(places):
+        return ()
+    level = np.floor(places[:, 2] / 20.0)
+    found = (places[level == one] for one in np.unique(level))
+    return tuple((float(part[:, 2].mean()), float(part[:, 1].mean())) for part in found)
 
 
 def _upper_pole(places: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -34,8 +34,8 @@ def host_organ(
     In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
     organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
     it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
-    tissue of a node's size in fat or against lung and vessels, or, on a found adrenal gland or the upper pole of a
-    kidney, an adrenal. Else, as with muscle all around, None.
+    tissue of a node's size in fat or against lung and vessels, not in the back, or, on a found adrenal gland or the
+    upper pole of a kidney, an adrenal. Else, as with muscle all around, None.
 
     An adrenal is called that, whichever way it is told: a found gland is too small to be a background for what lies in
     it, and a metastasis may be all that is left of it.
@@ -102,8 +102,9 @@ def _host(
     # Muscle all around: a deposit in it is no node, and its longest diameter is what RECIST measures.
     in_muscle = (tissue.get("rim_soft_fraction", 0.0) >= rules.muscle_rim
                  and tissue.get("rim_fat_fraction", 1.0) <= rules.muscle_rim_fat)
+    dorsal = not place.get("head_neck") and place.get("behind_spine_mm", -np.inf) >= rules.dorsal_mm
     # Without any organ known, soft tissue could be liver as well as a node.
-    if names and soft and not in_muscle and longest_mm <= rules.node_longest_mm:
+    if names and soft and not (in_muscle or dorsal) and longest_mm <= rules.node_longest_mm:
         gland = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=ADRENAL_GLANDS)
         if gland is not None:
             return gland, share if gland == organ else 0.0

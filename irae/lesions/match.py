@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from irae.core.anatomy import site_of
 from irae.core.exam import Exam
 from irae.core.focus import Focus, FocusStatus, Nature
-from irae.lesions.follow import follow, in_field
+from irae.lesions.follow import covers, follow, in_field, label_at
 from irae.lesions.register import Mapping, register
 from irae.lesions.retrospect import looked_back
 from irae.lesions.values import EarlierExam, FociFound, Known
@@ -54,6 +53,7 @@ def match_foci(
     a gate decides which focus is which track. What remains:
 
     - an unmatched track that this exam's images show at its place becomes a focus of its own (``follow``);
+    - a known metastasis under a focus too large to be it, which shows nothing of it, is hidden: it is not listed;
     - an unmatched focus whose centre lies inside a matched lesion's earlier extent is a part of it (split): it gets
       its own track, and ``features["split_of"]`` holds the number of the parent's track;
     - any other unmatched focus is new; ``features["seen_days_before"]`` says how long before this exam an earlier one
@@ -75,8 +75,8 @@ def match_foci(
 
     Returns:
         The foci in their order, those followed, then the gone ones, track and status set; the labels with what was
-        added; the notices, then those of registrations that failed, of known lesions that were followed, and of new
-        foci that earlier exams show.
+        added; the notices, then those of known lesions that were followed or are hidden, of registrations that failed,
+        and of new foci that earlier exams show.
     """
     past = sorted((e for e in earlier if e.exam is not exam), key=lambda e: e.exam.acquired_on)
     mappings: dict[int, Mapping] = {}
@@ -91,10 +91,11 @@ def match_foci(
     following = 1 + max((int(t[1:]) for t in tracks if t[1:].isdigit()), default=0)
     pairs = _assigned(found.foci, known, rules)
     lost = [k for at, k in enumerate(known) if at not in set(pairs.values())]
-    found, followed, told = follow(found, exam, lost, reference)
+    followed = follow(found, exam, lost, reference)
+    found = followed.found
     foci = list(found.foci)
-    first = len(foci) - len(followed)
-    pairs |= {first + n: known.index(track) for n, track in enumerate(followed)}
+    first = len(foci) - len(followed.tracks)
+    pairs |= {first + n: known.index(track) for n, track in enumerate(followed.tracks)}
     matched: list[Focus] = []
     for at, focus in enumerate(foci):
         if at in pairs:
@@ -107,9 +108,10 @@ def match_foci(
         matched.append(replace(focus, track=f"L{following:02d}", status=FocusStatus.NEW, features=features))
         following += 1
     matched, looked = looked_back(matched, past, mapping, exam.acquired_on)
-    foci = _with_gone(matched, known, set(pairs.values()), found, exam, rules)
+    settled = {*pairs.values(), *(known.index(track) for track in followed.hidden)}
+    foci = _with_gone(matched, known, settled, found, exam)
     failed = [m.notice for m in mappings.values() if m.notice is not None]
-    return replace(found, foci=tuple(foci), notices=(*found.notices, *failed, *told, *looked))
+    return replace(found, foci=tuple(foci), notices=(*found.notices, *failed, *looked))
 
 
 def _known_tracks(past: Sequence[EarlierExam], mapping: Callable[[int], Mapping]) -> list[Known]:
@@ -165,7 +167,9 @@ def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) 
                 cost[i, k] = -100.0  # an organ's whole uptake is itself wherever its centre lies
                 continue
             distance = float(np.linalg.norm(np.array(focus.centroid_ras_mm) - track.place))
-            if distance > _gate_mm(focus, track, rules) or any(picture) or _of_other_tissue(focus, before, rules):
+            if distance > _gate_mm(focus, track, rules) or any(picture) or covers(focus, track):
+                continue
+            if _of_other_tissue(focus, before, rules):
                 continue
             size = abs(np.log(max(focus.volume_ml, 0.05) / max(before.volume_ml, 0.05)))
             other = site_of(focus.organ) != site_of(before.organ)
@@ -207,15 +211,15 @@ def _parent(focus: Focus, matched: Sequence[Known], rules: MatchRules) -> Known 
 
 
 def _with_gone(
-    matched: list[Focus], known: Sequence[Known], again: set[int], found: FociFound, exam: Exam, rules: MatchRules
+    matched: list[Focus], known: Sequence[Known], settled: set[int], found: FociFound, exam: Exam
 ) -> list[Focus]:
-    """Adds the lost tracks: merged into another focus, gone, or (not imaged) left out."""
+    """Adds the tracks that are not settled: merged into another focus, gone, or (not imaged) left out."""
     foci = list(matched)
     following = 1 + max((f.id for f in foci), default=0)
     for k, track in enumerate(known):
-        if k in again:
+        if k in settled:
             continue
-        within = _focus_at(track.place, found)
+        within = label_at(track.place, found.labels, found.geometry)
         host = next((i for i, f in enumerate(foci) if f.id == within), None)
         if host is not None and foci[host].status is FocusStatus.KNOWN and not foci[host].features.get("picture"):
             features = dict(foci[host].features)
@@ -232,13 +236,6 @@ def _with_gone(
         ))
         following += 1
     return foci
-
-
-def _focus_at(place: NDArray[np.float64], found: FociFound) -> int:
-    index = np.round(found.geometry.to_index(place)).astype(int)
-    if (index < 0).any() or (index >= np.array(found.geometry.shape)).any():
-        return 0
-    return int(found.labels[tuple(index)])
 
 
 def _imaged(track: Known, exam: Exam) -> bool:

@@ -203,6 +203,9 @@ class FociRules:
     # In muscle: soft tissue makes up this much of what surrounds a focus (3-10 mm), fat no more than that.
     muscle_rim: float = 0.85
     muscle_rim_fat: float = 0.10
+    # The trunk has no lymph nodes this far dorsal of the middle of the vertebrae (anatomy: paravertebral nodes lie beside
+    # the bodies, the dorsal wall drains to axilla and groin). What lies there is in muscle or fat. A design value.
+    dorsal_mm: float = 30.0
     adrenal_mm: float = 25.0  # from the upper pole of a kidney
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,

@@ -8,7 +8,7 @@ import pytest
 from irae.core.focus import FocusSource, FocusStatus, Nature
 from irae.lesions import EarlierExam, find_foci, match_foci
 from tests.lesions.bodies import PET_GRID, REFERENCE, Ball, draw
-from tests.lesions.test_match import DAYS, LIVER, NODE, told
+from tests.lesions.test_match import DAYS, LIVER, LUNG, NODE, at, told
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +132,39 @@ def test_a_lung_nodule_that_shrank_below_the_voxels_of_a_coarse_ct_is_measured_t
     found = match_foci(find_foci(exam, organs=organs, reference=REFERENCE), exam, earlier=[before],
                        reference=REFERENCE)
     assert [f.status for f in found.foci if f.track == track] == [FocusStatus.GONE]
+
+
+@pytest.fixture(scope="module")
+def with_lung_nodule():
+    """A PET/CT with a nodule of 12 mm in the lung."""
+    exam, organs = draw([Ball(LUNG, 12, 7.0)], day=DAYS[0])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    return EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
+
+
+def test_a_metastasis_under_an_opacity_is_hidden_and_neither_grown_nor_gone(with_lung_nodule):
+    found = on_pet(with_lung_nodule, Ball(LUNG, 50, 4.0))
+    track = track_of(with_lung_nodule, LUNG)
+    assert track not in {f.track for f in found.foci}
+    assert track in next(n.text for n in found.notices if n.code == "known_lesions_hidden")
+    opacity = at(found.foci, LUNG)
+    assert opacity.status is FocusStatus.NEW
+
+
+def test_in_ground_glass_the_ct_still_shows_and_measures_it(with_lung_nodule):
+    found = on_pet(with_lung_nodule, Ball(LUNG, 50, 4.0, -600.0), Ball(LUNG, 10, 4.0))
+    (nodule,) = (f for f in found.foci if f.track == track_of(with_lung_nodule, LUNG))
+    assert (nodule.status, nodule.source, nodule.features["followed"]) == (FocusStatus.KNOWN, FocusSource.CT, 1.0)
+    assert nodule.longest_mm == pytest.approx(10, abs=2.0)
+    painted = np.count_nonzero(found.labels == nodule.id) * found.geometry.voxel_volume_ml
+    assert painted == pytest.approx(nodule.volume_ml, rel=0.4)  # over the opacity, which keeps the rest
+    assert "known_lesions_hidden" not in {n.code for n in found.notices}
+
+
+def test_inflammation_may_have_spread(with_lung_nodule):
+    result = replace(with_lung_nodule.result, foci=tuple(
+        replace(a, nature=Nature.INFLAMMATION) for a in with_lung_nodule.result.foci
+    ))
+    found = on_pet(EarlierExam(result, with_lung_nodule.exam, with_lung_nodule.organs), Ball(LUNG, 50, 4.0))
+    opacity = at(found.foci, LUNG)
+    assert (opacity.track, opacity.status) == (track_of(with_lung_nodule, LUNG), FocusStatus.KNOWN)

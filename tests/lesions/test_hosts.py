@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from irae.core.geometry import Geometry
-from irae.lesions.features import ct_features
+from irae.core.volume import Coverage, LabelMap
+from irae.lesions.features import ct_features, landmarks
 from irae.lesions.hosts import host_organ
 from irae.lesions.rules import ADRENAL, BONE, FOCI_RULES, NODE
 
@@ -34,6 +35,27 @@ def test_what_bone_surrounds_by_half_is_a_bone_lesion_and_a_node_against_it_is_n
 @pytest.mark.parametrize(("soft", "fat", "organ"), [(0.95, 0.02, None), (0.95, 0.2, NODE), (0.6, 0.05, NODE)])
 def test_a_deposit_with_muscle_all_around_is_no_node(soft, fat, organ):
     assert host(spine=False, rim_soft_fraction=soft, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
+
+
+@pytest.mark.parametrize(("place", "organ"), [
+    ({"behind_spine_mm": 45.0}, None), ({"behind_spine_mm": 45.0, "head_neck": 0.0}, None),
+    ({"behind_spine_mm": 15.0}, NODE), ({"behind_spine_mm": 45.0, "head_neck": 1.0}, NODE),
+], ids=["back", "back below the neck", "beside the spine", "nape"])
+def test_the_back_has_no_nodes(place, organ):
+    assert host(spine=False, place=place, rim_fat_fraction=0.6, rim_bone_fraction=0.0) == organ
+
+
+def test_how_far_behind_the_spine_a_place_lies_follows_its_curve_and_its_ends():
+    labels = np.zeros((20, 40, 60), np.uint8)
+    labels[8:12, 10:14, 10:30] = 1  # 20 to 60 mm high, middle at y = 23
+    labels[8:12, 20:24, 30:50] = 1  # 60 to 100 mm, middle at y = 43
+    grid = Geometry.axis_aligned(labels.shape, (2.0, 2.0, 2.0))
+    body = landmarks(LabelMap(
+        array=labels, geometry=grid, labels={"vertebrae": 1}, coverage={"vertebrae": Coverage.WHOLE}, rejected={}
+    ), None)
+    for z, y, behind in ((30.0, 3.0, 20.0), (90.0, 3.0, 40.0), (0.0, 33.0, -10.0), (119.0, 3.0, 40.0)):
+        assert body.of(np.array([0.0, y, z]), None)["behind_spine_mm"] == pytest.approx(behind, abs=1e-6)
+    assert "behind_spine_mm" not in landmarks(None, None).of(np.zeros(3), None)
 
 
 @pytest.mark.parametrize(("off_mm", "fat", "organ"), [(20.0, 0.6, ADRENAL), (30.0, 0.6, NODE), (20.0, 0.2, NODE)])
