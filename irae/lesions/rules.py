@@ -203,8 +203,8 @@ class FociRules:
     # In muscle: soft tissue makes up this much of what surrounds a focus (3-10 mm), fat no more than that.
     muscle_rim: float = 0.85
     muscle_rim_fat: float = 0.10
-    # The trunk has no lymph nodes this far dorsal of the middle of the vertebrae (anatomy: paravertebral nodes lie beside
-    # the bodies, the dorsal wall drains to axilla and groin). What lies there is in muscle or fat. A design value.
+    # The trunk has no lymph nodes this far dorsal of the middle of the vertebrae (anatomy: paravertebral nodes lie
+    # beside the bodies, the dorsal wall drains to axilla and groin). It is muscle or fat there. A design value.
     dorsal_mm: float = 30.0
     adrenal_mm: float = 25.0  # from the upper pole of a kidney
     node_longest_mm: float = 60.0  # a larger mass outside organs is not measured as a node
