@@ -236,7 +236,7 @@ class _Finder:
             features["ct_nodule_mm"] = extent.longest_mm
         organ_crop = self._organs_on(fine)
         organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules,
-                                     place=self.landmarks.of(centre, self.midline),
+                                     sphericity=shape.sphericity, place=self.landmarks.of(centre, self.midline),
                                      lung=self.landmarks.lung_at(centre, self.midline))
         of_marrow = (native[1] < self.rules.marrow_peak_ratio * self.marrow_suv
                      and native[0] < self.rules.marrow_max_ratio * self.marrow_suv)

@@ -26,12 +26,14 @@ def host_organ(
     longest_mm: float,
     rules: FociRules,
     *,
+    sphericity: float = 0.0,
     place: Mapping[str, float] | None = None,
     lung: str | None = None,
 ) -> tuple[str | None, float]:
     """The organ of a focus and the share of the focus inside that organ's mask.
 
-    In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); the
+    In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); a
+    mesenteric node (masks of the small bowel run over what lies among its loops: a ball with fat about it is none); the
     organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
     it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
     tissue of a node's size in fat or against lung and vessels, not in the back, or, on a found adrenal gland or the
@@ -48,9 +50,12 @@ def host_organ(
         tissue: ``ct_features`` of the focus; empty without CT.
         longest_mm: Its longest diameter.
         rules: Margins.
+        sphericity: Of the focus, 0..1.
         place: Where in the body it lies (``Landmarks.of``); without it no hilum is known.
         lung: The lung in whose hull it lies (``Landmarks.lung_at``).
     """
+    if _is_mesenteric_node(mask, organ_labels, names, tissue, longest_mm, sphericity, rules):
+        return NODE, 0.0
     organ, share = _host(mask, organ_labels, names, geometry, tissue, longest_mm, rules, place=place or {}, lung=lung)
     return (ADRENAL if organ in ADRENAL_GLANDS else organ), share
 
@@ -139,6 +144,21 @@ def _is_hilar_node(
         and -60.0 <= tissue["ct_hu_mean"] <= 180.0
         and rules.hilum_rim_lung[0] <= tissue["rim_lung_fraction"] <= rules.hilum_rim_lung[1]
         and tissue["rim_soft_fraction"] >= rules.hilum_rim_soft
+    )
+
+
+def _is_mesenteric_node(
+    mask: NDArray[np.bool_], organ_labels: NDArray[np.uint8], names: Mapping[int, str], tissue: Mapping[str, float],
+    longest_mm: float, sphericity: float, rules: FociRules,
+) -> bool:
+    """A ball of soft tissue in the mask of the small bowel with fat about it: a hot loop is long, and no ball."""
+    low, high = rules.mesenteric_hu
+    return (
+        longest_mm <= rules.node_longest_mm
+        and sphericity >= rules.mesenteric_sphericity
+        and low <= tissue.get("ct_hu_mean", -1000.0) <= high
+        and tissue.get("rim_fat_fraction", 0.0) >= rules.mesenteric_rim_fat
+        and names.get(int(np.bincount(organ_labels[mask], minlength=1).argmax())) == "small_bowel"
     )
 
 

@@ -37,6 +37,19 @@ def test_a_deposit_with_muscle_all_around_is_no_node(soft, fat, organ):
     assert host(spine=False, rim_soft_fraction=soft, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
 
 
+@pytest.mark.parametrize(("sphericity", "fat", "hu", "organ"), [
+    (0.97, 0.5, 40.0, NODE), (0.6, 0.5, 40.0, "small_bowel"), (0.97, 0.1, 40.0, "small_bowel"),
+    (0.97, 0.5, -300.0, "small_bowel"),
+], ids=["ball in fat", "loop", "between loops", "gas"])
+def test_a_ball_with_fat_about_it_in_the_mask_of_the_small_bowel_is_a_mesenteric_node(sphericity, fat, hu, organ):
+    ball = np.linalg.norm(np.argwhere(np.ones(GRID.shape)) - 10, axis=1).reshape(GRID.shape) <= 3
+    tissue = {"ct_hu_mean": hu, "rim_fat_fraction": fat, "rim_soft_fraction": 0.3}
+    for label, name, expected in ((6, "small_bowel", organ), (6, "colon", "colon")):
+        labels = np.full(GRID.shape, label, np.uint8)
+        found, _ = host_organ(ball, labels, {label: name}, GRID, tissue, 14.0, FOCI_RULES, sphericity=sphericity)
+        assert found == expected
+
+
 @pytest.mark.parametrize(("place", "organ"), [
     ({"behind_spine_mm": 45.0}, None), ({"behind_spine_mm": 45.0, "head_neck": 0.0}, None),
     ({"behind_spine_mm": 15.0}, NODE), ({"behind_spine_mm": 45.0, "head_neck": 1.0}, NODE),

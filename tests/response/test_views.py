@@ -201,7 +201,7 @@ def test_an_overlooked_lesion_is_left_out_of_metabolic_sums() -> None:
 
 def test_overlooked_inflammation_is_followed_as_seen_only() -> None:
     course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True), in_retrospect(focus(2, N, 25), 56)),
-              exam(112, focus(1, M, 0, gone=True), focus(2, N, 25))]
+              *(exam(day, focus(1, M, 0, gone=True), focus(2, N, 25)) for day in (112, 168))]
     assessments, _ = assess_course(course)
     assert category(assessments, "recist_1_1", View.ATTRIBUTED) == "CR"
     assert category(assessments, "recist_1_1", View.AS_SEEN) == "PR"
@@ -214,10 +214,10 @@ def test_an_overlooked_doubtful_focus_is_disease_of_the_attributed_view_only_if_
     """As at the baseline itself."""
     shares = {"inflammation": 1 - metastasis, "metastasis": metastasis, "physiologic": 0.0}
     found = replace(in_retrospect(focus(2, Q, 25), 56), probabilities=shares)
-    # The first exam that loses a target holds it for too small to measure.
+    later = replace(focus(2, Q, 25), probabilities=shares)
     assessments, _ = assess_course([
         exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True), found),
-        exam(112, focus(1, M, 0, gone=True), replace(focus(2, Q, 25), probabilities=shares)),
+        *(exam(day, focus(1, M, 0, gone=True), later) for day in (112, 168)),
     ])
     assert category(assessments, "recist_1_1", View.ATTRIBUTED) == expected
     assert category(assessments, "recist_1_1", View.AS_SEEN) == "PR"
@@ -242,14 +242,35 @@ def test_physiologic_uptake_counts_in_no_view() -> None:
     assert category(assessments, "recist_1_1", View.AS_SEEN) == "SD"
 
 
-def test_a_lost_target_is_too_small_first_and_absent_when_lost_again() -> None:
-    gone = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 0, gone=True)), exam(112, focus(1, M, 0, gone=True))]
-    missing = [exam(0, focus(1, M, 60)), exam(56, focus(2, P, 20))]
-    (first, *_), _ = assess_course(gone[:2])
-    assert (first.category, first.sum_mm) == ("PR", 5.0)
+def lost(organ: str, *days: int) -> list[ExamLesions]:
+    """A target, and exams that do not find it."""
+    return [exam(0, focus(1, M, 60, organ=organ)), *(exam(d, focus(1, M, 0, organ=organ, gone=True)) for d in days)]
+
+
+@pytest.mark.parametrize(("organ", "expected"), [
+    ("lung_left", ["PR", "CR", "CR"]),
+    ("liver", ["PR", "PR", "CR"]),  # where a small remnant cannot be seen it takes one exam more
+])
+def test_a_lost_target_is_too_small_first_and_absent_when_lost_again(organ: str, expected: list[str]) -> None:
+    course = lost(organ, 56, 112, 168)
+    found = [assess_course(course[:n])[0] for n in (2, 3, 4)]
+    assert [category(a, "recist_1_1", View.ATTRIBUTED) for a in found] == expected
+    first = found[0][0]
+    assert first.sum_mm == 5.0
     assert any(rule == "R11-N3" for rule, _ in first.reasons)
-    assert category(assess_course(gone)[0], "recist_1_1", View.ATTRIBUTED) == "CR"
+    missing = [course[0], exam(56, focus(2, P, 20))]
     assert category(assess_course(missing)[0], "recist_1_1", View.ATTRIBUTED) == "NE"
+
+
+def test_a_target_that_was_seen_between_is_lost_anew() -> None:
+    course = [*lost("liver", 56, 112), exam(168, focus(1, M, 12)), exam(224, focus(1, M, 0, gone=True))]
+    assert category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED) == "PR"
+
+
+def test_a_lost_lesion_that_is_no_target_is_there_as_long() -> None:
+    small = [exam(0, focus(1, M, 9)), *(exam(d, focus(1, M, 0, gone=True)) for d in (56, 112, 168))]
+    answers = [category(assess_course(small[:n])[0], "recist_1_1", View.ATTRIBUTED) for n in (2, 3, 4)]
+    assert answers == ["NON-CR/NON-PD", "NON-CR/NON-PD", "CR"]
 
 
 def test_targets_are_five_two_a_site_measurable_and_the_largest() -> None:
@@ -436,7 +457,7 @@ def test_what_was_most_likely_never_there_is_no_complete_response() -> None:
     """A scrap of urine that nobody could name, gone at the next exam, is not disease that vanished."""
     course = [exam(0, undecided(1, 0.0002, 15)), exam(56, focus(1, Q, 0, gone=True))]
     assert category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED) == "NED"
-    likely = [exam(0, undecided(1, 0.7, 15)), exam(56, focus(1, Q, 0, gone=True)), exam(112, focus(1, Q, 0, gone=True))]
+    likely = [exam(0, undecided(1, 0.7, 15)), *(exam(day, focus(1, Q, 0, gone=True)) for day in (56, 112, 168))]
     assert category(assess_course(likely)[0], "recist_1_1", View.ATTRIBUTED) == "CR"
 
 
