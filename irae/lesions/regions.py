@@ -346,7 +346,7 @@ def _release_strays(
     """Makes (in place) regions of their own of what a picture took of its neighbourhood.
 
     A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon; nor is a mass
-    behind a kidney kidney. Breathing puts an organ's uptake above or below its mask, so that this is no neighbourhood.
+    behind a kidney kidney, or a node beside the bladder urine. Breathing puts an organ's uptake above or below its mask, so that this is no neighbourhood.
     """
     others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
     body_axis = geometry.axis_of(2)
@@ -358,7 +358,7 @@ def _release_strays(
         box[body_axis] = slice(max(0, along.start - reach), along.stop + reach)
         labels = organs.array[tuple(box)]
         stray = np.isin(labels, others)
-        if organ in KIDNEYS:
+        if organ in URINE:
             stray |= labels == 0
         stray &= basins[tuple(box)] == region
         if np.count_nonzero(stray) * geometry.voxel_volume_ml < rules.stray_ml:

@@ -370,3 +370,19 @@ def test_a_cold_nodule_beside_a_hot_tumour_does_not_take_its_uptake():
     assert np.linalg.norm(np.subtract(beside.centroid_ras_mm, nodule.centre)) < 4.0
     assert beside.source is FocusSource.CT
     assert beside.suv_max == pytest.approx(0.6, abs=0.2)  # on its border the tumour spills 1.5
+
+
+
+@pytest.mark.parametrize(("off_mm", "own"), [(40.0, True), (18.0, False)], ids=["beside it", "in its neck"])
+def test_a_node_against_the_bladder_is_its_own_focus_though_no_saddle_parts_the_two(off_mm, own):
+    grid = Geometry.axis_aligned((50, 40, 50), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    at = points(grid)
+    bladder, beside = ellipsoid(at, (80, 80, 100), (28, 28, 28)), ellipsoid(at, (80 + off_mm, 80, 100), (14, 14, 14))
+    suv = np.where(bladder, 20.0, np.where(beside, 12.0, 0.5)).astype(np.float32)
+    organs = LabelMap(array=(7 * bladder).astype(np.uint8), geometry=grid, labels={"urinary_bladder": 7},
+                      coverage={"urinary_bladder": Coverage.WHOLE})
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
+    of_node = int(regions.labels[tuple(np.round(grid.to_index(np.array((80 + off_mm + 10, 80, 100)))).astype(int))])
+    assert of_node != 0
+    assert (of_node not in regions.pictures) is own
