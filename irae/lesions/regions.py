@@ -346,7 +346,8 @@ def _release_strays(
     """Makes (in place) regions of their own of what a picture took of its neighbourhood.
 
     A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon; nor is a mass
-    behind a kidney kidney, or a node beside the bladder urine. Breathing puts an organ's uptake above or below its mask, so that this is no neighbourhood.
+    behind a kidney kidney, or a node beside the bladder urine. Breathing puts an organ's uptake above or below its
+    mask, so that this is no neighbourhood.
     """
     others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
     body_axis = geometry.axis_of(2)
