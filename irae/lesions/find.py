@@ -216,7 +216,6 @@ class _Finder:
         native = self._native_uptake(extent.mask, fine, regions.peaks[region][0], search, pictured, coarse)
         background = extent.background_suv
         centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
-        faint = native[0] < threshold.suv
         if not self._stands_out(extent.from_ct, volume_ml, native, centre, background, threshold):
             self.within_noise += 1
             self.hottest_noise = max(self.hottest_noise, native[0])
@@ -241,11 +240,10 @@ class _Finder:
         of_marrow = (native[1] < self.rules.marrow_peak_ratio * self.marrow_suv
                      and native[0] < self.rules.marrow_max_ratio * self.marrow_suv)
         bone = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0)
-        if organ in LUNGS and not extent.from_ct and bone >= self.rules.rib_bone and (faint or of_marrow):
-            return  # marrow of a rib that spills into the lung
+        rib = organ in LUNGS and not extent.from_ct and bone >= self.rules.rib_bone  # that spills into the lung
         trabecular = fraction < 0.3 and tissue.get("ct_hu_mean", 0.0) >= self.rules.marrow_hu
         marrow = trabecular or organ == "vertebrae" or (organ == BONE and is_bone(tissue))
-        if of_marrow and marrow:
+        if of_marrow and (rib or marrow):
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)

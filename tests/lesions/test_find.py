@@ -386,3 +386,15 @@ def test_a_node_against_the_bladder_is_its_own_focus_though_no_saddle_parts_the_
     of_node = int(regions.labels[tuple(np.round(grid.to_index(np.array((80 + off_mm + 10, 80, 100)))).astype(int))])
     assert of_node != 0
     assert (of_node not in regions.pictures) is own
+
+
+def test_a_faint_metastasis_of_the_lung_beside_a_rib_is_no_marrow_of_the_rib():
+    """It takes up more than marrow does, though less than the general threshold."""
+    place = (126, 0, 300)
+    rib = [Ball((138, y, 300), 18, 0.8, 400.0) for y in (-12, 0, 12)]
+    exam, organs = draw([*rib, Ball(place, 20, 3.5)])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    lesion = min(found.foci, key=lambda f: np.linalg.norm(np.subtract(f.centroid_ras_mm, place)))
+    assert np.linalg.norm(np.subtract(lesion.centroid_ras_mm, place)) < 6.0
+    assert lesion.suv_max < hot_threshold(REFERENCE, FOCI_RULES).suv
+    assert lesion.features["bone_fraction"] + lesion.features["rim_bone_fraction"] >= FOCI_RULES.rib_bone
