@@ -68,19 +68,23 @@ def decided(
     if told is not None and told.unlike is not None:
         words = in_words(told.unlike, candidate.focus, candidate.features, candidate.parts)
         most = f", most of all in {told.unlike.value}" + (f" ({words})" if words else "")
-        answer = _not_by_points_alone(answer, now)
+        answer = _not_by_points_alone(answer, now, rules)
         answer = replace(answer, reasons=(f"{UNLIKE}{most}: the evidence score decides.", *answer.reasons))
     return _with_revision(answer, now)
 
 
-def _not_by_points_alone(answer: AttributedFocus, now: Situation) -> AttributedFocus:
+def _not_by_points_alone(answer: AttributedFocus, now: Situation, rules: EvidenceRules) -> AttributedFocus:
     """What the model does not know is a metastasis only by points that suspect one, not by those that favour one.
 
     The points weigh inflammation against metastasis and know of normal uptake only what the gates do: of strange foci
-    those that they merely favour are mostly neither. What was held for a tumour before stays one; an exam without PET,
-    which the model never knows, is the points' own field.
+    those that they merely favour are mostly neither. What was held for a tumour before stays one, and so does what is
+    far hotter than the liver and compact; an exam without PET, which the model never knows, is the points' own field.
     """
-    if answer.outcome != FAVOUR_METASTASIS or answer.focus.suv_max is None or was_tumour(answer.focus, now):
+    focus, features = answer.focus, answer.focus.features
+    if answer.outcome != FAVOUR_METASTASIS or focus.suv_max is None or was_tumour(focus, now):
+        return answer
+    hot = reaches(features.get("liver_ratio", 0.0), rules.strange_liver_ratio)
+    if hot and reaches(features.get("sphericity", 0.0), rules.strange_sphericity):
         return answer
     text = "Not called metastasis: the points favour it, too few to decide alone."
     reasons = (text, *answer.reasons, ADVICE)

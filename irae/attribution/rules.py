@@ -199,6 +199,10 @@ class EvidenceRules:
     # A focal lesion from this SUVpeak on (times the liver's mean) is called physiologic by a gate alone, never by the
     # learned model: PERCIST would measure it. Design value near PERCIST's 1.5 x liver + 2 SD.
     measurable_liver_ratio: float = 2.0
+    # What the learned model does not know, and what the points only favour, is a metastasis from this SUVpeak on (times
+    # the liver's mean) if it is compact; urine has its gates. Design values.
+    strange_liver_ratio: float = 4.0
+    strange_sphericity: float = 0.6
     # The learned model names a nature only above this probability. Design value: likelier than not.
     least_likely: float = 0.5
     # Without a published sign of inflammation, uptake, size, shape and CT must together favour it over a metastasis by

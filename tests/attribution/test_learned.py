@@ -240,6 +240,10 @@ def test_the_unlike_are_no_metastasis_by_points_that_only_favour_it():
     assert unlike.nature is Nature.INDETERMINATE
     assert unlike.reasons[1].startswith("Not called metastasis: the points favour it")
     assert unlike.probabilities == alone.probabilities
+    (hot,) = decide(spot(**node, suv=42.0, liver_ratio=15.0), learned=model)
+    assert hot.nature is METASTASIS  # far hotter than the liver, and compact
+    (scrap,) = decide(spot(**node, suv=42.0, liver_ratio=15.0, sphericity=0.3), learned=model)
+    assert scrap.nature is Nature.INDETERMINATE
     before = told((alone,), START)
     (known,) = decide(spot(**node, suv=42.0, status=FocusStatus.KNOWN), on=WEEK_10, learned=model, earlier=[before])
     assert known.nature is METASTASIS
