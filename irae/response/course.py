@@ -57,7 +57,7 @@ class ViewRules:
     new_node_mm: float = 10.0
     # A lesion that this many exams in a row did not find is absent; before, it is too small to measure (R11-N3). The
     # lung shows a spot of a few voxels; elsewhere a remnant of 5 to 10 mm has neither contrast nor uptake. Of synthetic
-    # metastases outside the lungs that were not found, 56 of 65 were still there at the second such exam, 4 of 23 at
+    # metastases outside the lungs that were not found, 54 of 63 were still there at the second such exam, 4 of 23 at
     # the third; in the lungs 2 of 16 at the second. Design values.
     lost_in_lung: int = 2
     lost_elsewhere: int = 3
