@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from irae.io.pacs.store import RefusedError, Store
 
 # Enough for a PACS that sends in parallel; each may hold one instance in memory.
 _ASSOCIATIONS = 4
+# Long enough for what is being written to be written.
+_LAST_WORDS_S = 5.0
 
 
 @dataclass(slots=True)
@@ -89,7 +92,23 @@ def receiving(
     try:
         yield received
     finally:
-        ae.shutdown()
+        _end(ae, server)
+
+
+def _end(ae: Any, server: Any) -> None:
+    """Ends listening and every association.
+
+    ``ae.shutdown`` aborts from outside, which pynetdicom's state machine takes for an error in an association that
+    waits for its peer to close (after a rejection or a release), or for its first word. With no time left for silence
+    each aborts itself when it has written what it has; one that has not even begun is dropped.
+    """
+    server.shutdown()
+    ae.network_timeout = 0
+    until = time.monotonic() + _LAST_WORDS_S
+    while ae.active_associations and time.monotonic() < until:
+        time.sleep(0.01)
+    for association in ae.active_associations:
+        association.dul.kill_dul()
 
 
 def refusal(error: RefusedError) -> Any:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
 
 from irae.io.archive import index_archive
-from irae.io.pacs import SourceError, Store, receiving
+from irae.io.pacs import SourceError, Store, receive, receiving
 from irae.io.pacs.store import alone
 from tests.io.pacs.images import images, in_folder, pixels
 
@@ -23,11 +26,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 
 @contextmanager
-def receiver(folder, *, reserve=0):
+def receiver(folder, *, reserve=0, timeout_s=5.0):
     """The receiver on a free port of loopback; its port, counts and refusals."""
     refused = []
     store = Store(folder, disk_reserve_bytes=reserve)
-    with alone(folder), receiving(store, aet="IRAE", bind="127.0.0.1", port=0, senders=["SCANNER"], timeout_s=5.0,
+    with alone(folder), receiving(store, aet="IRAE", bind="127.0.0.1", port=0, senders=["SCANNER"], timeout_s=timeout_s,
                                   refused=refused.append) as received:
         yield received, refused
 
@@ -111,6 +114,42 @@ def test_only_known_senders_that_call_us_by_our_name(tmp_path):
     with pytest.raises(ValueError, match="no sender is named"), \
             receiving(store, aet="IRAE", bind="127.0.0.1", port=0, senders=[]):
         pass
+
+
+def request_to_associate(sender):
+    """An A-ASSOCIATE-RQ for verification (PS3.8 Section 9.3.2)."""
+    def item(kind, content):
+        return struct.pack(">BxH", kind, len(content)) + content
+
+    context = b"\1\0\0\0" + item(0x30, b"1.2.840.10008.1.1") + item(0x40, b"1.2.840.10008.1.2")
+    user = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"1.2.3")
+    content = (b"\0\1\0\0" + b"IRAE".ljust(16) + sender.ljust(16) + bytes(32)
+               + item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context) + item(0x50, user))
+    return struct.pack(">BxI", 0x01, len(content)) + content
+
+
+@pytest.mark.parametrize(("said", "answer", "last"), [
+    (request_to_associate(b"STRANGER"), b"\x03", b""),  # rejected, then closed on
+    (request_to_associate(b"SCANNER"), b"\x02", b"\x07"),  # accepted, then aborted
+])
+def test_a_peer_that_does_not_close_does_not_keep_the_receiver(tmp_path, said, answer, last):
+    with receiver(tmp_path) as (received, _):
+        peer = socket.create_connection(("127.0.0.1", received.port), timeout=10.0)
+        peer.sendall(said)
+        assert peer.recv(4096)[:1] == answer
+    with peer:
+        assert peer.recv(4096)[:1] == last
+
+
+def test_a_peer_that_says_nothing_does_not_keep_the_receiver(tmp_path, monkeypatch):
+    monkeypatch.setattr(receive, "_LAST_WORDS_S", 0.2)
+    before = time.monotonic()
+    with receiver(tmp_path, timeout_s=3.0) as (received, _):
+        peer = socket.create_connection(("127.0.0.1", received.port), timeout=10.0)
+        time.sleep(0.1)  # it is listened to by then
+    assert time.monotonic() - before < 3.0
+    with peer:
+        assert peer.recv(4096) == b""
 
 
 def test_a_full_disk_and_an_image_without_its_uids_are_refused(tmp_path):
