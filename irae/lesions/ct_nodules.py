@@ -1,8 +1,8 @@
 """Solid lesions that a CT shows by itself: nodules in the lungs, and dark lesions in the liver.
 
-What this cannot find: nodules that touch the chest wall or the mediastinum outside the lung mask, ground-glass nodules
-(they are measured as lung opacity in ``findings``), nodes, bone lesions, and liver lesions of the liver's own
-attenuation.
+What this cannot find: nodules that touch the chest wall or the mediastinum outside the lung mask, nodules on a vessel of
+their own calibre that no PET shows, ground-glass nodules (they are measured as lung opacity in ``findings``), nodes,
+bone lesions, and liver lesions of the liver's own attenuation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from irae.quant.shape import ball_ml, ball_mm, shape_of
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CtLesion:
-    """A lesion on a crop of a CT-derived grid; ``doubtful``: too small on this CT to be believed without a PET."""
+    """A lesion on a crop of a CT-derived grid.
+
+    Attributes:
+        mask: (i, j, k) on ``geometry``.
+        organ: Where it lies.
+        doubtful: Not to be believed without a PET: too small on this CT, or perhaps a piece of a vessel.
+    """
 
     mask: NDArray[np.bool_]
     geometry: Geometry
@@ -52,6 +58,7 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
         labels = onto_grid(organs.array, organs.geometry, grid, order=0)
         field = labels == organs.labels[lung]
         spacing = np.array(grid.spacing_mm)
+        to_midline = 1.0 if lung == "lung_left" else -1.0
         # A nodule that a segmenter left out belongs to the lung, the top of a kidney in a bay of the lung does not.
         field = _closed(field, spacing, 8.0) & (field | (labels == 0))
         solid = (ndimage.gaussian_filter(hu, 0.7 / spacing) >= rules.nodule_in_lung_hu) & field
@@ -78,7 +85,9 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
                 or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < rules.ct_nodule_sphericity
             ):
                 continue
-            found.append(CtLesion(*_drawn_finely(ct, nodule, sub, rules), lung, doubtful=bool(volume_ml < sure_ml)))
+            drawn, fine = _drawn_finely(ct, nodule, sub, rules)
+            piece = _goes_on(ct, drawn, fine, field[crop], sub, to_midline, rules) > rules.ct_nodule_goes_on
+            found.append(CtLesion(drawn, fine, lung, doubtful=bool(volume_ml < sure_ml) or piece))
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask) * lesion.geometry.voxel_volume_ml)
 
 
@@ -95,6 +104,39 @@ def _drawn_finely(
     inside = np.bincount(parts[mask], minlength=count + 1)
     inside[0] = 0
     return (parts == int(inside.argmax()) if inside.any() else mask), grid
+
+
+def _goes_on(
+    ct: Volume, nodule: NDArray[np.bool_], geometry: Geometry, lung: NDArray[np.bool_], lung_grid: Geometry,
+    to_midline: float, rules: FociRules,
+) -> float:
+    """Cross-section of what leaves a nodule, within the lung or towards the mediastinum, over the nodule's own.
+
+    Vessels that end in a nodule are thinner than it; a piece of a vessel has one as wide as itself on either side. A
+    thick vessel falls apart into such pieces where its calibre comes near to the grid's.
+
+    Args:
+        ct: HU.
+        nodule: On ``geometry``.
+        lung: On ``lung_grid``.
+        to_midline: +1 if the mediastinum lies to the right of this lung, else -1.
+    """
+    near_mm, far_mm = 2.0, 5.0  # two voxels at least
+    pad = int(np.ceil((far_mm + 1.0) / min(geometry.spacing_mm)))
+    grid = geometry.cropped((-pad,) * 3, tuple(n + pad for n in geometry.shape))
+    own = np.pad(nodule, pad)
+    hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
+    smooth = ndimage.gaussian_filter(hu, 0.7 / np.array(grid.spacing_mm))
+    away = ndimage.distance_transform_edt(~own, sampling=grid.spacing_mm)
+    parts, _ = ndimage.label(own | ((smooth >= rules.nodule_in_lung_hu) & (away <= far_mm)))
+    index = np.argwhere((parts == parts[own][0]) & (away > near_mm))
+    way = grid.to_world(index) - grid.to_world(np.argwhere(own).mean(axis=0))
+    medial = way[:, 0] * to_midline > 0.7 * np.linalg.norm(way, axis=1)
+    inside = onto_grid(lung.astype(np.float32), lung_grid, grid, order=1, antialias=False) >= 0.5
+    leaving = np.count_nonzero(medial | inside[tuple(index.T)])
+    cross_mm2 = leaving * grid.voxel_volume_ml * 1000.0 / (far_mm - near_mm)
+    own_mm2 = np.pi / 4.0 * ball_mm(float(np.count_nonzero(own)) * grid.voxel_volume_ml) ** 2
+    return float(cross_mm2 / own_mm2)
 
 
 def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: FociRules) -> list[CtLesion]:
