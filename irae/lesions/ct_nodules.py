@@ -1,7 +1,7 @@
 """Solid lesions that a CT shows by itself: nodules in the lungs, and dark lesions in the liver.
 
-What this cannot find: nodules that touch the chest wall or the mediastinum outside the lung mask, nodules on a vessel of
-their own calibre that no PET shows, ground-glass nodules (they are measured as lung opacity in ``findings``), nodes,
+What this cannot find: nodules that touch the chest wall or the mediastinum outside the lung mask, nodules on a vessel
+of their own calibre that no PET shows, ground-glass nodules (they are measured as lung opacity in ``findings``), nodes,
 bone lesions, and liver lesions of the liver's own attenuation.
 """
 
@@ -123,7 +123,8 @@ def _goes_on(
     """
     near_mm, far_mm = 2.0, 5.0  # two voxels at least
     pad = int(np.ceil((far_mm + 1.0) / min(geometry.spacing_mm)))
-    grid = geometry.cropped((-pad,) * 3, tuple(n + pad for n in geometry.shape))
+    i, j, k = (n + pad for n in geometry.shape)
+    grid = geometry.cropped((-pad, -pad, -pad), (i, j, k))
     own = np.pad(nodule, pad)
     hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
     smooth = ndimage.gaussian_filter(hu, 0.7 / np.array(grid.spacing_mm))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from irae.core.focus import Nature
 from irae.phantom.anatomy import KIDNEYS, lung, outline, spine_at
@@ -17,6 +18,9 @@ _SITES: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "bone": (0.12, 18, 1.4, 8, 1.5, 60, 40),
     "soft_tissue": (0.13, 19, 1.5, 9, 1.6, 42, 40),
 }
+# Longest diameter at the first exam.
+_SMALLEST_MM = {"lung": 10.0, "lymph_node": 16.0}
+_LARGEST_MM = 42.0
 _NODES = (
     (2, 46, 399),
     (-12, 36, 413),
@@ -106,6 +110,16 @@ COURSES: dict[str, tuple[float, float, float]] = {
 }
 
 
+def _within(median: float, spread: float, z: float, low: float, high: float) -> float:
+    """A log-normal value from a standard normal one, cut off at two limits.
+
+    Clipped instead, every third node and every fourth nodule in the lung would measure what the limit says to the tenth
+    of a millimetre, and 10 mm is just where a lesion becomes measurable.
+    """
+    below, up_to = (ndtr(np.log(limit / median) / np.log(spread)) for limit in (low, high))
+    return float(median * spread ** ndtri(below + (up_to - below) * ndtr(z)))
+
+
 def _factors(rng: np.random.Generator, course: str, visits: int) -> tuple[list[float], list[float]]:
     """Diameter and SUV against baseline at every visit."""
     size, suv = [1.0], [1.0]
@@ -153,10 +167,7 @@ def draw_metastases(
         site = str(rng.choice(sites, p=weights / weights.sum()))
         _, median, spread, suv_median, suv_spread, hu, gain = _SITES[site]
         place, organ = _place(rng, anatomy, site)
-        low = 10.0 if site == "lung" else 12.0
-        first = float(np.clip(median * spread ** rng.standard_normal(), low, 42))
-        if site == "lymph_node":
-            first = max(first, 16.0)
+        first = _within(median, spread, float(rng.standard_normal()), _SMALLEST_MM.get(site, 12.0), _LARGEST_MM)
         suv = float(np.clip(suv_median * suv_spread ** rng.standard_normal(), 3.5, 25))
         if site == "liver" and _in_kidney(anatomy, place, first / 2):
             continue
