@@ -85,16 +85,21 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
                 or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < rules.ct_nodule_sphericity
             ):
                 continue
-            drawn, fine = _drawn_finely(ct, nodule, sub, rules)
+            drawn, fine, dense_hu = _drawn_finely(ct, nodule, sub, rules)
             piece = _goes_on(ct, drawn, fine, field[crop], sub, to_midline, rules) > rules.ct_nodule_goes_on
+            if piece and dense_hu >= rules.bone_hu:
+                continue  # a rib, or a vessel full of contrast
             found.append(CtLesion(drawn, fine, lung, doubtful=bool(volume_ml < sure_ml) or piece))
     return sorted(found, key=lambda lesion: -np.count_nonzero(lesion.mask) * lesion.geometry.voxel_volume_ml)
 
 
 def _drawn_finely(
     ct: Volume, nodule: NDArray[np.bool_], coarse: Geometry, rules: FociRules
-) -> tuple[NDArray[np.bool_], Geometry]:
-    """A nodule on a fine grid: what is solid there within half a voxel of its mask; on a CT's own it is a staircase."""
+) -> tuple[NDArray[np.bool_], Geometry, float]:
+    """A nodule on a fine grid and its median HU: what is solid there within half a voxel of its mask.
+
+    On a CT's own grid it is a staircase.
+    """
     grid = fine_grid(coarse)
     hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
     mask = onto_grid(nodule.astype(np.float32), coarse, grid, order=1, antialias=False) >= 0.5
@@ -103,7 +108,8 @@ def _drawn_finely(
     parts, count = ndimage.label(solid)
     inside = np.bincount(parts[mask], minlength=count + 1)
     inside[0] = 0
-    return (parts == int(inside.argmax()) if inside.any() else mask), grid
+    drawn = parts == int(inside.argmax()) if inside.any() else mask
+    return drawn, grid, float(np.median(hu[drawn]))
 
 
 def _goes_on(

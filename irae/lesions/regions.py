@@ -206,12 +206,11 @@ def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: Label
     return home
 
 
-def _join_over_saddles(
-    basins: NDArray[np.int32], smooth: NDArray[np.float32], home: NDArray[np.int32], rules: FociRules
-) -> NDArray[np.int32]:
-    """Joins basins over high saddles, highest first. Returns the representative of every basin."""
+def _borders(
+    basins: NDArray[np.int32], smooth: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Every pair of touching basins, the smaller number first: (first, second, saddle between them, voxel faces)."""
     count = int(basins.max())
-    peak, _ = _hottest(basins, smooth)
     pairs, values = [], []
     for axis in range(3):
         ahead, behind = (np.moveaxis(basins, axis, 0)[s] for s in (slice(1, None), slice(None, -1)))
@@ -220,9 +219,19 @@ def _join_over_saddles(
         a, b = ahead[touching].astype(np.int64), behind[touching].astype(np.int64)
         pairs.append(np.minimum(a, b) * (count + 1) + np.maximum(a, b))
         values.append(np.minimum(high, low))
-    keys, inverse = np.unique(np.concatenate(pairs), return_inverse=True)
+    keys, inverse, faces = np.unique(np.concatenate(pairs), return_inverse=True, return_counts=True)
     saddle = np.zeros(len(keys), np.float32)
     np.maximum.at(saddle, inverse, np.concatenate(values))
+    return keys // (count + 1), keys % (count + 1), saddle, faces
+
+
+def _join_over_saddles(
+    basins: NDArray[np.int32], smooth: NDArray[np.float32], home: NDArray[np.int32], rules: FociRules
+) -> NDArray[np.int32]:
+    """Joins basins over high saddles, highest first. Returns the representative of every basin."""
+    count = int(basins.max())
+    peak, _ = _hottest(basins, smooth)
+    first, second, saddle, _ = _borders(basins, smooth)
     root = np.arange(count + 1)
 
     def find(basin: int) -> int:
@@ -232,7 +241,7 @@ def _join_over_saddles(
         return basin
 
     for at in np.argsort(-saddle, kind="stable"):
-        a, b = find(int(keys[at] // (count + 1))), find(int(keys[at] % (count + 1)))
+        a, b = find(int(first[at])), find(int(second[at]))
         ratio = rules.saddle_ratio if home[a] == home[b] else rules.saddle_ratio_at_organ
         lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
         # A spot far hotter than the hot organ around or beside it is not that organ's.
@@ -310,8 +319,34 @@ def _join_pictures(
             for absorbed in members[1:]:  # what another organ's picture was before is this one's now
                 pictures.pop(absorbed, None)
             pictures[members[0]] = organ
+    _complete_brain(basins, pictures, smooth, organs, rules)
     _release_strays(basins, pictures, organs, geometry, rules)
     return pictures
+
+
+def _complete_brain(
+    basins: NDArray[np.int32], pictures: Mapping[int, str], smooth: NDArray[np.float32], organs: LabelMap,
+    rules: FociRules,
+) -> None:
+    """Joins (in place) to the brain's picture what borders it broadly, without a valley, and is no hotter.
+
+    At the skull's base, where bone encloses no slice, a segmenter leaves parts of the brain out.
+    """
+    brain = next((region for region, organ in pictures.items() if organ == "brain"), None)
+    if brain is None:
+        return
+    peak, _ = _hottest(basins, smooth)
+    hottest = rules.standout_beside * float(np.percentile(smooth[organs.mask("brain")], 90))
+    for first, second, saddle, faces in zip(*_borders(basins, smooth), strict=True):
+        other = int(second if first == brain else first)
+        if brain not in (first, second) or other in pictures:
+            continue
+        if saddle < rules.brain_saddle * peak[other] or peak[other] > hottest:
+            continue
+        own = np.pad(basins == other, 1).view(np.int8)
+        surface = sum(np.count_nonzero(np.diff(own, axis=axis)) for axis in range(3))
+        if faces >= rules.brain_border * surface:
+            basins[basins == other] = brain
 
 
 def _is_renal_mass(

@@ -106,6 +106,10 @@ class FociRules:
     standout_nearby_ratio: float = 3.0
     standout_nearby_mm: float = 60.0
     standout_mass_ml: float = 60.0  # in brain and heart; the whole myocardium is larger
+    # Brain that the segmenter left out (six of synthetic CTs of 2 mm): saddle 0.8 to 0.9 of its maximum, and 0.24 to
+    # 0.57 of its surface against the brain.
+    brain_saddle: float = 0.75
+    brain_border: float = 0.2
     # Elsewhere a mass of any size, where it is round, as loops are not: longest over shortest axis.
     mass_elongation: float = 1.6
     # A mass in or behind a kidney: so large, so far from the kidney's middle, round, and hotter than the kidney.

@@ -36,6 +36,12 @@ def test_pieces_of_a_vessel_are_no_nodules_without_a_pet(tilt):
     assert doubtful
 
 
+def test_pieces_of_a_rib_in_the_lungs_mask_are_nothing_even_with_a_pet():
+    rib = partial(vessel, radii_mm=(3.4, 1.6), tilt=0.45)
+    believed, doubtful = nodules(scan([rib], 2.0, tissue=500.0, half_mm=40.0))
+    assert not believed + doubtful
+
+
 @pytest.mark.parametrize("spacing_mm", [1.5, 2.0, 3.0])
 def test_a_nodule_at_the_end_of_a_vessel_is_one(spacing_mm):
     ct = scan([ball(11.0), partial(rod, radius_mm=1.6)], spacing_mm, half_mm=36.0)

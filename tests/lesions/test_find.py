@@ -107,6 +107,20 @@ def test_a_very_hot_spot_inside_the_brain_is_its_own_focus():
     assert sorted(f.features["picture"] for f in brain) == [0, 1]
 
 
+@pytest.mark.parametrize(("between", "parts"), [(5.0, 1), (3.0, 2)])
+def test_brain_that_the_segmenter_left_out_is_brain_unless_a_valley_lies_between(between, parts):
+    height = 408.0
+    fold = [Ball((x, y, height), 10, between, None) for x in range(-40, 41, 8) for y in range(-48, 49, 8)
+            if (x / 50) ** 2 + (y / 60) ** 2 < 0.8]
+    exam, organs = draw(fold)
+    array = organs.array.copy()
+    array[(points(organs.geometry)[..., 2] < height + 2.0) & organs.mask("brain")] = 0
+    found = find_foci(exam, organs=replace(organs, array=array), reference=REFERENCE)
+    head = [f for f in found.foci if f.centroid_ras_mm[2] > 350.0]
+    assert len(head) == parts
+    assert head[0].features["picture"] == 1.0
+
+
 def test_a_diffusely_hot_colon_is_one_focus_that_holds_most_of_it():
     exam, organs = draw(colon_suv=7.0)
     colon = [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if f.organ == "colon"]
