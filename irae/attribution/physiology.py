@@ -314,6 +314,11 @@ def head_and_neck(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | 
     return None
 
 
+def _is_ball(focus: Focus, rules: EvidenceRules) -> bool:
+    get = focus.features.get
+    return get("sphericity", 0.0) >= rules.ball_sphericity and get("elongation", 9.0) <= rules.ball_elongation
+
+
 def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """Urine on its way: the upright funnel at a renal hilum, a thin upright tube between kidney and bladder."""
     get = focus.features.get
@@ -333,7 +338,7 @@ def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     thread = get("size_from_ct", 0.0) == 0 and focus.short_mm <= rules.ureter_thread_mm
     # The pelvic ureter bows out; in fat that holds no node it is a ureter even so.
     bow = (get("off_ureter_mm", 999.0) <= rules.ureter_curve_mm and "ct_hu_mean" in focus.features and hu <= 0.0
-           and focus.short_mm <= rules.ureter_in_fat_mm and not get("size_from_ct", 0.0))
+           and focus.short_mm <= rules.ureter_in_fat_mm and not get("size_from_ct", 0.0) and not _is_ball(focus, rules))
     tube = on_the_way and ((thin and upright) or thread)
     # Where it crosses the iliac vessels bone lies beside it; a deposit in bone is no thread.
     crossing = focus.organ == BONE_SITE and on_the_way and thread and get("elongation", 1.0) >= rules.thread_elongation
