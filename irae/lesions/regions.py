@@ -294,8 +294,10 @@ def _join_pictures(
         for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
             core_ml = core_size[region] * geometry.voxel_volume_ml
             own = core[box] & (inside == region)
-            if organ in URINE:
-                compact = organ in KIDNEYS and _is_renal_mass(own, mask, geometry, rules)
+            if organ in KIDNEYS:
+                compact = _is_renal_mass(own, mask, geometry, rules)
+            elif organ in URINE:
+                compact = organs.array[places[int(region)]] != label  # a node beside a bladder of little activity
             else:
                 compact = core_ml <= (rules.standout_mass_ml if organ in SOLID else rules.standout_volume_ml)
                 compact = compact or (organ not in SOLID and _elongation(own, geometry) <= rules.mass_elongation)

@@ -99,6 +99,16 @@ def test_a_lesion_beside_the_bladder_does_not_vanish():
     assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, ball.centre)) < 5.0
 
 
+def test_a_node_far_hotter_than_the_bladder_whose_mask_runs_over_it_is_no_urine():
+    node = Ball((33, 40, 40), 16, 14.0)
+    exam, organs = draw([Ball((0, 40, 40), 58, 3.0, 8.0), node])  # a bladder of little activity
+    array = organs.array.copy()
+    array[ellipsoid(points(organs.geometry), (25, 40, 40), (6, 6, 6))] = organs.labels["urinary_bladder"]
+    found = find_foci(exam, organs=replace(organs, array=array), reference=REFERENCE)
+    near = [f for f in found.foci if np.linalg.norm(np.subtract(f.centroid_ras_mm, node.centre)) < 6.0]
+    assert [f.features["picture"] for f in near] == [0.0]
+
+
 def test_a_very_hot_spot_inside_the_brain_is_its_own_focus():
     ball = Ball((0, -5, 415), 18, 30.0, None)
     exam, organs = draw([ball])
