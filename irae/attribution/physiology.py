@@ -102,10 +102,8 @@ def myocardium(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | Non
     if focus.features.get("size_from_ct") or was_tumour(focus, now):
         return None
     if focus.organ == "heart" and focus.organ_fraction >= 0.5:
-        get = focus.features.get
-        ratio = get("contrast", 0.0)
-        compact = get("elongation", 9.0) <= rules.ball_elongation and reaches(ratio, rules.contrast_high)
-        if compact and reaches(get("sphericity", 0.0), rules.ball_sphericity):
+        ratio = focus.features.get("contrast", 0.0)
+        if reaches(ratio, rules.contrast_high) and _is_ball(focus, rules):
             return _open("a ball in the heart", f"A ball {ratio:.1f} times hotter than the heart around it: myocardium "
                          "is hot in bands and patches, a node may lie in front of it.")
         return _physiologic(rules, "myocardium", "A patch of the heart: myocardial uptake is often patchy, metastases "
@@ -316,7 +314,7 @@ def head_and_neck(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | 
 
 def _is_ball(focus: Focus, rules: EvidenceRules) -> bool:
     get = focus.features.get
-    return get("sphericity", 0.0) >= rules.ball_sphericity and get("elongation", 9.0) <= rules.ball_elongation
+    return reaches(get("sphericity", 0.0), rules.ball_sphericity) and get("elongation", 9.0) <= rules.ball_elongation
 
 
 def ureter(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
