@@ -15,6 +15,8 @@ from irae.quant.region import box_around, organ_boxes
 
 # Nodes lie against these; a focus that is only partly inside one of them is beside it.
 _NODES_LIE_AGAINST = frozenset({"aorta", "heart", *LUNGS})
+# What these hold is hot, and their masks follow it over what lies beside them.
+_HOLLOW = BOWEL | {"stomach", "urinary_bladder"}
 
 
 def host_organ(
@@ -34,10 +36,11 @@ def host_organ(
 
     In order: a hilar or mediastinal node (lung masks run over the hilum, so that this is asked before the lung); a
     mesenteric node (masks of the small bowel run over what lies among its loops: a ball with fat about it is none); the
-    organ that holds most of it; the lung in whose hull it lies; bone, by its HU; an organ within whose margin most of
-    it lies, unless fat lies between, but not the bowel, among whose loops nodes and ureters lie; a lymph node: soft
-    tissue of a node's size in fat or against lung and vessels, not in the back, or, on a found adrenal gland or the
-    upper pole of a kidney, an adrenal. Else, as with muscle all around, None.
+    organ that holds most of it, or a third of it unless it is a ball with fat about it at a hollow organ; the lung in
+    whose hull it lies; bone, by its HU; an organ within whose margin most of it lies, unless fat lies between, but not
+    the bowel, among whose loops nodes and ureters lie; a lymph node: soft tissue of a node's size in fat or against
+    lung and vessels, not in the back, or, on a found adrenal gland or the upper pole of a kidney, an adrenal. Else, as
+    with muscle all around, None.
 
     An adrenal is called that, whichever way it is told: a found gland is too small to be a background for what lies in
     it, and a metastasis may be all that is left of it.
@@ -56,7 +59,8 @@ def host_organ(
     """
     if _is_mesenteric_node(mask, organ_labels, names, tissue, longest_mm, sphericity, rules):
         return NODE, 0.0
-    organ, share = _host(mask, organ_labels, names, geometry, tissue, longest_mm, rules, place=place or {}, lung=lung)
+    organ, share = _host(mask, organ_labels, names, geometry, tissue, longest_mm, rules, sphericity=sphericity,
+                         place=place or {}, lung=lung)
     return (ADRENAL if organ in ADRENAL_GLANDS else organ), share
 
 
@@ -69,6 +73,7 @@ def _host(
     longest_mm: float,
     rules: FociRules,
     *,
+    sphericity: float,
     place: Mapping[str, float],
     lung: str | None,
 ) -> tuple[str | None, float]:
@@ -85,7 +90,12 @@ def _host(
     in_lung = tissue.get("rim_lung_fraction", 0.0) >= 0.35
     if (organ is None or organ in _NODES_LIE_AGAINST) and _is_hilar_node(organ, tissue, longest_mm, place, rules):
         return NODE, 0.0
-    beside = (organ in _NODES_LIE_AGAINST and not in_lung) or (organ == "vertebrae" and not in_bone)
+    fatty_rim = tissue.get("rim_fat_fraction", 0.0) >= 0.35
+    beside = (
+        (organ in _NODES_LIE_AGAINST and not in_lung)
+        or (organ == "vertebrae" and not in_bone)
+        or (organ in _HOLLOW and fatty_rim and sphericity >= rules.beside_hollow_sphericity)
+    )
     if organ is not None and share >= (0.6 if beside else 0.3):
         return organ, share
     if in_lung and organ is None:
@@ -97,7 +107,6 @@ def _host(
     if in_bone and names:
         near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=("vertebrae",))
         return (near, share if near == organ else 0.0) if near else (BONE, 0.0)
-    fatty_rim = tissue.get("rim_fat_fraction", 0.0) >= 0.35
     if not fatty_rim:
         solid = set(names.values()) - _NODES_LIE_AGAINST - BOWEL - {"vertebrae"}
         near = _nearest(mask, organ_labels, names, geometry, rules.organ_margin_mm, only=solid)

@@ -220,6 +220,9 @@ class FociRules:
     mesenteric_sphericity: float = 0.9
     mesenteric_hu: tuple[float, float] = (-20.0, 120.0)
     mesenteric_rim_fat: float = 0.35
+    # A ball with fat about it whose greater part lies outside bowel, stomach or bladder lies beside it: of 24 synthetic
+    # foci that were such 17 were metastases in nodes, of 424 whose mask reached into one and that were not 12.
+    beside_hollow_sphericity: float = 0.85
     # A hilar node: height in the lungs (0 base, 1 apex), distance off the midline as a share of the lungs' half width,
     # and what surrounds it. A nodule inside the lung has aerated lung over nine tenths of its rim.
     hilum_height: tuple[float, float] = (0.35, 0.85)

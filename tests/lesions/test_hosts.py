@@ -50,6 +50,19 @@ def test_a_ball_with_fat_about_it_in_the_mask_of_the_small_bowel_is_a_mesenteric
         assert found == expected
 
 
+@pytest.mark.parametrize("name", ["urinary_bladder", "small_bowel", "stomach"])
+@pytest.mark.parametrize(("first", "sphericity", "fat", "beside"), [
+    (11, 0.87, 0.5, True), (9, 0.87, 0.5, False), (11, 0.7, 0.5, False), (11, 0.87, 0.2, False),
+], ids=["ball in fat", "mostly inside", "loop", "in its wall"])
+def test_a_ball_in_fat_that_a_hollow_organs_mask_only_reaches_into_is_a_node(name, first, sphericity, fat, beside):
+    ball = np.linalg.norm(np.argwhere(np.ones(GRID.shape)) - 10, axis=1).reshape(GRID.shape) <= 3
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[first:] = 6
+    tissue = {"ct_hu_mean": 23.0, "rim_fat_fraction": fat, "rim_soft_fraction": 0.4}
+    found, share = host_organ(ball, labels, {6: name}, GRID, tissue, 18.6, FOCI_RULES, sphericity=sphericity)
+    assert (found, share > 0) == ((NODE, False) if beside else (name, True))
+
+
 @pytest.mark.parametrize(("place", "organ"), [
     ({"behind_spine_mm": 45.0}, None), ({"behind_spine_mm": 45.0, "head_neck": 0.0}, None),
     ({"behind_spine_mm": 15.0}, NODE), ({"behind_spine_mm": 45.0, "head_neck": 1.0}, NODE),
