@@ -137,6 +137,8 @@ def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
     gas = get("rim_lung_fraction", 0.0)
     if get("below_lungs_mm", -999.0) >= 0.0 and gas >= GAS_BESIDE:
         return f"It may be bowel outside its mask: gas lies beside it ({100 * gas:.0f} % of its surroundings)."
+    if RECTUM_ZONE.holds(focus) and get("behind_spine_mm", -999.0) >= 0.0:
+        return "It may be the rectum, which masks of the colon often leave out: it lies where that does."
     return ""
 
 
@@ -174,6 +176,9 @@ class Zone:
 
 
 BLADDER_ZONE = Zone(("urinary_bladder",), "below_lungs_mm", (150.0, 999.0), (-60.0, 60.0))
+# In front of the sacrum, behind the middle of the lowest vertebrae. Of 55 foci of synthetic patients outside all masks
+# there none was a metastasis (none is drawn there) and 23 were called one.
+RECTUM_ZONE = Zone(("colon",), "below_lungs_mm", (180.0, 999.0), (-25.0, 25.0))
 ZONES: tuple[Zone, ...] = (
     Zone(("brain",), "above_lungs_mm", (110.0, 999.0)),
     Zone(("thyroid_gland",), "above_lungs_mm", (-30.0, 75.0), (-45.0, 45.0)),

@@ -135,6 +135,16 @@ def test_gas_beside_it_speaks_for_bowel():
     assert "gas" in may_be_normal_uptake(focus, situation_of([focus]))
 
 
+@pytest.mark.parametrize(("place", "blocked"), [
+    ({}, True), ({"off_midline_mm": 40.0}, False), ({"behind_spine_mm": -20.0}, False),
+    ({"below_lungs_mm": 120.0}, False),
+    ({"size_from_ct": 1.0}, False),
+], ids=["rectum", "beside the sacrum", "before the promontory", "lumbar", "a node that the CT shows"])
+def test_in_front_of_the_sacrum_it_may_be_the_rectum(place, blocked):
+    focus = spot(**{"below_lungs_mm": 230.0, "off_midline_mm": -4.0, "behind_spine_mm": 30.0} | place)
+    assert ("rectum" in may_be_normal_uptake(focus, situation_of([focus]))) is blocked
+
+
 def test_many_spots_of_one_bowel_are_a_pattern():
     spots = [spot(id=i, organ="small_bowel") for i in (1, 2, 3)]
     assert "pattern" in gate_of(*spots).outcome
