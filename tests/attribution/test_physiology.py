@@ -130,9 +130,14 @@ def test_a_spot_no_hotter_than_hot_muscles_is_muscle(median, hottest, focus, nat
     assert (None if gate is None else gate.nature) is nature
 
 
-def test_gas_beside_it_speaks_for_bowel():
-    focus = spot(organ="lymph_node", below_lungs_mm=100.0, rim_lung_fraction=0.08)
-    assert "gas" in may_be_normal_uptake(focus, situation_of([focus]))
+@pytest.mark.parametrize(("look", "blocked"), [
+    ({}, False), ({"sphericity": 0.7}, True), ({"short": 6.0}, True), ({"ct_hu_mean": -90.0}, True),
+    ({"rim_lung_fraction": 0.02, "sphericity": 0.7}, False),
+], ids=["a mass", "ragged", "flat", "gas in it", "no gas beside it"])
+def test_gas_beside_it_speaks_for_bowel_unless_it_is_a_solid_ball(look, blocked):
+    mass = {"longest": 23.0, "short": 20.0, "sphericity": 0.98, "ct_hu_mean": 57.0, "rim_lung_fraction": 0.08}
+    focus = spot(**{"organ": "lymph_node", "below_lungs_mm": 100.0} | mass | look)
+    assert ("gas" in may_be_normal_uptake(focus, situation_of([focus]))) is blocked
 
 
 @pytest.mark.parametrize(("place", "blocked"), [
