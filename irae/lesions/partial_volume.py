@@ -62,8 +62,9 @@ def solid_size(
         read = axial_diameters(mask, geometry)
         mask_ml = float(np.count_nonzero(mask)) * geometry.voxel_volume_ml
         return Size(longest_mm=read.longest_mm, short_mm=read.short_mm, volume_ml=mask_ml)
-    read = axial_diameters(body, geometry)
-    ball, drawn = ball_mm(volume_ml), ball_mm(float(np.count_nonzero(body)) * geometry.voxel_volume_ml)
+    outline, grid = _smooth_outline(body, geometry, rules)
+    read = axial_diameters(outline, grid)
+    ball, drawn = ball_mm(volume_ml), ball_mm(float(np.count_nonzero(outline)) * grid.voxel_volume_ml)
     told = min(1.0, ball / (rules.outline_voxels * in_plane_mm(ct)))
     longest, short = (
         ball * (usual + told * (read_mm / drawn - usual))
@@ -80,6 +81,25 @@ def _without_tails(mask: NDArray[np.bool_], geometry: Geometry, rules: FociRules
     filled: NDArray[np.bool_] = (ndimage.distance_transform_edt(~core, sampling=geometry.spacing_mm) <= radius) & mask
     parts, _ = ndimage.label(filled)
     return np.asarray(parts == int(np.bincount(parts[filled]).argmax()))
+
+
+def _smooth_outline(
+    mask: NDArray[np.bool_], geometry: Geometry, rules: FociRules
+) -> tuple[NDArray[np.bool_], Geometry]:
+    """A nodule's shape without the staircase of its voxels, on a finer grid in the axial plane.
+
+    The longest of all diameters of a staircase runs from corner to corner and is too long, by as many voxels as noise
+    adds. What smoothing takes from the volume does not matter here: only the shape is read from it.
+    """
+    box = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in ndimage.find_objects(mask.astype(np.uint8))[0])
+    i, j, k = ((s.start, min(s.stop, n)) for s, n in zip(box, mask.shape, strict=True))
+    crop = geometry.cropped((i[0], j[0], k[0]), (i[1], j[1], k[1]))
+    smooth = ndimage.gaussian_filter(mask[box].astype(np.float32), rules.outline_smoothing_voxels)
+    axial = crop.axis_of(2)
+    x, y, z = (s if axis == axial else rules.outline_mm for axis, s in enumerate(crop.spacing_mm))
+    fine = crop.with_spacing((x, y, z))
+    outline = onto_grid(smooth, crop, fine, order=1) >= 0.5
+    return (outline, fine) if outline.any() else (mask, geometry)
 
 
 def _soft_tissue_ml(

@@ -140,6 +140,8 @@ class FociRules:
     # maker's 69 erred alike (+1.1 to +1.5 under 15 mm, -1.2 and -1.4 from 15 to 28 mm, -0.4 above).
     pet_reading_mm: tuple[float, ...] = (10.1, 11.5, 13.3, 15.1, 17.8, 21.5, 29.1, 45.0)
     pet_error_mm: tuple[float, ...] = (1.1, 0.5, 0.3, -0.4, -0.7, -1.0, -0.9, 0.0)
+    # The same of the short axis, which noise does not lengthen: 1398 metastases on CTs of 2, 3 and 4 mm, alike on all.
+    pet_short_error_mm: tuple[float, ...] = (0.6, 0.15, 0.0, -0.6, -0.85, -0.9, -0.2, 0.0)
 
     # Soft tissue against lung: half-way between -800 and +40 HU. Against fat: half-way between -100 and +40 HU.
     nodule_in_lung_hu: float = -380.0
@@ -155,6 +157,11 @@ class FociRules:
     around_mm: float = 6.0
     tail_share: float = 0.5  # a vessel that enters it is thinner than this share of it
     aerated_share: float = 0.4
+    # SD of the smoothing of a nodule's outline, in voxels of the grid it is measured on; the grid it is then read on.
+    # On 69 drawn nodules (CT of 3 mm) the longest diameter's bias from 16 mm on falls from 0.8 to 0.3 mm, its SD from
+    # 0.6 to 0.4; below it stays within 0.3 mm.
+    outline_smoothing_voxels: float = 1.2
+    outline_mm: float = 0.5
     # An outline of so many voxels shows a shape; of fewer a usual one stands in: longest and short axial diameter over
     # the diameter of the ball of the same volume.
     outline_voxels: float = 6.0

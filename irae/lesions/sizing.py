@@ -117,14 +117,19 @@ def deblurred_mm(apparent_mm: float, fwhm_mm: float) -> float:
     return min(apparent_mm, max(0.5 * apparent_mm, float(np.interp(ratio, apparent, true)) * fwhm_mm))
 
 
-def pet_diameter_mm(apparent_mm: float, rules: FociRules) -> float:
+def pet_diameter_mm(apparent_mm: float, rules: FociRules, *, short: bool = False) -> float:
     """True axial diameter of a lesion whose half-maximum contour on PET measures ``apparent_mm``.
+
+    Args:
+        apparent_mm: Of the contour.
+        rules: Blur, and what such contours read wrong.
+        short: Whether it is the short axis.
 
     >>> [round(pet_diameter_mm(mm, FociRules()), 1) for mm in (10.0, 20.0, 50.0)]
     [8.9, 20.9, 50.0]
     """
     reading = deblurred_mm(apparent_mm, rules.psf_fwhm_mm)
-    error = float(np.interp(reading, rules.pet_reading_mm, rules.pet_error_mm))
+    error = float(np.interp(reading, rules.pet_reading_mm, rules.pet_short_error_mm if short else rules.pet_error_mm))
     return max(0.5 * reading, reading - error)
 
 
@@ -207,8 +212,8 @@ def focus_extent(
             return Extent(mask=nodule, geometry=fine_grid, longest_mm=size.longest_mm, short_mm=size.short_mm,
                           volume_ml=size.volume_ml, from_ct=True, background_suv=background)
     read = axial_diameters(region, fine_grid)
-    volume_ml = float(np.count_nonzero(region)) * fine_grid.voxel_volume_ml
+    longest, short = pet_diameter_mm(read.longest_mm, rules), pet_diameter_mm(read.short_mm, rules, short=True)
     return Extent(
-        mask=region, geometry=fine_grid, longest_mm=pet_diameter_mm(read.longest_mm, rules),
-        short_mm=pet_diameter_mm(read.short_mm, rules), volume_ml=volume_ml, from_ct=False, background_suv=background,
+        mask=region, geometry=fine_grid, longest_mm=longest, short_mm=min(short, longest),
+        volume_ml=float(np.count_nonzero(region)) * fine_grid.voxel_volume_ml, from_ct=False, background_suv=background,
     )

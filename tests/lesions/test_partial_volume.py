@@ -54,6 +54,17 @@ def test_on_fine_voxels_the_outline_gives_the_shape():
     assert size.short_mm == pytest.approx(12.0, abs=1.2)
 
 
+def test_the_staircase_of_voxels_does_not_lengthen_a_nodule():
+    errors = []
+    for diameter_mm in (16.0, 22.0, 28.0, 34.0):
+        for offset_mm in (0.0, 0.9, 1.7):
+            centre = PLACE + offset_mm
+            size = sized(scan([ball(diameter_mm, centre)], 3.0), centre=centre)
+            errors.append([size.longest_mm - diameter_mm, size.short_mm - diameter_mm])
+    assert np.mean(errors, axis=0) == pytest.approx([0.0, 0.0], abs=0.5)
+    assert np.max(np.abs(errors)) < 1.0
+
+
 def test_a_vessel_that_enters_it_is_not_measured():
     with_vessel = scan([ball(20.0), partial(rod, radius_mm=2.2)], 2.0)
     _, mask, grid = thresholded(with_vessel)
