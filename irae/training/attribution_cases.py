@@ -277,14 +277,16 @@ def case_from_json(data: Mapping[str, Any]) -> Case:
     )
 
 
-def planned(seeds: Sequence[int], *, spacing_mm: float, weights: Path, seed: int = 0) -> dict[int, CasePlan]:
-    """Training plans: half with packaged masks, a quarter without baseline, two to four exams."""
+def planned(
+    seeds: Sequence[int], *, spacings_mm: Sequence[float], weights: Path, seed: int = 0
+) -> dict[int, CasePlan]:
+    """Training plans: half with packaged masks, a quarter without baseline, two to four exams, one of the voxels."""
     plans = {}
     for one in seeds:
         rng = np.random.default_rng((one, seed, 0xA77))
         visits = int(rng.integers(2, 5))
         plans[one] = CasePlan(
-            spacing_mm=spacing_mm, packaged=bool(rng.random() < 0.5), weights=str(weights), visits=visits,
-            first=int(rng.random() < 0.25),
+            packaged=bool(rng.random() < 0.5), weights=str(weights), visits=visits, first=int(rng.random() < 0.25),
+            spacing_mm=float(rng.choice(list(spacings_mm))),
         )
     return plans
