@@ -32,7 +32,9 @@ def test_what_bone_surrounds_by_half_is_a_bone_lesion_and_a_node_against_it_is_n
     assert host(spine=spine, rim_bone_fraction=rim) == organ
 
 
-@pytest.mark.parametrize(("soft", "fat", "organ"), [(0.95, 0.02, None), (0.95, 0.2, NODE), (0.6, 0.05, NODE)])
+@pytest.mark.parametrize(("soft", "fat", "organ"), [
+    (0.95, 0.02, None), (0.82, 0.15, None), (0.95, 0.2, NODE), (0.6, 0.05, NODE),
+])
 def test_a_deposit_with_muscle_all_around_is_no_node(soft, fat, organ):
     assert host(spine=False, rim_soft_fraction=soft, rim_fat_fraction=fat, rim_bone_fraction=0.0) == organ
 
