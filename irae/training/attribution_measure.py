@@ -21,7 +21,7 @@ from irae.training.attribution_truth import DrawnLesion
 from irae.training.metrics import auroc
 
 MEASURABLE_MM = 10.0
-UNCONFIRMED, NOT_CONFIRMED = "iUPD", frozenset({"iSD", "iPR", "iCR"})
+UNCONFIRMED, NOT_CONFIRMED = "iUPD", frozenset({"iSD", "iPR", "iCR", "NON-iCR/NON-iUPD"})
 
 
 @dataclass(frozen=True, slots=True)

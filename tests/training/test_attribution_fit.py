@@ -136,6 +136,9 @@ def test_pseudoprogression_is_what_the_truth_did_not_confirm():
     course = [answer(1, "iUPD", "iUPD", "iUPD"), answer(2, "iPR", "iPR", "iCPD"), answer(3, "iPR", "iPR", "iCPD")]
     counts = pseudoprogression(course)
     assert (counts[View.ATTRIBUTED], counts[View.AS_SEEN]) == ((1, 1), (0, 1))
+    untargeted = [course[0], answer(2, "iSD", "NON-iCR/NON-iUPD", "NE")]  # nothing measurable found: not confirmed, too
+    counts = pseudoprogression(untargeted)
+    assert (counts[View.ATTRIBUTED], counts[View.AS_SEEN]) == ((1, 1), (0, 1))
 
 
 def test_settings_refuse_shared_patients(tmp_path):
