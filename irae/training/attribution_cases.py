@@ -277,16 +277,14 @@ def case_from_json(data: Mapping[str, Any]) -> Case:
     )
 
 
-def planned(
-    seeds: Sequence[int], *, spacings_mm: Sequence[float], weights: Path, seed: int = 0
-) -> dict[int, CasePlan]:
-    """Training plans: half with packaged masks, a quarter without baseline, two to four exams, one of the voxels."""
+def planned(seeds: Sequence[int], *, spacing_mm: float, weights: Path, seed: int = 0) -> dict[int, CasePlan]:
+    """Training plans: half with packaged masks, a quarter without baseline, two to four exams."""
     plans = {}
     for one in seeds:
         rng = np.random.default_rng((one, seed, 0xA77))
         visits = int(rng.integers(2, 5))
         plans[one] = CasePlan(
-            packaged=bool(rng.random() < 0.5), weights=str(weights), visits=visits, first=int(rng.random() < 0.25),
-            spacing_mm=float(rng.choice(list(spacings_mm))),
+            spacing_mm=spacing_mm, packaged=bool(rng.random() < 0.5), weights=str(weights), visits=visits,
+            first=int(rng.random() < 0.25),
         )
     return plans

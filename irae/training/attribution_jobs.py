@@ -45,7 +45,7 @@ def attribution_job(settings: AttributionSettings, place: Workplace, *, workers:
             run.dataset("phantom", generator_digest(), seeds=f"{spans['train'].start}..{spans['train'].stop - 1}")
         for use, span in spans.items():
             place.say(f"{name}: {len(span)} {use} patients, kept in {folder.name}/{cases_digest()}")
-            plans = planned(span, spacings_mm=settings.spacings_mm, weights=Path(settings.weights))
+            plans = planned(span, spacing_mm=settings.spacing_mm, weights=Path(settings.weights))
             made[use] = []
             for done, case in enumerate(cases(plans, folder, workers=workers), start=1):
                 made[use].append(case)
