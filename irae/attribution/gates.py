@@ -53,10 +53,15 @@ def marrow_and_spleen(focus: Focus, now: Situation, rules: EvidenceRules) -> Gat
 
 
 def marrow_under_gcsf(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
-    """Uptake in bone under G-CSF is not counted: what stands out of the marrow stays open."""
+    """Uptake in intact bone under G-CSF is not counted: what is little hotter than the spine stays open."""
     if not now.gcsf or site_of(focus.organ) != "bone" or focus.status is FocusStatus.KNOWN:
         return None
-    if focus.features.get("bone_fraction", 0.0) and focus.features.get("contrast", 0.0) < rules.contrast_high:
+    get, marrow = focus.features.get, now.quantities.get("vertebrae.suv_median")
+    intact = get("bone_fraction", 0.0) > 0.0 or get("ct_hu_mean", 0.0) >= rules.intact_marrow_hu
+    above = get("contrast", 0.0)
+    if marrow and focus.suv_peak is not None:
+        above = focus.suv_peak / marrow
+    if intact and not reaches(above, rules.contrast_high):
         return Gate(Nature.INDETERMINATE, 0.5, "indeterminate: G-CSF",
                     f"Bone uptake within {rules.gcsf_days} days of G-CSF cannot be judged.")
     return None

@@ -122,6 +122,7 @@ class EvidenceRules:
     # PMID 16133379); radiation pneumonitis visible up to 6 months (JNM 2009;50(s2):284); axillary nodes after
     # vaccination 2-6 weeks (unverified textbook figure).
     metformin_days: int = 3
+    intact_marrow_hu: float = 110.0  # marrow between trabeculae; what has destroyed them is soft tissue. Design value.
     gcsf_days: int = 30
     radiation_days: int = 180
     vaccination_days: int = 42

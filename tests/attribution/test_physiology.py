@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from irae.attribution.gates import marrow_under_gcsf
 from irae.attribution.physiology import may_be_normal_uptake, muscle
 from irae.attribution.rules import EVIDENCE_RULES
 from irae.attribution.situation import situation
@@ -128,6 +129,18 @@ def test_a_spot_no_hotter_than_hot_muscles_is_muscle(median, hottest, focus, nat
     now = replace(situation_of([focus]), quantities=Quantities(values))
     gate = muscle(focus, now, EVIDENCE_RULES)
     assert (None if gate is None else gate.nature) is nature
+
+
+@pytest.mark.parametrize(("look", "marrow", "open_"), [
+    ({}, 2.7, True), ({"contrast": 4.9}, 2.7, True), ({"suv": 11.0}, 2.7, False), ({"ct_hu_mean": 60.0}, 2.7, False),
+    ({"ct_hu_mean": 60.0, "bone_fraction": 0.2}, 2.7, True), ({"contrast": 4.9}, None, False),
+], ids=["marrow", "beside cold muscle", "hotter than marrow", "destroyed bone", "sclerotic", "spine not seen"])
+def test_intact_bone_that_is_little_hotter_than_the_spine_is_left_open_under_gcsf(look, marrow, open_):
+    focus = spot(**{"organ": "bone", "suv": 4.4, "ct_hu_mean": 127.0, "bone_fraction": 0.0, "contrast": 1.6} | look)
+    known = {} if marrow is None else {"vertebrae.suv_median": Measured(value=marrow, unit="g/mL")}
+    now = replace(situation_of([focus]), gcsf=True, quantities=Quantities(known))
+    assert (marrow_under_gcsf(focus, now, EVIDENCE_RULES) is not None) is open_
+    assert marrow_under_gcsf(focus, replace(now, gcsf=False), EVIDENCE_RULES) is None
 
 
 @pytest.mark.parametrize(("look", "blocked"), [
