@@ -322,7 +322,7 @@ def _join_pictures(
                 pictures.pop(absorbed, None)
             pictures[members[0]] = organ
     _complete_brain(basins, pictures, smooth, organs, rules)
-    _release_strays(basins, pictures, organs, geometry, rules)
+    _release_strays(basins, pictures, smooth, organs, geometry, rules)
     return pictures
 
 
@@ -378,7 +378,8 @@ def _stands_out(peak: float, rest: NDArray[np.float32], ratio: float) -> bool:
 
 
 def _release_strays(
-    basins: NDArray[np.int32], pictures: Mapping[int, str], organs: LabelMap, geometry: Geometry, rules: FociRules
+    basins: NDArray[np.int32], pictures: Mapping[int, str], smooth: NDArray[np.float32], organs: LabelMap,
+    geometry: Geometry, rules: FociRules,
 ) -> None:
     """Makes (in place) regions of their own of what a picture took of its neighbourhood.
 
@@ -407,7 +408,11 @@ def _release_strays(
         sizes = np.bincount(parts.ravel(), minlength=count + 1) * geometry.voxel_volume_ml
         for part in range(1, count + 1):
             if sizes[part] >= rules.stray_ml:
-                basins[tuple(box)][parts == part] = following
+                tip = parts == part  # too far off to be the organ's; so is what joins it and is no hotter
+                off = ndimage.distance_transform_edt(~tip, sampling=geometry.spacing_mm)
+                joins = stray & (off <= rules.stray_mm) & (away > rules.stray_blur_mm) & (parts == 0)
+                joins &= smooth[tuple(box)] <= smooth[tuple(box)][tip].max()
+                basins[tuple(box)][tip | joins] = following
                 following += 1
 
 

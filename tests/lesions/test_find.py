@@ -99,6 +99,15 @@ def test_a_lesion_beside_the_bladder_does_not_vanish():
     assert np.linalg.norm(np.subtract(focus.centroid_ras_mm, ball.centre)) < 5.0
 
 
+def test_a_node_against_a_bladder_as_hot_is_measured_whole():
+    node = Ball((44, 40, 40), 34, 18.0)  # its wall touches the bladder's
+    exam, organs = draw([node])
+    focus = nearest(find_foci(exam, organs=organs, reference=REFERENCE), node.centre)
+    assert not focus.features["picture"]
+    assert focus.longest_mm == pytest.approx(34.0, abs=5.0)
+    assert focus.short_mm > 24.0
+
+
 def test_a_node_far_hotter_than_the_bladder_whose_mask_runs_over_it_is_no_urine():
     node = Ball((33, 40, 40), 16, 14.0)
     exam, organs = draw([Ball((0, 40, 40), 58, 3.0, 8.0), node])  # a bladder of little activity
@@ -410,6 +419,8 @@ def test_a_node_against_the_bladder_is_its_own_focus_though_no_saddle_parts_the_
     of_node = int(regions.labels[tuple(np.round(grid.to_index(np.array((80 + off_mm + 10, 80, 100)))).astype(int))])
     assert of_node != 0
     assert (of_node not in regions.pictures) is own
+    if own:
+        assert np.mean(regions.labels[beside & ~bladder] == of_node) > 0.8, "whole, not its tip"
 
 
 def test_a_faint_metastasis_of_the_lung_beside_a_rib_is_no_marrow_of_the_rib():
