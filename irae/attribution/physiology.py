@@ -286,8 +286,13 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
     fat = focus.features.get("fat_fraction", 0.0)
     pair = reaches(focus.features.get("symmetry", 0.0), rules.symmetric)
     mean = focus.features.get("ct_hu_mean", 0.0)
-    # A small node in fat is mostly fat by partial volume; alone, brown fat is that dark on average.
-    if _is_fat(focus, rules) and (pair or mean <= rules.brown_fat_mean_hu):
+    # A small node in fat is mostly fat by partial volume; alone, brown fat is that dark on average, and is no ball: of
+    # seven lone balls on synthetic CTs two were metastases that breathing had put beside their place on the CT.
+    dark = _is_fat(focus, rules) and mean <= rules.brown_fat_mean_hu
+    if dark and not pair and _is_ball(focus, rules):
+        return _open("a ball in fat", "The CT shows fat there, but it is a single ball: brown fat seldom is; a node "
+                     "that moved between PET and CT may be.")
+    if dark or (pair and _is_fat(focus, rules)):
         return _physiologic(rules, "brown fat", f"The CT shows fat there ({100 * fat:.0f} % of it at -190..-10 HU): "
                             "brown fat.", 0.85)
     others = sum(_is_fat(f, rules) for f in now.foci if f.organ_fraction < 0.3)

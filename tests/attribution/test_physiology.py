@@ -81,7 +81,9 @@ def cold(**features):
     (spot(organ="bone", short=9.0, off_ureter_mm=14.0, elongation=2.5), None, "too thick for a ureter"),
     (spot(elongation=3.0, symmetry=0.9, size_from_ct=1.0), None, "a long node"),
     (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-19.0), None, "a small node in fat"),
-    (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-60.0), Nature.PHYSIOLOGIC, "brown fat"),
+    (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-60.0, sphericity=0.8), Nature.PHYSIOLOGIC, "brown fat"),
+    (spot(ct_hu_core=-80.0, fat_fraction=0.95, ct_hu_mean=-110.0), Nature.INDETERMINATE, "a single ball in fat"),
+    (spot(ct_hu_core=-80.0, fat_fraction=0.95, ct_hu_mean=-110.0, symmetry=0.9), Nature.PHYSIOLOGIC, "a pair of balls"),
     (spot(ct_hu_core=-14.0, fat_fraction=0.7, ct_hu_mean=-40.0, symmetry=0.9), Nature.PHYSIOLOGIC,
      "brown fat on both sides"),
 ])
