@@ -245,13 +245,20 @@ class _Finder:
         marrow = trabecular or organ == "vertebrae" or (organ == BONE and is_bone(tissue))
         if of_marrow and (rib or marrow):
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
+        longest, short = extent.longest_mm, extent.short_mm
+        if organ in (BONE, "vertebrae") and not extent.from_ct and background < self.marrow_suv < 0.6 * native[1]:
+            # A lesion in marrow is measured against it, not against the muscle around the bone.
+            in_marrow = focus_extent(basin, (others & ~basin), suv[crop], coarse, None, fine, self.grid, self.rules,
+                                     least_background=self.marrow_suv)
+            longest, short = in_marrow.longest_mm, in_marrow.short_mm
+            features["short_long_ratio"] = short / longest
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
             voxels = volume_ml / search.voxel_volume_ml * fraction
             features["organ_share"] = min(1.0, voxels / max(1, self.organ_voxels[organ]))
         self._keep(
-            read_mask, fine, centre, volume_ml, extent.longest_mm, extent.short_mm, features, over=True, suv=native,
+            read_mask, fine, centre, volume_ml, longest, short, features, over=True, suv=native,
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
 

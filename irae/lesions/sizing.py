@@ -45,6 +45,8 @@ def contour_on_pet(
     basin: NDArray[np.bool_],
     geometry: Geometry,
     rules: FociRules,
+    *,
+    least_background: float = 0.0,
 ) -> tuple[NDArray[np.bool_], float]:
     """Contrast-oriented contour of one basin on a crop, and the background it was held against.
 
@@ -57,11 +59,12 @@ def contour_on_pet(
         basin: Voxels of this region.
         geometry: The crop.
         rules: Levels and reach.
+        least_background: Of the tissue it lies in, where that is hotter than what surrounds it at 6 mm and more, g/mL.
     """
     spacing = geometry.spacing_mm
     outside_mm = ndimage.distance_transform_edt(~basin, sampling=spacing)
     shell = (outside_mm > 6.0) & (outside_mm <= rules.contour_reach_mm) & ~others
-    background = float(np.median(suv[shell])) if np.count_nonzero(shell) > 10 else 0.0
+    background = max(float(np.median(suv[shell])) if np.count_nonzero(shell) > 10 else 0.0, least_background)
     inside = suv[basin]
     # The mean of the hottest 5 % is steadier than one voxel and, in a large noisy focus, nearer its true uptake.
     peak = float(np.sort(inside)[-max(1, round(0.05 * inside.size)):].mean())
@@ -186,6 +189,8 @@ def focus_extent(
     fine_grid: Geometry,
     ct_grid: Geometry,
     rules: FociRules,
+    *,
+    least_background: float = 0.0,
 ) -> Extent:
     """The extent of one focal region.
 
@@ -196,6 +201,7 @@ def focus_extent(
         fine_grid: The grid to measure on; it covers the region and its surroundings.
         ct_grid: The CT's own.
         rules: The limits.
+        least_background: See ``contour_on_pet``.
     """
     fine_suv = onto_grid(suv, pet_grid, fine_grid, order=1)
     fine_basin = onto_grid(basin.astype(np.float32), pet_grid, fine_grid, order=1) >= 0.5
@@ -204,7 +210,9 @@ def focus_extent(
         centre = fine_grid.to_index(pet_grid.to_world(np.argwhere(basin).mean(axis=0)))
         i, j, k = np.clip(np.round(centre).astype(int), 0, np.array(fine_grid.shape) - 1)
         fine_basin[i, j, k] = True
-    region, background = contour_on_pet(fine_suv, fine_others, fine_basin, fine_grid, rules)
+    region, background = contour_on_pet(
+        fine_suv, fine_others, fine_basin, fine_grid, rules, least_background=least_background
+    )
     if hu is not None:
         nodule = extent_on_ct(hu, region, fine_grid, rules)
         if nodule is not None:

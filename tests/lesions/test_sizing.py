@@ -1,0 +1,38 @@
+"""Contours of single foci on PET, against balls drawn with their blur."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from irae.core.geometry import Geometry
+from irae.lesions.rules import FOCI_RULES, FWHM_PER_SIGMA
+from irae.lesions.sizing import focus_extent, pet_diameter_mm
+
+GRID = Geometry.axis_aligned((24, 24, 24), (4.0, 4.0, 4.0))
+FINE = GRID.with_spacing((1.5, 1.5, 1.5))
+
+
+def pet_of(diameter_mm, suv, marrow_suv):
+    """A ball in the middle of a bone of 32 mm in muscle, as a PET of 6.5 mm shows it."""
+    fine = GRID.with_spacing((1.0, 1.0, 1.0))
+    away = np.linalg.norm(fine.to_world(np.argwhere(np.ones(fine.shape))) - 46.0, axis=1).reshape(fine.shape)
+    true = np.where(away <= diameter_mm / 2, suv, np.where(away <= 16.0, marrow_suv, 0.6))
+    blurred = ndimage.gaussian_filter(true, 6.5 / FWHM_PER_SIGMA)
+    return blurred.reshape(24, 4, 24, 4, 24, 4).mean(axis=(1, 3, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("diameter_mm", [12.0, 15.0, 18.0])
+def test_a_cool_lesion_in_marrow_is_measured_against_the_marrow(diameter_mm):
+    suv = pet_of(diameter_mm, 4.0, 1.6)
+    basin = suv >= 1.9
+    longest = [
+        focus_extent(basin, np.zeros_like(basin), suv, GRID, None, FINE, GRID, FOCI_RULES, least_background=least)
+        .longest_mm for least in (0.0, 1.6)
+    ]
+    assert abs(longest[1] - diameter_mm) < abs(longest[0] - diameter_mm)
+    assert longest[1] == pytest.approx(diameter_mm, abs=3.0)
+
+
+def test_the_short_axis_has_errors_of_its_own():
+    errors = [pet_diameter_mm(mm, FOCI_RULES, short=True) - pet_diameter_mm(mm, FOCI_RULES) for mm in (12.0, 28.0)]
+    assert errors[0] > 0.2 > -0.2 > errors[1], "longer than the long one's when small, shorter when large"
