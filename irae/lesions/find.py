@@ -94,7 +94,8 @@ def find_foci(
     if ct is not None and organs is not None:
         finder.add_ct_lesions()
     foci = with_neighbours(with_symmetry(finder.foci, finder.midline))
-    return FociFound(foci=foci, labels=finder.labels, geometry=base.geometry, notices=tuple(notices))
+    return FociFound(foci=foci, labels=finder.labels, geometry=base.geometry, notices=tuple(notices),
+                     marrow_suv=finder.marrow_suv)
 
 
 class _Finder:

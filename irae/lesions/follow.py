@@ -11,7 +11,7 @@ nothing of it is neither there nor gone: it is hidden.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -26,7 +26,7 @@ from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.features import ct_features, uptake_ratios
 from irae.lesions.partial_volume import Sized, remnant_in_lung, solid_size
 from irae.lesions.residual import residual_on_pet
-from irae.lesions.rules import FOCI_RULES, LUNGS, FociRules
+from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import extent_on_ct
 from irae.lesions.values import FociFound, Known, listed
 from irae.quant.peak import suv_peak
@@ -101,7 +101,9 @@ def follow(
         number = 1 + max((f.id for f in foci), default=0)
         over = [f.id for f in found.foci if covers(f, track)]
         free = np.where(np.isin(labels, over), 0, labels) if over else labels
-        seen = _seen(ct, exam.pet, track, number, labels, free, found.geometry, reference, rules)
+        in_marrow = track.focus.organ in (BONE, "vertebrae")
+        seen = _seen(ct, exam.pet, track, number, labels, free, found.geometry, reference, rules,
+                     tissue_suv=found.marrow_suv if in_marrow else 0.0)
         if seen is None:
             (hidden if label_at(track.place, labels, found.geometry) in over else unseen).append(track)
             continue
@@ -122,15 +124,13 @@ def follow(
         notices.append(Notice("known_lesions_hidden", "These known lesions lie under a region more than "
                               f"{COVER_RATIO:.0f} times their volume that shows nothing of them: "
                               f"{listed([k.focus for k in hidden])}. They are neither measured nor called gone."))
-    found = FociFound(
-        foci=tuple(foci), labels=labels, geometry=found.geometry, notices=(*found.notices, *notices)
-    )
+    found = replace(found, foci=tuple(foci), labels=labels, notices=(*found.notices, *notices))
     return Followed(found=found, tracks=tuple(followed), hidden=tuple(hidden))
 
 
 def _seen(
     ct: Volume | None, pet: Volume | None, track: Known, number: int, labels: NDArray[np.uint16],
-    free: NDArray[np.uint16], grid: Geometry, reference: UptakeReference | None, rules: FociRules,
+    free: NDArray[np.uint16], grid: Geometry, reference: UptakeReference | None, rules: FociRules, *, tissue_suv: float,
 ) -> tuple[Focus, NDArray[np.bool_], Geometry] | None:
     """A known lesion as the CT, else the PET shows it at its place: focus, mask and the mask's grid.
 
@@ -143,7 +143,7 @@ def _seen(
         seen = None
     background = None
     if seen is None and pet is not None:
-        left = residual_on_pet(pet, track.place, track.focus, labels, grid, rules)
+        left = residual_on_pet(pet, track.place, track.focus, labels, grid, rules, tissue_suv=tissue_suv)
         if left is not None:
             seen, background = left.lesion, left.background_suv
     if seen is None:

@@ -118,7 +118,7 @@ def hot_regions(
     basins = np.zeros(suv.shape, np.int32)
     basins[box] = watershed(-smooth[box], markers[box], mask=hot[box])
     home = _homes(basins, smooth, organs)
-    joined = _join_over_saddles(basins, smooth, home, rules)
+    joined = _join_over_saddles(basins, smooth, home, geometry, rules)
     basins = joined[basins]
     pictures = _join_pictures(basins, suv, smooth, hot, organs, geometry, rules)
     return _compact(basins, smooth, pictures)
@@ -226,9 +226,15 @@ def _borders(
 
 
 def _join_over_saddles(
-    basins: NDArray[np.int32], smooth: NDArray[np.float32], home: NDArray[np.int32], rules: FociRules
+    basins: NDArray[np.int32], smooth: NDArray[np.float32], home: NDArray[np.int32], geometry: Geometry,
+    rules: FociRules,
 ) -> NDArray[np.int32]:
-    """Joins basins over high saddles, highest first. Returns the representative of every basin."""
+    """Joins basins over high saddles, highest first. Returns the representative of every basin.
+
+    Basins of one uptake come first: a compact spot far hotter than a large region that it touches (a metastasis in a
+    pneumonitis) is not that region's maximum, and gives it back (in place) what it does not outshine; a small region on
+    the slope of a spot is a part of the spot.
+    """
     count = int(basins.max())
     peak, _ = _hottest(basins, smooth)
     first, second, saddle, _ = _borders(basins, smooth)
@@ -240,6 +246,7 @@ def _join_over_saddles(
             basin = int(root[basin])
         return basin
 
+    unlike: list[int] = []
     for at in np.argsort(-saddle, kind="stable"):
         a, b = find(int(first[at])), find(int(second[at]))
         ratio = rules.saddle_ratio if home[a] == home[b] else rules.saddle_ratio_at_organ
@@ -248,8 +255,27 @@ def _join_over_saddles(
         organs_own = home[lower] != 0 and home[higher] in (0, home[lower])
         least = rules.standout_ratio if home[higher] else rules.standout_beside
         stands_out = organs_own and peak[higher] >= least * peak[lower]
-        if a != b and not stands_out and saddle[at] >= ratio * peak[lower]:
+        if a == b or stands_out or saddle[at] < ratio * peak[lower]:
+            continue
+        if not home[lower] and not home[higher] and peak[higher] >= rules.standout_ratio * peak[lower]:
+            unlike.append(int(at))
+            continue
+        root[lower] = higher
+    voxels = np.flatnonzero(basins) if unlike else np.empty(0, np.intp)
+    of, values = basins.ravel()[voxels], smooth.ravel()[voxels]
+    most = rules.standout_volume_ml / geometry.voxel_volume_ml
+    for at in unlike:
+        a, b = find(int(first[at])), find(int(second[at]))
+        lower, higher = (a, b) if peak[a] < peak[b] else (b, a)
+        if a == b or saddle[at] < rules.saddle_ratio * peak[lower]:
+            continue
+        groups = np.array([find(basin) for basin in range(count + 1)])[of]
+        spot, outshone = groups == higher, values <= peak[lower]
+        if np.count_nonzero(groups == lower) < most or np.count_nonzero(spot & ~outshone) > most:
             root[lower] = higher
+            continue
+        of[spot & outshone] = lower
+        basins.ravel()[voxels] = of
     return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)
 
 

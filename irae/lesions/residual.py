@@ -31,7 +31,7 @@ class Residual:
 
 def residual_on_pet(
     pet: Volume, place: NDArray[np.float64], before: Focus, labels: NDArray[np.uint16], labelled: Geometry,
-    rules: FociRules,
+    rules: FociRules, *, tissue_suv: float = 0.0,
 ) -> Residual | None:
     """The spot that still stands out of its surroundings where a lesion was, and is no larger than it was.
 
@@ -47,6 +47,7 @@ def residual_on_pet(
         labels: Foci of this exam: none of them is the residual.
         labelled: The grid of ``labels``.
         rules: Limits of a residual and of contours.
+        tissue_suv: Uptake of the tissue it lies in, where that is known, g/mL: of the marrow around a lesion in bone.
     """
     radius_mm = max(4.0, ball_mm(before.volume_ml) / 2.0)
     reach = radius_mm + rules.residual_off_mm + rules.contour_reach_mm + 4.0
@@ -78,7 +79,8 @@ def residual_on_pet(
     if top < max(rules.residual_ratio * level, level + rules.residual_sd * sd):
         return None
     parts, _ = ndimage.label((smooth >= 0.5 * (level + top)) & (away <= radius_mm + rules.contour_reach_mm) & ~others)
-    region, background = contour_on_pet(suv, others, parts == parts[hottest], grid, rules)
+    least = tissue_suv if tissue_suv < 0.8 * top else 0.0
+    region, background = contour_on_pet(suv, others, parts == parts[hottest], grid, rules, least_background=least)
     if not region.any():
         return None
     now_mm = deblurred_mm(ball_mm(np.count_nonzero(region) * grid.voxel_volume_ml), rules.psf_fwhm_mm)

@@ -25,12 +25,14 @@ class FociFound:
         labels: (i, j, k) uint16, 0 = none, else ``Focus.id``; on the CT's grid, or the PET's where there is no CT.
         geometry: The grid of ``labels``.
         notices: Which threshold was used and why; what could not be searched.
+        marrow_suv: Median uptake of the vertebrae, g/mL; 0 where they or a PET are missing.
     """
 
     foci: tuple[Focus, ...]
     labels: NDArray[np.uint16]
     geometry: Geometry
     notices: tuple[Notice, ...]
+    marrow_suv: float = 0.0
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:

@@ -158,7 +158,7 @@ def _true_focus(number: int, first: DrawnLesion, now: DrawnLesion | None) -> Att
         id=number, centroid_ras_mm=(0.0, 0.0, 0.0), volume_ml=now.volume_ml if now else 0.0,
         longest_mm=now.longest_mm if now else 0.0, short_mm=now.short_mm if now else 0.0, organ=first.organ,
         is_node=first.organ == "lymph_node", track=first.track,
-        features={"lytic_fraction": 1.0},  # bone metastases are drawn as soft tissue
+        features={"core_lytic_fraction": 1.0},  # bone metastases are drawn as soft tissue
         status=FocusStatus.KNOWN if now else FocusStatus.GONE,
     )
     return AttributedFocus(

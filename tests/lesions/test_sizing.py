@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from irae.core.focus import Focus, FocusSource
 from irae.core.geometry import Geometry
+from irae.core.volume import Quantity, Volume
+from irae.lesions.residual import residual_on_pet
 from irae.lesions.rules import FOCI_RULES, FWHM_PER_SIGMA
 from irae.lesions.sizing import focus_extent, pet_diameter_mm
 
@@ -36,3 +39,21 @@ def test_a_cool_lesion_in_marrow_is_measured_against_the_marrow(diameter_mm):
 def test_the_short_axis_has_errors_of_its_own():
     errors = [pet_diameter_mm(mm, FOCI_RULES, short=True) - pet_diameter_mm(mm, FOCI_RULES) for mm in (12.0, 28.0)]
     assert errors[0] > 0.2 > -0.2 > errors[1], "longer than the long one's when small, shorter when large"
+
+
+@pytest.mark.parametrize("diameter_mm", [9.0, 11.0])
+def test_what_is_left_of_a_lesion_in_marrow_is_measured_against_the_marrow(diameter_mm):
+    pet = Volume(array=pet_of(diameter_mm, 4.0, 1.4), geometry=GRID, quantity=Quantity.SUV_BW)
+    before = Focus(
+        id=1, centroid_ras_mm=(46.0, 46.0, 46.0), volume_ml=5.0, longest_mm=21.0, short_mm=19.0, suv_max=8.0,
+        suv_peak=7.0, suv_mean=5.0, tlg=25.0, organ="vertebrae", organ_fraction=1.0, source=FocusSource.PET,
+        is_node=False, features={},
+    )
+    none = np.zeros(GRID.shape, np.uint16)
+    longest = []
+    for tissue in (0.0, 1.4):
+        left = residual_on_pet(pet, np.full(3, 46.0), before, none, GRID, FOCI_RULES, tissue_suv=tissue)
+        assert left is not None
+        longest.append(left.lesion.size.longest_mm)
+    assert abs(longest[1] - diameter_mm) < abs(longest[0] - diameter_mm)
+    assert longest[1] == pytest.approx(diameter_mm, abs=3.0)

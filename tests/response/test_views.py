@@ -470,7 +470,8 @@ def test_what_was_set_aside_at_baseline_and_is_metastasis_since_counts(first: At
 
 
 @pytest.mark.parametrize(("features", "is_target"), [
-    ({"lytic_fraction": 0.8}, True), ({"lytic_fraction": 0.1}, False), ({}, False),
+    ({"core_lytic_fraction": 0.8}, True), ({"core_lytic_fraction": 0.1, "lytic_fraction": 0.8}, False),
+    ({"lytic_fraction": 0.8}, True), ({}, False),
 ])
 def test_only_lytic_bone_is_a_target(features: dict[str, float], is_target: bool) -> None:
     spot = focus(1, M, 25, organ="vertebrae")
