@@ -348,9 +348,19 @@ class _Finder:
         limits = self.rules.ct_liver if self.pet is None else self.rules.ct_liver_beside_pet
         lesions += dark_liver_lesions(self.ct, self.organs, limits, self.rules)
         for lesion in lesions:
-            taken = onto_grid(self.labels, self.grid, lesion.geometry, order=0)[lesion.mask]
-            if np.mean(taken > 0) < 0.3 and len(self.foci) < MOST_FOCI and not (lesion.doubtful and self._cold(lesion)):
+            doubtful = lesion.doubtful and self._cold(lesion)
+            if len(self.foci) < MOST_FOCI and not doubtful and not self._taken(lesion):
                 self._add_ct_lesion(lesion)
+
+    def _taken(self, lesion: CtLesion) -> bool:
+        """Whether a focus covers a lesion, or is smaller and lies in it: a contour at another level of the same."""
+        labels = onto_grid(self.labels, self.grid, lesion.geometry, order=0)
+        inside = np.bincount(labels[lesion.mask], minlength=2)
+        inside[0] = 0
+        if inside.sum() >= 0.3 * np.count_nonzero(lesion.mask):
+            return True
+        most = int(inside.argmax())
+        return bool(2 * inside[most] > np.count_nonzero(labels == most))
 
     def _cold(self, lesion: CtLesion) -> bool:
         """Whether the PET does not show a lung nodule; True without PET."""

@@ -37,6 +37,7 @@ from irae.quant.uptake import UptakeReference
 # Registration leaves about this much; a lesion is looked for at its place and this far from it along each axis.
 OFF_MM = 6.0
 SIZES = (1.0, 0.6)  # of its earlier radius: it may have shrunk
+ROUND = 0.9  # sphericity of what is cut off a consolidation to be called a nodule
 MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more than OFF_MM
 # What has this many times the volume of a lesion and is this much longer is not the lesion grown. Design values: of the
 # metastases of 98 synthetic patients none grew more than 8 times from one exam to the next.
@@ -102,10 +103,11 @@ def follow(
         over = [f.id for f in found.foci if covers(f, track)]
         free = np.where(np.isin(labels, over), 0, labels) if over else labels
         in_marrow = track.focus.organ in (BONE, "vertebrae")
+        covered = label_at(track.place, labels, found.geometry) in over
         seen = _seen(ct, exam.pet, track, number, labels, free, found.geometry, reference, rules,
-                     tissue_suv=found.marrow_suv if in_marrow else 0.0)
+                     covered=covered, tissue_suv=found.marrow_suv if in_marrow else 0.0)
         if seen is None:
-            (hidden if label_at(track.place, labels, found.geometry) in over else unseen).append(track)
+            (hidden if covered else unseen).append(track)
             continue
         focus, mask, grid = seen
         _paint(labels, free, found.geometry, mask, grid, focus.id)
@@ -130,13 +132,15 @@ def follow(
 
 def _seen(
     ct: Volume | None, pet: Volume | None, track: Known, number: int, labels: NDArray[np.uint16],
-    free: NDArray[np.uint16], grid: Geometry, reference: UptakeReference | None, rules: FociRules, *, tissue_suv: float,
+    free: NDArray[np.uint16], grid: Geometry, reference: UptakeReference | None, rules: FociRules, *,
+    covered: bool, tissue_suv: float,
 ) -> tuple[Focus, NDArray[np.bool_], Geometry] | None:
     """A known lesion as the CT, else the PET shows it at its place: focus, mask and the mask's grid.
 
-    ``free``: ``labels`` without what covers it. A CT can show a nodule within that; its uptake shows nothing.
+    ``covered``: whether something covers its place; ``free``: ``labels`` without what does. A CT can show a nodule
+    within that; its uptake shows nothing.
     """
-    seen = None if ct is None else _nodule_at(ct, track, rules)
+    seen = None if ct is None else _nodule_at(ct, track, rules, covered=covered)
     if seen is None and ct is not None and track.focus.organ in LUNGS:
         seen = remnant_in_lung(ct, track.place, ball_mm(track.focus.volume_ml), rules)
     if seen is not None and _taken(free, grid, seen):
@@ -162,8 +166,11 @@ def _taken(labels: NDArray[np.uint16], geometry: Geometry, lesion: Sized) -> boo
     return bool(np.mean(onto_grid(labels, geometry, lesion.geometry, order=0)[lesion.mask] > 0) > 0.3)
 
 
-def _nodule_at(ct: Volume, track: Known, rules: FociRules) -> Sized | None:
-    """The nodule that lies where the track is expected, the one nearest to it in size; None where the CT shows none."""
+def _nodule_at(ct: Volume, track: Known, rules: FociRules, *, covered: bool) -> Sized | None:
+    """The nodule that lies where the track is expected, the one nearest to it in size; None where the CT shows none.
+
+    Where an opacity covers it on the PET, the nodule may touch that on the CT: it is cut off it.
+    """
     radius = max(4.0, ball_mm(track.focus.volume_ml) / 2.0)
     reach = radius + MARGIN_MM
     bounds = crop_around(ct.geometry, track.place - reach, track.place + reach)
@@ -174,17 +181,20 @@ def _nodule_at(ct: Volume, track: Known, rules: FociRules) -> Sized | None:
     inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
     hu = onto_grid(ct.array[inner], crop, grid, order=1, outside=-1024.0)
     at = grid.to_world(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
-    best: NDArray[np.bool_] | None = None
-    least = np.inf
     offsets = (np.zeros(3), *(sign * OFF_MM * np.eye(3)[axis] for axis in range(3) for sign in (-1.0, 1.0)))
-    for offset, size in product(offsets, SIZES):
-        seed = ((at - track.place - offset) ** 2).sum(axis=-1) <= (size * radius) ** 2
-        nodule = extent_on_ct(hu, seed, grid, rules) if seed.any() else None
-        if nodule is None:
-            continue
-        other = abs(np.log(np.count_nonzero(nodule) * grid.voxel_volume_ml / max(track.focus.volume_ml, 0.05)))
-        if other < least:
-            best, least = nodule, other
+    best: NDArray[np.bool_] | None = None
+    for apart in (False, True) if covered else (False,):
+        least = np.inf
+        for offset, size in product(offsets, SIZES):
+            seed = ((at - track.place - offset) ** 2).sum(axis=-1) <= (size * radius) ** 2
+            nodule = extent_on_ct(hu, seed, grid, rules, apart=apart) if seed.any() else None
+            if nodule is None or (apart and shape_of(nodule, grid).sphericity < ROUND):
+                continue
+            other = abs(np.log(np.count_nonzero(nodule) * grid.voxel_volume_ml / max(track.focus.volume_ml, 0.05)))
+            if other < least:
+                best, least = nodule, other
+        if best is not None:
+            break
     if best is None:
         return None
     return Sized(mask=best, geometry=grid, size=solid_size(hu, best, grid, ct.geometry, rules))

@@ -323,7 +323,9 @@ def _join_pictures(
             if organ in KIDNEYS:
                 compact = _is_renal_mass(own, mask, geometry, rules)
             elif organ in URINE:
-                compact = organs.array[places[int(region)]] != label  # a node beside a bladder of little activity
+                # A node beside a bladder of little activity; half of it in the mask, it is the bladder.
+                outside = organs.array[places[int(region)]] != label
+                compact = outside and 2 * core_inside[region] < core_size[region]
             else:
                 compact = core_ml <= (rules.standout_mass_ml if organ in SOLID else rules.standout_volume_ml)
                 compact = compact or (organ not in SOLID and _elongation(own, geometry) <= rules.mass_elongation)
@@ -411,7 +413,7 @@ def _release_strays(
 
     A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon; nor is a mass
     behind a kidney kidney, or a node beside the bladder urine. Breathing puts an organ's uptake above or below its
-    mask, so that this is no neighbourhood.
+    mask, so that this is no neighbourhood; nor is a long rim of urine that a mask left out.
     """
     others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
     body_axis = geometry.axis_of(2)
@@ -438,7 +440,10 @@ def _release_strays(
                 off = ndimage.distance_transform_edt(~tip, sampling=geometry.spacing_mm)
                 joins = stray & (off <= rules.stray_mm) & (away > rules.stray_blur_mm) & (parts == 0)
                 joins &= smooth[tuple(box)] <= smooth[tuple(box)][tip].max()
-                basins[tuple(box)][tip | joins] = following
+                stray_whole = tip | joins
+                if organ in URINE and _elongation(stray_whole, geometry) > rules.stray_elongation:
+                    continue
+                basins[tuple(box)][stray_whole] = following
                 following += 1
 
 

@@ -128,6 +128,7 @@ class FociRules:
     least_contrast_in_liver: float = 1.3  # over the liver's mean and over the surroundings: above its noise
     stray_mm: float = 10.0  # an organ's picture does not reach this far into the inside of another organ
     stray_ml: float = 1.0
+    stray_elongation: float = 2.5  # beside kidney and bladder; drawn nodes have 1.1, rims of urine 4 to 14
     stray_blur_mm: float = 3.0  # about half the PET's blur: nearer to the organ it may be the organ's spill
     # So far a PET in free breathing shows an organ above or below its place on the CT (the phantom's most; 20 mm at the
     # diaphragm and more are published, Osman, J Nucl Med 2003;44:240).

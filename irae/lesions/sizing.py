@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.segmentation import watershed
 
 from irae.core.geometry import Geometry
 from irae.lesions.partial_volume import solid_size
@@ -137,7 +139,7 @@ def pet_diameter_mm(apparent_mm: float, rules: FociRules, *, short: bool = False
 
 
 def extent_on_ct(
-    ct: NDArray[np.float32], seed: NDArray[np.bool_], geometry: Geometry, rules: FociRules
+    ct: NDArray[np.float32], seed: NDArray[np.bool_], geometry: Geometry, rules: FociRules, *, apart: bool = False
 ) -> NDArray[np.bool_] | None:
     """The soft-tissue nodule that a PET contour lies on, where lung or fat shows its border; else None.
 
@@ -146,6 +148,7 @@ def extent_on_ct(
         seed: The PET contour.
         geometry: The crop.
         rules: HU limits.
+        apart: Whether what it touches broadly is cut off at the neck between the two: a consolidation.
     """
     spacing = np.array(geometry.spacing_mm)
     smooth = ndimage.gaussian_filter(ct, 0.8 / spacing, truncate=2.5)
@@ -160,6 +163,8 @@ def extent_on_ct(
     else:
         return None
     solid = (smooth >= limit) & (distance <= 12.0)
+    if apart:
+        solid &= _up_to_the_neck(smooth >= limit, seed, geometry)
     core = ndimage.binary_erosion(solid, ball(geometry.spacing_mm, 1.8))  # cuts vessels and septa
     parts, count = ndimage.label(core)
     if count == 0:
@@ -178,6 +183,19 @@ def extent_on_ct(
     if leaked or not 0.15 * expected <= volume <= 4.0 * expected or overlap < 0.5 * min(volume, expected):
         return None
     return nodule
+
+
+def _up_to_the_neck(solid: NDArray[np.bool_], seed: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
+    """The part of a solid structure around its deepest place in the seed, up to where it is thinnest."""
+    spacing = np.array(geometry.spacing_mm)
+    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(solid, sampling=spacing), 1.0 / spacing)
+    peaks = peak_local_max(depth, min_distance=2, labels=solid.astype(np.uint8), exclude_border=False)
+    markers = np.zeros(solid.shape, np.int32)
+    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    parts = watershed(-depth, markers, mask=solid)
+    deepest = np.argmax(np.where(seed & solid, depth, -1.0))
+    part: NDArray[np.bool_] = (parts == parts.flat[deepest]) & solid
+    return part
 
 
 def focus_extent(

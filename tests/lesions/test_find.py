@@ -405,6 +405,26 @@ def test_a_cold_nodule_beside_a_hot_tumour_does_not_take_its_uptake():
     assert beside.suv_max == pytest.approx(0.6, abs=0.2)  # on its border the tumour spills 1.5
 
 
+def test_a_small_lung_nodule_seen_on_pet_and_on_ct_is_one_focus():
+    place = (80, 0, 300)
+    exam, organs = draw([Ball(place, 8, 6.0)])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    assert sum(np.linalg.norm(np.subtract(f.centroid_ras_mm, place)) < 6.0 for f in found.foci) == 1
+
+
+def test_a_bladder_of_which_the_mask_misses_the_hottest_part_is_the_bladder():
+    grid = Geometry.axis_aligned((50, 40, 50), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    at = points(grid)
+    bladder = ellipsoid(at, (80, 80, 100), (28, 28, 28))
+    suv = np.where(bladder, 16.0 - 0.1 * (at[..., 1] - 80), 0.5).astype(np.float32)  # urine layers
+    mask = ellipsoid(at, (80, 88, 108), (30, 28, 30)) & (at[..., 1] >= 65)
+    organs = LabelMap(array=(7 * mask).astype(np.uint8), geometry=grid, labels={"urinary_bladder": 7},
+                      coverage={"urinary_bladder": Coverage.WHOLE})
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
+    assert regions.pictures == {1: "urinary_bladder"}
+    assert list(regions.peaks) == [1], "the rim that the mask leaves out is no focus"
+
 
 @pytest.mark.parametrize(("off_mm", "own"), [(40.0, True), (18.0, False)], ids=["beside it", "in its neck"])
 def test_a_node_against_the_bladder_is_its_own_focus_though_no_saddle_parts_the_two(off_mm, own):

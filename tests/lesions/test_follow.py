@@ -161,6 +161,15 @@ def test_in_ground_glass_the_ct_still_shows_and_measures_it(with_lung_nodule):
     assert "known_lesions_hidden" not in {n.code for n in found.notices}
 
 
+@pytest.mark.parametrize("overlap_mm", [3.0, 0.0])
+def test_a_nodule_at_the_border_of_a_consolidation_is_cut_off_it_on_the_ct(with_lung_nodule, overlap_mm):
+    x, y, z = LUNG
+    found = on_pet(with_lung_nodule, Ball((x, y + 27 - overlap_mm, z), 38, 4.0), Ball(LUNG, 16, 3.0))
+    (nodule,) = (f for f in found.foci if f.track == track_of(with_lung_nodule, LUNG))
+    assert (nodule.status, nodule.source, nodule.features["followed"]) == (FocusStatus.KNOWN, FocusSource.CT, 1.0)
+    assert nodule.longest_mm == pytest.approx(16, abs=2.0)
+
+
 def test_inflammation_may_have_spread(with_lung_nodule):
     result = replace(with_lung_nodule.result, foci=tuple(
         replace(a, nature=Nature.INFLAMMATION) for a in with_lung_nodule.result.foci
