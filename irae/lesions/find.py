@@ -24,6 +24,7 @@ from irae.lesions.features import (
     with_symmetry,
 )
 from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
+from irae.lesions.lytic import lytic_on_ct
 from irae.lesions.masks import searched_organs
 from irae.lesions.partial_volume import solid_size
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
@@ -247,11 +248,17 @@ class _Finder:
         if of_marrow and (rib or marrow):
             return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
         longest, short = extent.longest_mm, extent.short_mm
-        if organ in (BONE, "vertebrae") and not extent.from_ct and background < self.marrow_suv < 0.6 * native[1]:
-            # A lesion in marrow is measured against it, not against the muscle around the bone.
-            in_marrow = focus_extent(basin, (others & ~basin), suv[crop], coarse, None, fine, self.grid, self.rules,
-                                     least_background=self.marrow_suv)
-            longest, short = in_marrow.longest_mm, in_marrow.short_mm
+        if organ in (BONE, "vertebrae") and not extent.from_ct:
+            if background < self.marrow_suv < 0.6 * native[1]:
+                # A lesion in marrow is measured against it, not against the muscle around the bone.
+                in_marrow = focus_extent(basin, (others & ~basin), suv[crop], coarse, None, fine, self.grid, self.rules,
+                                         least_background=self.marrow_suv)
+                longest, short = in_marrow.longest_mm, in_marrow.short_mm
+            hole = None if hu is None else lytic_on_ct(hu, fine, [centre], [max(longest / 2.0, 4.0)], self.rules)
+            read = None if hole is None else axial_diameters(hole, fine)
+            if read is not None and abs(np.log(read.longest_mm / longest)) <= self.rules.lytic_beside_pet:
+                longest, short = read.longest_mm, read.short_mm
+                features["lytic_mm"] = longest
             features["short_long_ratio"] = short / longest
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)

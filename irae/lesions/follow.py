@@ -2,8 +2,8 @@
 
 A search for hot regions finds what is new. What was found before is looked for where it was: under therapy a
 metastasis cools long before it is gone, and RECIST measures it all the same. Where lung or fat shows its border the CT
-measures it, in the lung also a spot of a few voxels (``partial_volume``); else what is left of its uptake does
-(``residual``). Where neither shows it (bone, muscle, liver of its own
+measures it, in the lung also a spot of a few voxels (``partial_volume``), in bone the hole that it leaves (``lytic``);
+else what is left of its uptake does (``residual``). Where neither shows it (bone, muscle, liver of its own
 attenuation) a PET says that it is gone; a CT alone does not. What lies under an opacity or under brown fat that shows
 nothing of it is neither there nor gone: it is hidden.
 """
@@ -24,11 +24,13 @@ from irae.core.notice import Notice
 from irae.core.volume import Volume
 from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.features import ct_features, uptake_ratios
-from irae.lesions.partial_volume import Sized, remnant_in_lung, solid_size
+from irae.lesions.lytic import lytic_on_ct
+from irae.lesions.partial_volume import Size, Sized, remnant_in_lung, solid_size
 from irae.lesions.residual import residual_on_pet
 from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import extent_on_ct
 from irae.lesions.values import FociFound, Known, listed
+from irae.quant.diameter import axial_diameters
 from irae.quant.peak import suv_peak
 from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_mm, shape_of
@@ -36,6 +38,7 @@ from irae.quant.uptake import UptakeReference
 
 # Registration leaves about this much; a lesion is looked for at its place and this far from it along each axis.
 OFF_MM = 6.0
+OFFSETS_MM = (np.zeros(3), *(sign * OFF_MM * np.eye(3)[axis] for axis in range(3) for sign in (-1.0, 1.0)))
 SIZES = (1.0, 0.6)  # of its earlier radius: it may have shrunk
 ROUND = 0.9  # sphericity of what is cut off a consolidation to be called a nodule
 MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more than OFF_MM
@@ -143,6 +146,8 @@ def _seen(
     seen = None if ct is None else _nodule_at(ct, track, rules, covered=covered)
     if seen is None and ct is not None and track.focus.organ in LUNGS:
         seen = remnant_in_lung(ct, track.place, ball_mm(track.focus.volume_ml), rules)
+    if seen is None and ct is not None and track.focus.organ in (BONE, "vertebrae"):
+        seen = _hole_at(ct, track, rules)
     if seen is not None and _taken(free, grid, seen):
         seen = None
     background = None
@@ -172,20 +177,15 @@ def _nodule_at(ct: Volume, track: Known, rules: FociRules, *, covered: bool) -> 
     Where an opacity covers it on the PET, the nodule may touch that on the CT: it is cut off it.
     """
     radius = max(4.0, ball_mm(track.focus.volume_ml) / 2.0)
-    reach = radius + MARGIN_MM
-    bounds = crop_around(ct.geometry, track.place - reach, track.place + reach)
-    if bounds is None:
+    crop = _hu_around(ct, track.place, radius + MARGIN_MM)
+    if crop is None:
         return None
-    crop = ct.geometry.cropped(*bounds)
-    grid = fine_grid(crop)
-    inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
-    hu = onto_grid(ct.array[inner], crop, grid, order=1, outside=-1024.0)
+    hu, grid = crop
     at = grid.to_world(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
-    offsets = (np.zeros(3), *(sign * OFF_MM * np.eye(3)[axis] for axis in range(3) for sign in (-1.0, 1.0)))
     best: NDArray[np.bool_] | None = None
     for apart in (False, True) if covered else (False,):
         least = np.inf
-        for offset, size in product(offsets, SIZES):
+        for offset, size in product(OFFSETS_MM, SIZES):
             seed = ((at - track.place - offset) ** 2).sum(axis=-1) <= (size * radius) ** 2
             nodule = extent_on_ct(hu, seed, grid, rules, apart=apart) if seed.any() else None
             if nodule is None or (apart and shape_of(nodule, grid).sphericity < ROUND):
@@ -198,6 +198,36 @@ def _nodule_at(ct: Volume, track: Known, rules: FociRules, *, covered: bool) -> 
     if best is None:
         return None
     return Sized(mask=best, geometry=grid, size=solid_size(hu, best, grid, ct.geometry, rules))
+
+
+def _hole_at(ct: Volume, track: Known, rules: FociRules) -> Sized | None:
+    """The hole in bone where a track in bone is expected, no larger than the track was; None where there is no ball."""
+    before = track.focus
+    crop = _hu_around(ct, track.place, before.longest_mm / 2.0 + MARGIN_MM)
+    if crop is None:
+        return None
+    hu, grid = crop
+    places = [track.place + offset for offset in OFFSETS_MM]
+    hole = lytic_on_ct(hu, grid, places, [max(4.0, part * before.longest_mm / 2.0) for part in (*SIZES, 0.4)], rules)
+    if hole is None:
+        return None
+    read = axial_diameters(hole, grid)
+    if read.longest_mm > rules.residual_growth * before.longest_mm:
+        return None
+    volume_ml = float(np.count_nonzero(hole)) * grid.voxel_volume_ml
+    size = Size(longest_mm=read.longest_mm, short_mm=read.short_mm, volume_ml=volume_ml)
+    return Sized(mask=hole, geometry=grid, size=size)
+
+
+def _hu_around(ct: Volume, place: NDArray[np.float64], reach_mm: float) -> tuple[NDArray[np.float32], Geometry] | None:
+    """The CT around a place on a fine grid; None outside of it."""
+    bounds = crop_around(ct.geometry, place - reach_mm, place + reach_mm)
+    if bounds is None:
+        return None
+    crop = ct.geometry.cropped(*bounds)
+    grid = fine_grid(crop)
+    inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
+    return onto_grid(ct.array[inner], crop, grid, order=1, outside=-1024.0), grid
 
 
 def _measured(

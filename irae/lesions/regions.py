@@ -16,6 +16,7 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.lesions.rules import ADRENAL_GLANDS, FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
+from irae.quant.shape import shape_of
 
 SOLID = frozenset({"brain", "heart"})
 EVEN = ("liver", "spleen", "vertebrae", "lung_left", "lung_right")  # organs of one uptake throughout
@@ -323,9 +324,10 @@ def _join_pictures(
             if organ in KIDNEYS:
                 compact = _is_renal_mass(own, mask, geometry, rules)
             elif organ in URINE:
-                # A node beside a bladder of little activity; half of it in the mask, it is the bladder.
+                # A node beside a bladder of little activity; half of it in the mask or of the mask in it, it is urine.
                 outside = organs.array[places[int(region)]] != label
-                compact = outside and 2 * core_inside[region] < core_size[region]
+                of_mask = np.count_nonzero((inside == region) & mask) / np.count_nonzero(mask)
+                compact = bool(outside and 2 * core_inside[region] < core_size[region] and of_mask < 0.5)
             else:
                 compact = core_ml <= (rules.standout_mass_ml if organ in SOLID else rules.standout_volume_ml)
                 compact = compact or (organ not in SOLID and _elongation(own, geometry) <= rules.mass_elongation)
@@ -427,7 +429,10 @@ def _release_strays(
         stray = np.isin(labels, others)
         if organ in URINE:
             stray |= labels == 0
-        stray &= basins[tuple(box)] == region
+        whole = basins[tuple(box)] == region
+        stray &= whole
+        if organ == "urinary_bladder" and _is_one_ball(whole, labels == organs.labels[organ], geometry, rules):
+            continue
         if np.count_nonzero(stray) * geometry.voxel_volume_ml < rules.stray_ml:
             continue
         home = ndimage.maximum_filter1d(labels == organs.labels[organ], 2 * reach + 1, axis=body_axis, mode="constant")
@@ -445,6 +450,16 @@ def _release_strays(
                     continue
                 basins[tuple(box)][stray_whole] = following
                 following += 1
+
+
+def _is_one_ball(
+    region: NDArray[np.bool_], bladder: NDArray[np.bool_], geometry: Geometry, rules: FociRules
+) -> bool:
+    """Whether a region is one ball of urine of which the bladder's mask left a good part out."""
+    if np.count_nonzero(region & bladder) >= rules.bladder_share * np.count_nonzero(region):
+        return False
+    i, j, k = region.shape
+    return shape_of(region, geometry.cropped((0, 0, 0), (i, j, k))).sphericity >= rules.bladder_sphericity
 
 
 def _compact(
