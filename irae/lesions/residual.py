@@ -90,7 +90,10 @@ def residual_on_pet(
     read_mm = now_mm * float(np.clip(before.longest_mm / then_mm, *rules.residual_shape))
     short_mm = now_mm * float(np.clip(before.short_mm / then_mm, *rules.residual_shape))
     # On little contrast a contour is wide.
-    share = 1.0 - float(np.interp(read_mm, rules.residual_reading_mm, rules.residual_error_mm)) / read_mm
+    clear = float(np.interp(suv[region].max() / max(background, 0.1), rules.residual_contrast, (0.0, 1.0)))
+    faint_mm, clear_mm = (np.interp(read_mm, rules.residual_reading_mm, error) for error in
+                          (rules.residual_faint_mm, rules.residual_clear_mm))
+    share = 1.0 - float((1.0 - clear) * faint_mm + clear * clear_mm) / read_mm
     # So faint that the search missed it, it has not grown.
     longest, short = min(before.longest_mm, share * read_mm), min(before.short_mm, share * short_mm)
     volume_ml = float(np.count_nonzero(region)) * grid.voxel_volume_ml
