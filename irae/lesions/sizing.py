@@ -239,6 +239,10 @@ def focus_extent(
                           volume_ml=size.volume_ml, from_ct=True, background_suv=background)
     read = axial_diameters(region, fine_grid)
     longest, short = pet_diameter_mm(read.longest_mm, rules), pet_diameter_mm(read.short_mm, rules, short=True)
+    if not least_background:
+        contrast = fine_suv[region].max() / max(background, 0.1)
+        faint = float(np.interp(contrast, rules.pet_contrast, (1.0, 0.0)))
+        longest, short = longest + faint * rules.pet_faint_mm[0], short + faint * rules.pet_faint_mm[1]
     return Extent(
         mask=region, geometry=fine_grid, longest_mm=longest, short_mm=min(short, longest),
         volume_ml=float(np.count_nonzero(region)) * fine_grid.voxel_volume_ml, from_ct=False, background_suv=background,
