@@ -175,9 +175,12 @@ class Zone:
     landmark: str  # "above_lungs_mm": over the apices; "below_lungs_mm": under the bases
     heights_mm: tuple[float, float]
     off_midline_mm: tuple[float, float] = (-999.0, 999.0)  # signed, the patient's right is positive
+    thickest_mm: float = 999.0  # a solid ball thicker than this is not the organ
 
     def holds(self, focus: Focus) -> bool:
         """Whether a focus lies in the zone; where the midline is not known, its height decides."""
+        if focus.short_mm > self.thickest_mm and _solid_ball(focus):
+            return False
         height, off = focus.features.get(self.landmark), focus.features.get("off_midline_mm", 0.0)
         low, high = self.heights_mm
         left, right = self.off_midline_mm
@@ -190,7 +193,8 @@ BLADDER_ZONE = Zone(("urinary_bladder",), "below_lungs_mm", (150.0, 999.0), (-60
 RECTUM_ZONE = Zone(("colon",), "below_lungs_mm", (180.0, 999.0), (-25.0, 25.0))
 ZONES: tuple[Zone, ...] = (
     Zone(("brain",), "above_lungs_mm", (110.0, 999.0)),
-    Zone(("thyroid_gland",), "above_lungs_mm", (-30.0, 75.0), (-45.0, 45.0)),
+    # A lobe is 13 to 18 mm thick, an enlarged one more than 20, and longer than thick.
+    Zone(("thyroid_gland",), "above_lungs_mm", (-30.0, 75.0), (-45.0, 45.0), thickest_mm=24.0),
     Zone(("heart",), "below_lungs_mm", (-230.0, -40.0), (-120.0, 60.0)),
     Zone(("stomach",), "below_lungs_mm", (-140.0, 70.0), (-130.0, 20.0)),
     Zone(("kidney_left",), "below_lungs_mm", (-80.0, 160.0), (-120.0, -10.0)),

@@ -102,6 +102,16 @@ def test_where_the_ct_shows_gas_and_nothing_solid_uptake_is_no_metastasis(mean, 
     assert bool(may_be_normal_uptake(focus, situation_of([focus]))) is blocked
 
 
+@pytest.mark.parametrize(("longest", "short", "sphericity", "blocked"), [
+    (30.0, 27.0, 0.95, False), (45.0, 27.0, 0.6, True), (26.0, 20.0, 0.95, True),
+], ids=["thicker than a lobe", "no ball", "as thick as a lobe"])
+def test_a_ball_thicker_than_a_thyroid_is_not_the_missing_thyroid(longest, short, sphericity, blocked):
+    place = {"above_lungs_mm": 20.0, "below_lungs_mm": -320.0, "off_midline_mm": 25.0}
+    focus = replace(spot(organ="lymph_node", sphericity=sphericity, ct_hu_mean=65.0, **place),
+                    longest_mm=longest, short_mm=short)
+    assert bool(may_be_normal_uptake(focus, situation_of([focus], ["thyroid_gland"]))) is blocked
+
+
 @pytest.mark.parametrize(("unseen", "place", "blocked", "why"), [
     ("brain", {"above_lungs_mm": 150.0, "below_lungs_mm": -450.0}, True, "in the head"),
     ("brain", {"above_lungs_mm": -80.0, "below_lungs_mm": -220.0}, False, "in the chest"),
