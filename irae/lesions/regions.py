@@ -317,8 +317,9 @@ def _join_pictures(
             near = ndimage.binary_dilation(mask)
         core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
         members = []
+        least = rules.heart_share if organ == "heart" else 0.5
         core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
-        for region in np.flatnonzero((2 * core_near >= np.maximum(core_size, 1)) & (5 * core_inside >= core_size)):
+        for region in np.flatnonzero((core_near >= np.maximum(least * core_size, 1)) & (5 * core_inside >= core_size)):
             core_ml = core_size[region] * geometry.voxel_volume_ml
             own = core[box] & (inside == region)
             if organ in KIDNEYS:

@@ -113,6 +113,9 @@ class FociRules:
     # ... or this many times the 90th percentile of the organ within this distance: hot bowel elsewhere hides nothing.
     standout_nearby_ratio: float = 3.0
     standout_nearby_mm: float = 60.0
+    # The myocardium lies in the heart's mask (of 280 synthetic ones by 0.86 of it and more): a necrotic mass on the
+    # heart, over which the mask runs, is a ring as well.
+    heart_share: float = 0.7
     standout_mass_ml: float = 60.0  # in brain and heart; the whole myocardium is larger
     # Brain that the segmenter left out (six of synthetic CTs of 2 mm): saddle 0.8 to 0.9 of its maximum, and 0.24 to
     # 0.57 of its surface against the brain.

@@ -405,6 +405,20 @@ def test_a_cold_nodule_beside_a_hot_tumour_does_not_take_its_uptake():
     assert beside.suv_max == pytest.approx(0.6, abs=0.2)  # on its border the tumour spills 1.5
 
 
+@pytest.mark.parametrize(("in_mask", "picture"), [(1.0, True), (0.5, False)], ids=["myocardium", "a mass on the heart"])
+def test_a_ring_is_the_myocardium_if_it_lies_in_the_heart(in_mask, picture):
+    grid = Geometry.axis_aligned((50, 50, 50), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    at = points(grid)
+    ring = ellipsoid(at, (100, 100, 100), (34, 34, 34)) & ~ellipsoid(at, (100, 100, 100), (20, 20, 20))
+    suv = np.where(ring, 12.0, 1.2).astype(np.float32)
+    heart = (ellipsoid(at, (100, 100, 60), (60, 60, 60)) | ring) & (at[..., 2] <= (140 if in_mask == 1.0 else 100))
+    organs = LabelMap(array=(4 * heart).astype(np.uint8), geometry=grid, labels={"heart": 4},
+                      coverage={"heart": Coverage.WHOLE})
+    hot = hot_threshold(REFERENCE, FOCI_RULES)
+    regions = hot_regions(suv, grid, organs, hot, (2.2, 0.15), 1.5, Noise({}, 0.07, 4.0), FOCI_RULES)
+    assert ("heart" in regions.pictures.values()) is picture
+
+
 def test_a_small_lung_nodule_seen_on_pet_and_on_ct_is_one_focus():
     place = (80, 0, 300)
     exam, organs = draw([Ball(place, 8, 6.0)])
