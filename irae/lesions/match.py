@@ -149,8 +149,11 @@ def _radius_mm(focus: Focus) -> float:
 
 
 def _gate_mm(now: Focus, track: Known, rules: MatchRules) -> float:
+    """How far off a track's place a focus may be it: a tumour grows about its place, inflammation spreads from it."""
     least = rules.gone_gate_mm if track.gone else rules.gate_mm
-    return least + rules.gate_per_radius * max(_radius_mm(now), _radius_mm(track.focus))
+    spreads = track.nature in (Nature.INFLAMMATION, Nature.PHYSIOLOGIC)
+    radius = max(_radius_mm(track.focus), _radius_mm(now) if spreads else 0.0)
+    return least + rules.gate_per_radius * radius
 
 
 def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) -> dict[int, int]:

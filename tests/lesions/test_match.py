@@ -172,3 +172,13 @@ def test_what_comes_back_comes_back_where_it_was(gone, apart_mm, again):
     here = replace(nodule, centroid_ras_mm=(apart_mm, 0.0, 0.0))
     known = Known(focus=nodule, place=np.zeros(3), nature=Nature.METASTASIS, gone=gone)
     assert _assigned([here], [known], MATCH_RULES) == ({0: 0} if again else {})
+
+
+@pytest.mark.parametrize(("nature", "again"), [(Nature.METASTASIS, False), (Nature.INDETERMINATE, False),
+                                               (Nature.INFLAMMATION, True)])
+def test_a_large_region_far_off_is_no_small_metastasis_grown_but_may_be_inflammation_spread(nature, again):
+    node = Focus(id=1, centroid_ras_mm=(0.0, 0.0, 0.0), volume_ml=0.8, longest_mm=14.0, short_mm=10.0, track="L01",
+                 organ="lymph_node", features={})
+    here = replace(node, centroid_ras_mm=(33.0, 0.0, 0.0), volume_ml=7.9, longest_mm=60.0, short_mm=26.0)
+    known = Known(focus=node, place=np.zeros(3), nature=nature)
+    assert _assigned([here], [known], MATCH_RULES) == ({0: 0} if again else {})
