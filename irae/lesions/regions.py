@@ -14,7 +14,7 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import ADRENAL_GLANDS, FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.rules import ADRENAL_GLANDS, BOWEL, FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
 from irae.quant.shape import shape_of
 
@@ -119,6 +119,8 @@ def hot_regions(
     basins = np.zeros(suv.shape, np.int32)
     basins[box] = watershed(-smooth[box], markers[box], mask=hot[box])
     home = _homes(basins, smooth, organs)
+    if organs is not None:
+        _disown_masses(home, basins, suv, smooth, organs, geometry, rules)
     joined = _join_over_saddles(basins, smooth, home, geometry, rules)
     basins = joined[basins]
     pictures = _join_pictures(basins, suv, smooth, hot, organs, geometry, rules)
@@ -205,6 +207,45 @@ def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: Label
         label = int(organs.array[place])
         home[basin] = label if label in by_nature else 0
     return home
+
+
+def _disown_masses(
+    home: NDArray[np.int32], basins: NDArray[np.int32], suv: NDArray[np.float32], smooth: NDArray[np.float32],
+    organs: LabelMap, geometry: Geometry, rules: FociRules,
+) -> None:
+    """Takes from bowel and stomach (in place) the maxima of round masses far hotter than they are.
+
+    A mask of the bowel runs over part of a mass among its loops. Were that part's maxima the bowel's, the mass would
+    fall into two foci, one of them the bowel's uptake.
+    """
+    peak, places = _hottest(basins, smooth)
+    reach = [int(np.ceil(rules.mass_reach_mm / s)) for s in geometry.spacing_mm]
+    for organ in (*sorted(BOWEL), "stomach"):
+        label = organs.labels.get(organ, 256)
+        own = [int(basin) for basin in np.flatnonzero(home == label) if basin in places]
+        mask = organs.array == label
+        usual = float(np.median(suv[mask])) if own and organs.seen(organ) else np.inf
+        for basin in sorted(own, key=lambda b: -peak[b]):
+            if peak[basin] < rules.standout_ratio * usual or home[basin] != label:
+                continue
+            box = tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(places[basin], reach, strict=True))
+            at = tuple(p - part.start for p, part in zip(places[basin], box, strict=True))
+            parts, _ = ndimage.label(smooth[box] >= 0.5 * peak[basin])
+            mass = parts == parts[at]
+            if _elongation(mass, geometry) > rules.mass_elongation:
+                continue
+            if np.count_nonzero(mass) * geometry.voxel_volume_ml < rules.renal_mass_ml:
+                continue
+            rest = mask.copy()
+            rest[box] &= ~ndimage.binary_dilation(mass, iterations=2)
+            if not _stands_out(peak[basin], suv[rest], rules.standout_ratio):
+                continue
+            within = np.unique(basins[box][mass])
+            for other in own:
+                place = tuple(p - part.start for p, part in zip(places[other], box, strict=True))
+                inside = all(0 <= p < n for p, n in zip(place, mass.shape, strict=True))
+                if other in within and inside and mass[place]:
+                    home[other] = 0
 
 
 def _borders(

@@ -123,6 +123,7 @@ class FociRules:
     brain_border: float = 0.2
     # Elsewhere a mass of any size, where it is round, as loops are not: longest over shortest axis.
     mass_elongation: float = 1.6
+    mass_reach_mm: float = 60.0  # looked at around the maximum of a mass among loops of bowel
     # A mass in or behind a kidney: so large, so far from the kidney's middle, round, and hotter than the kidney.
     renal_mass_ml: float = 5.0
     renal_mass_off_mm: float = 20.0

@@ -48,3 +48,20 @@ def test_a_metastasis_at_the_border_of_an_opacity_is_not_the_opacitys_maximum():
 ], ids=["a faint part beside it", "a large mass of two parts"])
 def test_a_part_of_a_metastasis_is_no_focus_of_its_own(balls):
     assert len(regions_of(*balls).peaks) == 1
+
+
+def test_a_mass_over_half_of_which_a_mask_of_the_bowel_runs_is_one_focus():
+    at = GRID.to_world(np.argwhere(np.ones(GRID.shape))).reshape(*GRID.shape, 3)
+    mass = np.linalg.norm(at - MIDDLE, axis=-1) <= 28.0
+    loop = np.hypot(at[..., 1] - 78.0, at[..., 2] - 20.0) <= 12.0  # along x, below the mass
+    noise = np.random.default_rng(4).normal(1.0, 0.5, GRID.shape)
+    true = np.where(mass, 14.0, np.where(loop, 2.4, 0.6)) * noise
+    suv = ndimage.gaussian_filter(true, 6.5 / FWHM_PER_SIGMA / 4.0).astype(np.float32)
+    bowel = loop | (mass & (at[..., 0] > 90.0))
+    organs = LabelMap(array=bowel.astype(np.uint8), geometry=GRID, labels={"small_bowel": 1},
+                      coverage={"small_bowel": Coverage.WHOLE})
+    threshold = hot_threshold(UptakeReference(liver_mean=2.2, liver_sd=0.2), FOCI_RULES)
+    found = hot_regions(suv, GRID, organs, threshold, (2.2, 0.2), 1.6, Noise({}, 0.07, 4.0), FOCI_RULES)
+    of_mass = np.unique(found.labels[np.linalg.norm(at - MIDDLE, axis=-1) <= 20.0])
+    assert len(of_mass) == 1
+    assert of_mass[0] not in found.pictures
