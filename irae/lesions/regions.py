@@ -457,7 +457,7 @@ def _release_strays(
 
     A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon; nor is a mass
     behind a kidney kidney, or a node beside the bladder urine. Breathing puts an organ's uptake above or below its
-    mask, so that this is no neighbourhood; nor is a long rim of urine that a mask left out.
+    mask, so that this is no neighbourhood; nor is a long rim of a kidney that its mask left out.
     """
     others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
     body_axis = geometry.axis_of(2)
@@ -488,7 +488,7 @@ def _release_strays(
                 joins = stray & (off <= rules.stray_mm) & (away > rules.stray_blur_mm) & (parts == 0)
                 joins &= smooth[tuple(box)] <= smooth[tuple(box)][tip].max()
                 stray_whole = tip | joins
-                if organ in URINE and _elongation(stray_whole, geometry) > rules.stray_elongation:
+                if organ in KIDNEYS and _elongation(stray_whole, geometry) > rules.stray_elongation:
                     continue
                 basins[tuple(box)][stray_whole] = following
                 following += 1

@@ -141,9 +141,9 @@ class FociRules:
     stray_mm: float = 10.0  # an organ's picture does not reach this far into the inside of another organ
     stray_ml: float = 1.0
     # A mask of the bladder that holds less than this of its uptake is a poor one; a ball as round as this is all urine.
-    bladder_share: float = 0.65
+    bladder_share: float = 0.8
     bladder_sphericity: float = 0.95
-    stray_elongation: float = 2.5  # beside kidney and bladder; drawn nodes have 1.1, rims of urine 4 to 14
+    stray_elongation: float = 2.5  # beside a kidney; drawn nodes have 1.1, rims of kidneys 4.6 to 14
     stray_blur_mm: float = 3.0  # about half the PET's blur: nearer to the organ it may be the organ's spill
     # So far a PET in free breathing shows an organ above or below its place on the CT (the phantom's most; 20 mm at the
     # diaphragm and more are published, Osman, J Nucl Med 2003;44:240).
