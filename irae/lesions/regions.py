@@ -14,11 +14,11 @@ from skimage.segmentation import watershed
 from irae.core.anatomy import BY_NAME, Uptake
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
-from irae.lesions.rules import ADRENAL_GLANDS, BOWEL, FWHM_PER_SIGMA, KIDNEYS, LUNGS, ONE_PICTURE, URINE, FociRules
+from irae.lesions.basins import borders, elongation, hottest, stands_out
+from irae.lesions.pictures import join_pictures
+from irae.lesions.rules import BOWEL, FWHM_PER_SIGMA, LUNGS, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
-from irae.quant.shape import shape_of
 
-SOLID = frozenset({"brain", "heart"})
 EVEN = ("liver", "spleen", "vertebrae", "lung_left", "lung_right")  # organs of one uptake throughout
 
 
@@ -123,7 +123,7 @@ def hot_regions(
         _disown_masses(home, basins, suv, smooth, organs, geometry, rules)
     joined = _join_over_saddles(basins, smooth, home, geometry, rules)
     basins = joined[basins]
-    pictures = _join_pictures(basins, suv, smooth, hot, organs, geometry, rules)
+    pictures = join_pictures(basins, suv, smooth, hot, organs, geometry, rules)
     return _compact(basins, smooth, pictures)
 
 
@@ -178,21 +178,6 @@ def _lung_or_nothing(organs: LabelMap) -> NDArray[np.bool_]:
     return free | organs.mask(*LUNGS)
 
 
-def _hottest(
-    basins: NDArray[np.int32], smooth: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], dict[int, tuple[int, int, int]]]:
-    """Greatest value of every basin, (basins + 1,), 0 where there is none; and its voxel. Looks at hot voxels only."""
-    voxels = np.flatnonzero(basins)
-    labels, values = basins.ravel()[voxels], smooth.ravel()[voxels]
-    order = np.lexsort((-voxels, values, labels))  # of equal values the first voxel
-    last = np.flatnonzero(np.diff(labels[order], append=-1))
-    hottest = order[last]
-    peak = np.zeros(int(basins.max()) + 1, np.float32)
-    peak[labels[hottest]] = values[hottest]
-    places = np.stack(np.unravel_index(voxels[hottest], basins.shape), axis=-1)
-    return peak, {int(n): (int(p[0]), int(p[1]), int(p[2])) for n, p in zip(labels[hottest], places, strict=True)}
-
-
 def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: LabelMap | None) -> NDArray[np.int32]:
     """Label of the hot-by-nature organ that holds each basin's maximum; 0 for none. (basins + 1,)."""
     count = int(basins.max())
@@ -202,7 +187,7 @@ def _homes(basins: NDArray[np.int32], smooth: NDArray[np.float32], organs: Label
     by_nature = [
         organs.labels[o] for o in organs.labels if organs.seen(o) and BY_NAME[o].uptake is not Uptake.LOW
     ]
-    _, places = _hottest(basins, smooth)
+    _, places = hottest(basins, smooth)
     for basin, place in places.items():
         label = int(organs.array[place])
         home[basin] = label if label in by_nature else 0
@@ -218,7 +203,7 @@ def _disown_masses(
     A mask of the bowel runs over part of a mass among its loops. Were that part's maxima the bowel's, the mass would
     fall into two foci, one of them the bowel's uptake.
     """
-    peak, places = _hottest(basins, smooth)
+    peak, places = hottest(basins, smooth)
     reach = [int(np.ceil(rules.mass_reach_mm / s)) for s in geometry.spacing_mm]
     for organ in (*sorted(BOWEL), "stomach"):
         label = organs.labels.get(organ, 256)
@@ -232,13 +217,13 @@ def _disown_masses(
             at = tuple(p - part.start for p, part in zip(places[basin], box, strict=True))
             parts, _ = ndimage.label(smooth[box] >= 0.5 * peak[basin])
             mass = parts == parts[at]
-            if _elongation(mass, geometry) > rules.mass_elongation:
+            if elongation(mass, geometry) > rules.mass_elongation:
                 continue
             if np.count_nonzero(mass) * geometry.voxel_volume_ml < rules.renal_mass_ml:
                 continue
             rest = mask.copy()
             rest[box] &= ~ndimage.binary_dilation(mass, iterations=2)
-            if not _stands_out(peak[basin], suv[rest], rules.standout_ratio):
+            if not stands_out(peak[basin], suv[rest], rules.standout_ratio):
                 continue
             within = np.unique(basins[box][mass])
             for other in own:
@@ -246,25 +231,6 @@ def _disown_masses(
                 inside = all(0 <= p < n for p, n in zip(place, mass.shape, strict=True))
                 if other in within and inside and mass[place]:
                     home[other] = 0
-
-
-def _borders(
-    basins: NDArray[np.int32], smooth: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Every pair of touching basins, the smaller number first: (first, second, saddle between them, voxel faces)."""
-    count = int(basins.max())
-    pairs, values = [], []
-    for axis in range(3):
-        ahead, behind = (np.moveaxis(basins, axis, 0)[s] for s in (slice(1, None), slice(None, -1)))
-        touching = (ahead > 0) & (behind > 0) & (ahead != behind)
-        high, low = (np.moveaxis(smooth, axis, 0)[s][touching] for s in (slice(1, None), slice(None, -1)))
-        a, b = ahead[touching].astype(np.int64), behind[touching].astype(np.int64)
-        pairs.append(np.minimum(a, b) * (count + 1) + np.maximum(a, b))
-        values.append(np.minimum(high, low))
-    keys, inverse, faces = np.unique(np.concatenate(pairs), return_inverse=True, return_counts=True)
-    saddle = np.zeros(len(keys), np.float32)
-    np.maximum.at(saddle, inverse, np.concatenate(values))
-    return keys // (count + 1), keys % (count + 1), saddle, faces
 
 
 def _join_over_saddles(
@@ -278,8 +244,8 @@ def _join_over_saddles(
     the slope of a spot is a part of the spot.
     """
     count = int(basins.max())
-    peak, _ = _hottest(basins, smooth)
-    first, second, saddle, _ = _borders(basins, smooth)
+    peak, _ = hottest(basins, smooth)
+    first, second, saddle, _ = borders(basins, smooth)
     root = np.arange(count + 1)
 
     def find(basin: int) -> int:
@@ -321,194 +287,11 @@ def _join_over_saddles(
     return np.array([find(basin) for basin in range(count + 1)], dtype=np.int32)
 
 
-def _join_pictures(
-    basins: NDArray[np.int32],
-    suv: NDArray[np.float32],
-    smooth: NDArray[np.float32],
-    hot: NDArray[np.bool_],
-    organs: LabelMap | None,
-    geometry: Geometry,
-    rules: FociRules,
-) -> dict[int, str]:
-    """Joins (in place) what is one organ's picture; returns region to organ."""
-    pictures: dict[int, str] = {}
-    if organs is None:
-        return pictures
-    count = int(basins.max())
-    peak, places = _hottest(basins, smooth)
-    # Hot voxels without a maximum of their own have no basin: region 0 is the background, never part of a picture.
-    core = hot & (basins > 0) & (smooth >= 0.6 * peak[basins])
-    core_size = np.bincount(basins[core], minlength=count + 1)
-    for organ, label in organs.labels.items():
-        if organ in ADRENAL_GLANDS:
-            continue  # a metastasis fills the gland and its mask: that is no uptake of the organ as a whole
-        found = ndimage.find_objects((organs.array == label).astype(np.uint8), max_label=1)[0]
-        if found is None or not organs.seen(organ):
-            continue
-        box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in found)
-        mask, inside = organs.array[box] == label, basins[box]
-        share = float(np.count_nonzero(hot[box] & mask)) / float(np.count_nonzero(mask))
-        if organ not in ONE_PICTURE and share < rules.diffuse_organ_fraction:
-            continue
-        # Urine, brain and thin walls spill over their masks; a node beside the heart must not be taken for it.
-        near = mask
-        if BY_NAME[organ].uptake is Uptake.HIGH:
-            near = ndimage.binary_dilation(mask, iterations=max(1, round(rules.spill_mm / max(geometry.spacing_mm))))
-        elif organ in ONE_PICTURE and organ != "heart":
-            near = ndimage.binary_dilation(mask)
-        core_near = np.bincount(inside[core[box] & near], minlength=count + 1)
-        members = []
-        least = rules.heart_share if organ == "heart" else 0.5
-        core_inside = np.bincount(inside[core[box] & mask], minlength=count + 1)
-        for region in np.flatnonzero((core_near >= np.maximum(least * core_size, 1)) & (5 * core_inside >= core_size)):
-            core_ml = core_size[region] * geometry.voxel_volume_ml
-            own = core[box] & (inside == region)
-            if organ in KIDNEYS:
-                compact = _is_renal_mass(own, mask, geometry, rules)
-            elif organ in URINE:
-                # A node beside a bladder of little activity; half of it in the mask or of the mask in it, it is urine.
-                outside = organs.array[places[int(region)]] != label
-                of_mask = np.count_nonzero((inside == region) & mask) / np.count_nonzero(mask)
-                compact = bool(outside and 2 * core_inside[region] < core_size[region] and of_mask < 0.5)
-            else:
-                compact = core_ml <= (rules.standout_mass_ml if organ in SOLID else rules.standout_volume_ml)
-                compact = compact or (organ not in SOLID and _elongation(own, geometry) <= rules.mass_elongation)
-            if compact:
-                rest = mask & ~ndimage.binary_dilation(inside == region, iterations=2)
-                if _stands_out(peak[region], suv[box][rest], rules.standout_ratio):
-                    continue
-                at = [p - s.start for p, s in zip(places[int(region)], box, strict=True)]
-                reach = [int(rules.standout_nearby_mm / s) for s in geometry.spacing_mm]
-                nearby = tuple(slice(max(0, p - r), p + r + 1) for p, r in zip(at, reach, strict=True))
-                if _stands_out(peak[region], suv[box][nearby][rest[nearby]], rules.standout_nearby_ratio):
-                    continue
-            members.append(int(region))
-        if members:
-            joined = np.arange(count + 1, dtype=np.int32)
-            joined[members] = members[0]
-            basins[...] = joined[basins]
-            core_size[members[0]] = core_size[members].sum()
-            core_size[members[1:]] = 0
-            peak[members[0]] = peak[members].max()
-            for absorbed in members[1:]:  # what another organ's picture was before is this one's now
-                pictures.pop(absorbed, None)
-            pictures[members[0]] = organ
-    _complete_brain(basins, pictures, smooth, organs, rules)
-    _release_strays(basins, pictures, smooth, organs, geometry, rules)
-    return pictures
-
-
-def _complete_brain(
-    basins: NDArray[np.int32], pictures: Mapping[int, str], smooth: NDArray[np.float32], organs: LabelMap,
-    rules: FociRules,
-) -> None:
-    """Joins (in place) to the brain's picture what borders it broadly, without a valley, and is no hotter.
-
-    At the skull's base, where bone encloses no slice, a segmenter leaves parts of the brain out.
-    """
-    brain = next((region for region, organ in pictures.items() if organ == "brain"), None)
-    if brain is None:
-        return
-    peak, _ = _hottest(basins, smooth)
-    hottest = rules.standout_beside * float(np.percentile(smooth[organs.mask("brain")], 90))
-    for first, second, saddle, faces in zip(*_borders(basins, smooth), strict=True):
-        other = int(second if first == brain else first)
-        if brain not in (first, second) or other in pictures:
-            continue
-        if saddle < rules.brain_saddle * peak[other] or peak[other] > hottest:
-            continue
-        own = np.pad(basins == other, 1).view(np.int8)
-        surface = sum(np.count_nonzero(np.diff(own, axis=axis)) for axis in range(3))
-        if faces >= rules.brain_border * surface:
-            basins[basins == other] = brain
-
-
-def _is_renal_mass(
-    core: NDArray[np.bool_], kidney: NDArray[np.bool_], geometry: Geometry, rules: FociRules
-) -> bool:
-    """Large, round and off the kidney's middle: urine is in the pelvis, longish, or in calices, which are small."""
-    if np.count_nonzero(core) * geometry.voxel_volume_ml < rules.renal_mass_ml:
-        return False
-    off = (np.argwhere(core).mean(axis=0) - np.argwhere(kidney).mean(axis=0)) * geometry.spacing_mm
-    if np.linalg.norm(off) < rules.renal_mass_off_mm:
-        return False
-    return _elongation(core, geometry) <= rules.mass_elongation
-
-
-def _elongation(mask: NDArray[np.bool_], geometry: Geometry) -> float:
-    """Longest over shortest principal axis of a region; 1 for a ball. Infinite for what is flat or too small to say."""
-    places = geometry.to_world(np.argwhere(mask))
-    if len(places) < 8:
-        return float("inf")
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places.T)), 0.0))
-    return float(spread[-1] / spread[0]) if spread[0] > 0 else float("inf")
-
-
-def _stands_out(peak: float, rest: NDArray[np.float32], ratio: float) -> bool:
-    """Whether a peak is so many times hotter than the 90th percentile of the rest; not where too little is left."""
-    return rest.size >= 20 and bool(peak >= ratio * np.percentile(rest, 90))
-
-
-def _release_strays(
-    basins: NDArray[np.int32], pictures: Mapping[int, str], smooth: NDArray[np.float32], organs: LabelMap,
-    geometry: Geometry, rules: FociRules,
-) -> None:
-    """Makes (in place) regions of their own of what a picture took of its neighbourhood.
-
-    A metastasis in the liver that touches a hotter colon has no saddle against it, but it is not colon; nor is a mass
-    behind a kidney kidney, or a node beside the bladder urine. Breathing puts an organ's uptake above or below its
-    mask, so that this is no neighbourhood; nor is a long rim of a kidney that its mask left out.
-    """
-    others = [organs.labels[o] for o in organs.labels if organs.seen(o) and o not in ONE_PICTURE]
-    body_axis = geometry.axis_of(2)
-    reach = int(np.ceil(rules.breathing_mm / geometry.spacing_mm[body_axis]))
-    following = int(basins.max()) + 1
-    for region, organ in pictures.items():
-        box = list(ndimage.find_objects((basins == region).astype(np.uint8), max_label=1)[0])
-        along = box[body_axis]
-        box[body_axis] = slice(max(0, along.start - reach), along.stop + reach)
-        labels = organs.array[tuple(box)]
-        stray = np.isin(labels, others)
-        if organ in URINE:
-            stray |= labels == 0
-        whole = basins[tuple(box)] == region
-        stray &= whole
-        if organ == "urinary_bladder" and _is_one_ball(whole, labels == organs.labels[organ], geometry, rules):
-            continue
-        if np.count_nonzero(stray) * geometry.voxel_volume_ml < rules.stray_ml:
-            continue
-        home = ndimage.maximum_filter1d(labels == organs.labels[organ], 2 * reach + 1, axis=body_axis, mode="constant")
-        away = ndimage.distance_transform_edt(~home, sampling=geometry.spacing_mm)
-        parts, count = ndimage.label(stray & (away > rules.stray_mm))
-        sizes = np.bincount(parts.ravel(), minlength=count + 1) * geometry.voxel_volume_ml
-        for part in range(1, count + 1):
-            if sizes[part] >= rules.stray_ml:
-                tip = parts == part  # too far off to be the organ's; so is what joins it and is no hotter
-                off = ndimage.distance_transform_edt(~tip, sampling=geometry.spacing_mm)
-                joins = stray & (off <= rules.stray_mm) & (away > rules.stray_blur_mm) & (parts == 0)
-                joins &= smooth[tuple(box)] <= smooth[tuple(box)][tip].max()
-                stray_whole = tip | joins
-                if organ in KIDNEYS and _elongation(stray_whole, geometry) > rules.stray_elongation:
-                    continue
-                basins[tuple(box)][stray_whole] = following
-                following += 1
-
-
-def _is_one_ball(
-    region: NDArray[np.bool_], bladder: NDArray[np.bool_], geometry: Geometry, rules: FociRules
-) -> bool:
-    """Whether a region is one ball of urine of which the bladder's mask left a good part out."""
-    if np.count_nonzero(region & bladder) >= rules.bladder_share * np.count_nonzero(region):
-        return False
-    i, j, k = region.shape
-    return shape_of(region, geometry.cropped((0, 0, 0), (i, j, k))).sphericity >= rules.bladder_sphericity
-
-
 def _compact(
     basins: NDArray[np.int32], smooth: NDArray[np.float32], pictures: Mapping[int, str]
 ) -> HotRegions:
     """Regions renumbered from 1, hottest first."""
-    peak, where = _hottest(basins, smooth)
+    peak, where = hottest(basins, smooth)
     found = np.array(sorted(where))
     maxima = peak[found]
     order = np.argsort(-maxima, kind="stable")

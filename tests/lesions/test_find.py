@@ -10,7 +10,8 @@ from irae.core.focus import FocusSource
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.lesions import find_foci
-from irae.lesions.regions import Noise, _join_pictures, hot_regions
+from irae.lesions.pictures import join_pictures
+from irae.lesions.regions import Noise, hot_regions
 from irae.lesions.rules import FOCI_RULES
 from irae.lesions.sizing import deblurred_mm
 from irae.lesions.threshold import hot_threshold
@@ -378,7 +379,7 @@ def test_a_region_that_two_organs_claim_is_one_picture():
     suv = np.where(labels > 0, 5.0, 0.5).astype(np.float32)
     organs = LabelMap(array=labels, geometry=grid, labels={"colon": 3, "small_bowel": 4},
                       coverage={"colon": Coverage.WHOLE, "small_bowel": Coverage.WHOLE})
-    assert _join_pictures(basins, suv, suv, suv > 2, organs, grid, FOCI_RULES) == {1: "small_bowel"}
+    assert join_pictures(basins, suv, suv, suv > 2, organs, grid, FOCI_RULES) == {1: "small_bowel"}
     assert set(np.unique(basins)) == {0, 1}
 
 
