@@ -65,7 +65,7 @@ class Volume:
         object.__setattr__(self, "array", _frozen(array))
 
 
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True, kw_only=True)
 class LabelMap:
     """Organs on a grid.
 
@@ -122,7 +122,8 @@ class LabelMap:
         def others(table: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in table.items() if name != organ}
 
-        array = self.array * (self.array != self.labels.get(organ, 0))
+        array = self.array.copy()
+        np.putmask(array, array == self.labels.get(organ, 0), 0)
         return LabelMap(
             array=array, geometry=self.geometry, labels=others(self.labels), coverage=others(self.coverage),
             rejected=others(self.rejected),

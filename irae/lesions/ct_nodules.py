@@ -18,7 +18,8 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
 from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.rules import LUNGS, DarkLesion, FociRules
-from irae.quant.region import ball, depth_mm, geometry_of, grown, organ_boxes
+from irae.quant.distance import ball, depth_mm, distance_mm
+from irae.quant.region import geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_ml, ball_mm, shape_of
 
@@ -70,7 +71,7 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
             pad = [int(np.ceil(6.0 / s)) for s in spacing]
             crop = tuple(slice(max(0, s.start - p), s.stop + p) for s, p in zip(box, pad, strict=True))
             own = parts[crop] == part
-            reach = ndimage.distance_transform_edt(~own, sampling=spacing)
+            reach = distance_mm(~own, spacing)
             nodule = solid[crop] & (reach <= rules.ct_nodule_vessel_mm / 2.0 + 0.1)
             start = (crop[0].start, crop[1].start, crop[2].start)
             stop = (start[0] + nodule.shape[0], start[1] + nodule.shape[1], start[2] + nodule.shape[2])
@@ -104,7 +105,7 @@ def _drawn_finely(
     hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
     mask = onto_grid(nodule.astype(np.float32), coarse, grid, order=1, antialias=False) >= 0.5
     reach = 0.5 * max(coarse.spacing_mm)
-    solid = (hu >= rules.nodule_in_lung_hu) & (ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm) <= reach)
+    solid = (hu >= rules.nodule_in_lung_hu) & (distance_mm(~mask, grid.spacing_mm) <= reach)
     parts, count = ndimage.label(solid)
     inside = np.bincount(parts[mask], minlength=count + 1)
     inside[0] = 0
@@ -134,7 +135,7 @@ def _goes_on(
     own = np.pad(nodule, pad)
     hu = onto_grid(ct.array, ct.geometry, grid, order=1, outside=-1024.0, antialias=False)
     smooth = ndimage.gaussian_filter(hu, 0.7 / np.array(grid.spacing_mm))
-    away = ndimage.distance_transform_edt(~own, sampling=grid.spacing_mm)
+    away = distance_mm(~own, grid.spacing_mm)
     parts, _ = ndimage.label(own | ((smooth >= rules.nodule_in_lung_hu) & (away <= far_mm)))
     index = np.argwhere((parts == parts[own][0]) & (away > near_mm))
     way = grid.to_world(index) - grid.to_world(np.argwhere(own).mean(axis=0))
@@ -158,7 +159,7 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: 
     liver = _closed(onto_grid(organs.array, organs.geometry, grid, order=0) == organs.labels["liver"], spacing, 6.0)
     smooth = ndimage.gaussian_filter(hu, 2.0 / spacing)
     # Away from the mask's surface, and from lung and gas where a mask lies a slice or two too high.
-    inner = ndimage.distance_transform_edt(liver & (smooth > rules.nodule_in_fat_hu), sampling=spacing) > 5.0
+    inner = distance_mm(liver & (smooth > rules.nodule_in_fat_hu), spacing) > 5.0
     if np.count_nonzero(inner) < 500:
         return []
     typical = float(np.median(smooth[inner]))
@@ -176,7 +177,7 @@ def dark_liver_lesions(ct: Volume, organs: LabelMap, limits: DarkLesion, rules: 
         around = grown(box, grid, 9.0)
         own, sub = ndimage.binary_fill_holes(parts[around] == part), geometry_of(around, grid)
         widest_mm = 2.0 * float(depth_mm(own, sub).max())
-        away = ndimage.distance_transform_edt(~own, sampling=spacing)
+        away = distance_mm(~own, spacing)
         rim = smooth[around][(away > 3.0) & (away <= 8.0)]
         if (
             widest_mm >= rules.dark_compact * ball_mm(volume_ml)
@@ -193,8 +194,8 @@ def _closed(mask: NDArray[np.bool_], spacing: NDArray[np.float64], radius_mm: fl
     steps_mm = spacing * step
     pad = [int(np.ceil(radius_mm / s)) + 1 for s in steps_mm]
     padded = np.pad(coarse, [(p, p) for p in pad])
-    grown = ndimage.distance_transform_edt(~padded, sampling=steps_mm) <= radius_mm
-    closed = ndimage.distance_transform_edt(grown, sampling=steps_mm) > radius_mm
+    grown = distance_mm(~padded, steps_mm) <= radius_mm
+    closed = distance_mm(grown, steps_mm) > radius_mm
     inner = tuple(slice(p, -p) for p in pad)
     whole = closed[inner]
     for axis, times in enumerate(step):

@@ -15,6 +15,7 @@ from irae.core.focus import Focus
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.lesions.rules import LUNGS, NODE, URINE, FociRules
+from irae.quant.distance import distance_mm
 from irae.quant.region import Box, box_around, joined, organ_boxes
 from irae.quant.uptake import UptakeReference
 
@@ -43,7 +44,7 @@ def ct_features(
     hu, mask = hu[box], mask[box]
     inside = hu[mask]
     spacing = geometry.spacing_mm
-    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    distance = distance_mm(~mask, spacing)
     rim = hu[(distance > 3.0) & (distance <= 10.0)]  # beyond the blur of the border
     if inside.size == 0 or rim.size == 0:
         return {}
@@ -74,13 +75,13 @@ def ct_features(
 
 def _core(mask: NDArray[np.bool_], spacing: tuple[float, float, float]) -> NDArray[np.bool_]:
     """The inner half of a region by depth: what the blur of a border with bone does not reach."""
-    depth = ndimage.distance_transform_edt(mask, sampling=spacing)
+    depth = distance_mm(mask, spacing)
     core: NDArray[np.bool_] = depth >= 0.5 * depth.max()
     return core
 
 
 def _bone_around(
-    hu: NDArray[np.float32], mask: NDArray[np.bool_], distance: NDArray[np.float64],
+    hu: NDArray[np.float32], mask: NDArray[np.bool_], distance: NDArray[np.float32],
     spacing: tuple[float, float, float], rules: FociRules,
 ) -> float:
     """Share of the directions from a region's centre in which bone lies just beyond its border, 0..1.
@@ -200,7 +201,7 @@ def near_hot_organs(
             there = np.isin(organ_labels, np.array(labels, np.uint8))
             shares[name] = 0.0
             if there.any():
-                away = ndimage.distance_transform_edt(~there, sampling=geometry.spacing_mm)
+                away = distance_mm(~there, geometry.spacing_mm)
                 shares[name] = float(np.mean(away[mask] <= within_mm))
     return shares
 

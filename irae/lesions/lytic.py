@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.lesions.rules import FociRules
-from irae.quant.region import ball
+from irae.quant.distance import ball, distance_mm
 from irae.quant.shape import ball_mm, shape_of
 
 
@@ -40,14 +40,14 @@ def lytic_on_ct(
     if not bone.any():
         return None
     at = geometry.to_world(np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1))
-    to_bone = ndimage.distance_transform_edt(~bone, sampling=spacing)
+    to_bone = distance_mm(~bone, spacing)
     places = list(places)
     best: NDArray[np.bool_] | None = None
     roundest = rules.lytic_sphericity
     for radius in radii_mm:
         grown = to_bone <= min(radius + 2.0, rules.lytic_roll_mm)
         grown[0], grown[-1], grown[:, 0], grown[:, -1], grown[:, :, 0], grown[:, :, -1] = (False,) * 6
-        enclosed = ndimage.distance_transform_edt(grown, sampling=spacing) > min(radius + 2.0, rules.lytic_roll_mm)
+        enclosed = distance_mm(grown, spacing) > min(radius + 2.0, rules.lytic_roll_mm)
         for place in places:
             away = np.linalg.norm(at - place, axis=-1)
             hole = _hole(smooth, bone, enclosed, away, radius, geometry, rules)

@@ -19,6 +19,7 @@ from irae.core.volume import Volume
 from irae.lesions.crops import crop_around, fine_grid, in_plane_mm
 from irae.lesions.rules import FWHM_PER_SIGMA, FociRules
 from irae.quant.diameter import axial_diameters
+from irae.quant.distance import distance_mm
 from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_mm
 
@@ -75,10 +76,10 @@ def solid_size(
 
 def _without_tails(mask: NDArray[np.bool_], geometry: Geometry, rules: FociRules) -> NDArray[np.bool_]:
     """A nodule without the vessels that enter it: what a ball of a share of its own depth fills."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=geometry.spacing_mm)[1:-1, 1:-1, 1:-1]
+    depth = distance_mm(np.pad(mask, 1), geometry.spacing_mm)[1:-1, 1:-1, 1:-1]
     radius = rules.tail_share * float(depth.max())
     core = depth > radius
-    filled: NDArray[np.bool_] = (ndimage.distance_transform_edt(~core, sampling=geometry.spacing_mm) <= radius) & mask
+    filled: NDArray[np.bool_] = (distance_mm(~core, geometry.spacing_mm) <= radius) & mask
     parts, _ = ndimage.label(filled)
     return np.asarray(parts == int(np.bincount(parts[filled]).argmax()))
 
@@ -109,7 +110,7 @@ def _soft_tissue_ml(
 
     What is solid beyond the mask is a vessel or the chest wall and is not counted.
     """
-    away = ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_mm)
+    away = distance_mm(~mask, geometry.spacing_mm)
     border_mm = _border_mm(voxel_mm, rules)
     lung = _lung_around(hu, away - border_mm, rules)
     if lung is None:
@@ -124,7 +125,7 @@ def _border_mm(voxel_mm: float, rules: FociRules) -> float:
 
 
 def _lung_around(
-    hu: NDArray[np.float32], beyond_mm: NDArray[np.float64], rules: FociRules
+    hu: NDArray[np.float32], beyond_mm: NDArray[np.float32], rules: FociRules
 ) -> NDArray[np.float32] | None:
     """HU of the aerated lung around something, from its border (0 mm) on; None where too little of it is aerated."""
     shell = hu[(beyond_mm > 0.0) & (beyond_mm <= rules.around_mm)]
@@ -182,7 +183,7 @@ def remnant_in_lung(
             break
     else:
         return None
-    mask = ndimage.distance_transform_edt(~core, sampling=spacing) <= rules.remnant_border_mm
+    mask = distance_mm(~core, spacing) <= rules.remnant_border_mm
     volume_ml = _share(hu[mask], outside, rules) * grid.voxel_volume_ml
     ball = ball_mm(volume_ml)
     if ball > before_mm * rules.residual_growth:

@@ -13,6 +13,7 @@ from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap
 from irae.lesions.basins import borders, elongation, hottest, stands_out
 from irae.lesions.rules import ADRENAL_GLANDS, KIDNEYS, ONE_PICTURE, URINE, FociRules
+from irae.quant.distance import distance_mm
 from irae.quant.shape import shape_of
 
 SOLID = frozenset({"brain", "heart"})
@@ -174,13 +175,13 @@ def _release_strays(
         if np.count_nonzero(stray) * geometry.voxel_volume_ml < rules.stray_ml:
             continue
         home = ndimage.maximum_filter1d(labels == organs.labels[organ], 2 * reach + 1, axis=body_axis, mode="constant")
-        away = ndimage.distance_transform_edt(~home, sampling=geometry.spacing_mm)
+        away = distance_mm(~home, geometry.spacing_mm)
         parts, count = ndimage.label(stray & (away > rules.stray_mm))
         sizes = np.bincount(parts.ravel(), minlength=count + 1) * geometry.voxel_volume_ml
         for part in range(1, count + 1):
             if sizes[part] >= rules.stray_ml:
                 tip = parts == part  # too far off to be the organ's; so is what joins it and is no hotter
-                off = ndimage.distance_transform_edt(~tip, sampling=geometry.spacing_mm)
+                off = distance_mm(~tip, geometry.spacing_mm)
                 joins = stray & (off <= rules.stray_mm) & (away > rules.stray_blur_mm) & (parts == 0)
                 joins &= smooth[tuple(box)] <= smooth[tuple(box)][tip].max()
                 stray_whole = tip | joins

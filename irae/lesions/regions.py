@@ -18,6 +18,7 @@ from irae.lesions.basins import borders, elongation, hottest, stands_out
 from irae.lesions.pictures import join_pictures
 from irae.lesions.rules import BOWEL, FWHM_PER_SIGMA, LUNGS, URINE, FociRules
 from irae.lesions.threshold import HotThreshold
+from irae.quant.distance import distance_mm
 
 EVEN = ("liver", "spleen", "vertebrae", "lung_left", "lung_right")  # organs of one uptake throughout
 
@@ -68,7 +69,7 @@ def scan_noise(
             continue
         inside = organs.array[box[0]] == organs.labels[organ]
         depth = 6.0 if organ == "liver" else 3.0
-        inside = ndimage.distance_transform_edt(np.pad(inside, 1), sampling=spacing)[1:-1, 1:-1, 1:-1] > depth
+        inside = distance_mm(np.pad(inside, 1), spacing)[1:-1, 1:-1, 1:-1] > depth
         if np.count_nonzero(inside) < 50:
             continue
         for fwhm in (rules.smoothing_fwhm_mm, rules.peak_fwhm_mm):

@@ -15,7 +15,7 @@ from irae.core.geometry import Geometry
 from irae.lesions.partial_volume import solid_size
 from irae.lesions.rules import FWHM_PER_SIGMA, FociRules
 from irae.quant.diameter import axial_diameters
-from irae.quant.region import ball
+from irae.quant.distance import ball, distance_mm
 from irae.quant.resample import onto_grid
 
 
@@ -64,7 +64,7 @@ def contour_on_pet(
         least_background: Of the tissue it lies in, where that is hotter than what surrounds it at 6 mm and more, g/mL.
     """
     spacing = geometry.spacing_mm
-    outside_mm = ndimage.distance_transform_edt(~basin, sampling=spacing)
+    outside_mm = distance_mm(~basin, spacing)
     shell = (outside_mm > 6.0) & (outside_mm <= rules.contour_reach_mm) & ~others
     background = max(float(np.median(suv[shell])) if np.count_nonzero(shell) > 10 else 0.0, least_background)
     inside = suv[basin]
@@ -152,7 +152,7 @@ def extent_on_ct(
     """
     spacing = np.array(geometry.spacing_mm)
     smooth = ndimage.gaussian_filter(ct, 0.8 / spacing, truncate=2.5)
-    distance = ndimage.distance_transform_edt(~seed, sampling=spacing)
+    distance = distance_mm(~seed, spacing)
     shell = smooth[(distance > 2.0) & (distance <= 10.0)]
     if shell.size < 20:
         return None
@@ -188,7 +188,7 @@ def extent_on_ct(
 def _up_to_the_neck(solid: NDArray[np.bool_], seed: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
     """The part of a solid structure around its deepest place in the seed, up to where it is thinnest."""
     spacing = np.array(geometry.spacing_mm)
-    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(solid, sampling=spacing), 1.0 / spacing)
+    depth = ndimage.gaussian_filter(distance_mm(solid, spacing), 1.0 / spacing)
     peaks = peak_local_max(depth, min_distance=2, labels=solid.astype(np.uint8), exclude_border=False)
     markers = np.zeros(solid.shape, np.int32)
     markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from irae.core.volume import Coverage, LabelMap
+from irae.quant.distance import distance_mm
 from irae.quant.region import geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 
@@ -40,6 +40,6 @@ def measure_adrenals(organs: LabelMap, *, grid_mm: float = 1.0) -> AdrenalMeasur
         volume.append(float(np.count_nonzero(mask)) * native.voxel_volume_ml)
         fine = native.with_spacing((grid_mm,) * 3)
         solid = np.pad(onto_grid(mask.astype(np.float32), native, fine) >= 0.5, 1)
-        depth = ndimage.distance_transform_edt(solid, sampling=fine.spacing_mm)
+        depth = distance_mm(solid, fine.spacing_mm)
         thickness.append(max(0.0, 2.0 * float(depth.max()) - grid_mm))
     return AdrenalMeasures(lesser_thickness_mm=min(thickness), lesser_volume_ml=min(volume))

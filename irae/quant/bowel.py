@@ -19,7 +19,8 @@ from scipy.spatial import cKDTree
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
-from irae.quant.region import Box, depth_mm, geometry_of, grown, organ_boxes
+from irae.quant.distance import depth_mm
+from irae.quant.region import Box, geometry_of, grown, organ_boxes
 from irae.quant.resample import onto_grid
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from irae.core.volume import LabelMap, Volume
+from irae.quant.distance import depth_mm, opened
 from irae.quant.region import (
     Box,
     block_factors,
     block_geometry,
     block_mean,
     block_pick,
-    depth_mm,
     geometry_of,
     grown,
     joined,
@@ -125,7 +125,7 @@ def measure_lungs(
     margin = max(1, round(rules.bone_margin_mm / rules.grid_mm))
     bone = ndimage.binary_dilation(hu > rules.bone_hu, iterations=margin)
     calm = ndimage.median_filter(hu, size=3)
-    fat = _without_thin((calm >= rules.fat_hu[0]) & (calm <= rules.fat_hu[1]), grid.spacing_mm, rules.vessel_mm)
+    fat = opened((calm >= rules.fat_hu[0]) & (calm <= rules.fat_hu[1]), grid, rules.vessel_mm)
     fat = ndimage.binary_dilation(fat, iterations=margin)
     lung = (depth >= rules.edge_mm) & ~bone & ~fat
     if not lung.any():
@@ -134,7 +134,7 @@ def measure_lungs(
     values = hu[lung]
     ggo_from = _ggo_from(values, rules)
     dense = lung & (calm >= ggo_from)
-    opacity = lung & _without_thin(dense, grid.spacing_mm, rules.vessel_mm)
+    opacity = lung & opened(dense, grid, rules.vessel_mm)
     consolidation = opacity & (hu >= rules.consolidation_hu)
     total = float(np.count_nonzero(lung))
     amount = float(np.count_nonzero(opacity))
@@ -183,19 +183,6 @@ def _ggo_from(values: NDArray[np.float32], rules: LungRules) -> float:
     mode = float(edges[int(np.argmax(smooth))]) + 5.0
     least, most = rules.ggo_floor_hu
     return float(np.clip(mode + rules.above_mode_hu, least, most))
-
-
-def _without_thin(
-    dense: NDArray[np.bool_], spacing_mm: tuple[float, float, float], width_mm: float
-) -> NDArray[np.bool_]:
-    """What is left of a mask where a ball of the given width fits (opening)."""
-    radius = width_mm / 2.0
-    inside = ndimage.distance_transform_edt(np.pad(dense, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
-    core = inside >= radius
-    if not core.any():
-        return np.zeros_like(dense)
-    reach = ndimage.distance_transform_edt(~core, sampling=spacing_mm)
-    return np.asarray(dense & (reach <= radius))
 
 
 def _largest_percent(opacity: NDArray[np.bool_]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from irae.core.volume import LabelMap, Volume
+from irae.quant.distance import distance_mm, inner
 from irae.quant.region import (
     Box,
     block_factors,
@@ -17,7 +18,6 @@ from irae.quant.region import (
     block_pick,
     geometry_of,
     grown,
-    inner,
     organ_boxes,
 )
 
@@ -66,7 +66,7 @@ def periportal_percent(
     vessels = core & (hu >= level + rules.vessel_above_hu)
     if np.count_nonzero(vessels) * grid.voxel_volume_ml < rules.least_vessel_ml:
         return None, "no vessels stand out in the liver: native or arterial phase"
-    away = ndimage.distance_transform_edt(~vessels, sampling=grid.spacing_mm)
+    away = distance_mm(~vessels, grid.spacing_mm)
     band = core & (away > rules.band_mm[0]) & (away <= rules.band_mm[1])
     if not band.any():
         return None, "nothing of the liver lies beside its vessels"

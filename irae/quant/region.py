@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,20 @@ from irae.core.volume import LabelMap
 Box = tuple[slice, slice, slice]
 
 
-@lru_cache(maxsize=2)  # every measure of an exam asks for them
+_KNOWN_BOXES: WeakKeyDictionary[LabelMap, Mapping[str, Box]] = WeakKeyDictionary()  # every measure asks for them
+
+
 def organ_boxes(labels: LabelMap) -> Mapping[str, Box]:
     """The smallest box around every organ that was seen and has voxels."""
-    found = ndimage.find_objects(labels.array)
-    return MappingProxyType({
-        organ: found[label - 1]
-        for organ, label in labels.labels.items()
-        if labels.seen(organ) and label <= len(found) and found[label - 1] is not None
-    })
+    boxes = _KNOWN_BOXES.get(labels)
+    if boxes is None:
+        found = ndimage.find_objects(labels.array)
+        boxes = _KNOWN_BOXES[labels] = MappingProxyType({
+            organ: found[label - 1]
+            for organ, label in labels.labels.items()
+            if labels.seen(organ) and label <= len(found) and found[label - 1] is not None
+        })
+    return boxes
 
 
 def joined(boxes: list[Box]) -> Box:
@@ -63,34 +68,6 @@ def geometry_of(box: Box, geometry: Geometry) -> Geometry:
     return geometry.cropped(
         (box[0].start, box[1].start, box[2].start), (box[0].stop, box[1].stop, box[2].stop)
     )
-
-
-def depth_mm(mask: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.float64]:
-    """Distance in mm of every voxel of the mask from its surface; 0 outside. The array's ends count as outside.
-
-    The surface is taken half a voxel from the last voxel's centre, along the finest axis.
-    """
-    padded = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=geometry.spacing_mm)
-    depth: NDArray[np.float64] = np.maximum(padded[1:-1, 1:-1, 1:-1] - 0.5 * min(geometry.spacing_mm), 0.0)
-    return np.where(mask, depth, 0.0)
-
-
-def inner(mask: NDArray[np.bool_], geometry: Geometry, margin_mm: float) -> NDArray[np.bool_]:
-    """Voxels of the mask at least a margin from its surface."""
-    return np.asarray(depth_mm(mask, geometry) >= margin_mm) & mask
-
-
-def ball(spacing_mm: tuple[float, float, float], radius_mm: float) -> NDArray[np.bool_]:
-    """Voxels whose centres lie within a radius of the middle one's, as a structuring element.
-
-    Eroding with it is ``distance to the outside > radius``, dilating ``distance <= radius``; for a few voxels of radius
-    much faster than a distance transform.
-    """
-    reach = [int(radius_mm / s + 1e-9) for s in spacing_mm]
-    i, j, k = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
-    a, b, c = spacing_mm
-    inside: NDArray[np.bool_] = (i * a) ** 2 + (j * b) ** 2 + (k * c) ** 2 <= radius_mm**2
-    return inside
 
 
 def block_factors(geometry: Geometry, spacing_mm: float) -> tuple[int, int, int]:

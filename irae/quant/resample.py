@@ -58,14 +58,43 @@ def onto_grid(
         values = ndimage.gaussian_filter(values.astype(np.float32), sigma, mode="nearest")
     matrix = to_source[:3, :3]
     scale = np.diag(matrix)
-    if (scale > 0).all() and (matrix == np.diag(scale)).all():
-        matrix = scale  # the axes agree: scipy then looks each of them up once, three times as fast for masks
+    if order <= 1 and (matrix == np.diag(scale)).all():
+        return _axis_by_axis(values, scale, to_source[:3, 3], target.shape, order, outside).astype(array.dtype)
     sampled: NDArray[Any] = ndimage.affine_transform(
         values, matrix, to_source[:3, 3], output_shape=target.shape,
         output=array.dtype if order == 0 else np.float32, order=order, mode="grid-constant", cval=outside,
         prefilter=order > 1,
     )
     return sampled.astype(array.dtype, copy=False)
+
+
+def _axis_by_axis(
+    values: NDArray[Any], scale: NDArray[np.float64], start: NDArray[np.float64], shape: tuple[int, int, int],
+    order: int, outside: float,
+) -> NDArray[Any]:
+    """Nearest or linear samples where the axes of both grids agree: one axis after the other, the shrinking ones first.
+
+    The same numbers as scipy's for any affine, at a fraction of its time.
+    """
+    for axis in sorted(range(3), key=lambda n: shape[n] / values.shape[n]):
+        at = np.round(start[axis] + scale[axis] * np.arange(shape[axis]), 9)  # midway is midway on every machine
+        last = values.shape[axis] - 1
+        if order == 0:
+            index = np.floor(at + 0.5).astype(int)
+            values = np.take(values, np.clip(index, 0, last), axis)
+            np.moveaxis(values, axis, 0)[(index < 0) | (index > last)] = outside
+            continue
+        if at.min() < 0.0 or at.max() > last:
+            at, last = np.clip(at, -1.0, last + 1.0) + 1.0, last + 2
+            values = np.pad(values, [(int(n == axis),) * 2 for n in range(3)], constant_values=outside)
+        below = np.floor(at).astype(int)
+        low, high = (np.take(values, index, axis).astype(np.float32) for index in (below, np.minimum(below + 1, last)))
+        weight = np.moveaxis((at - below).astype(np.float32)[:, None, None], 0, axis)
+        high -= low
+        high *= weight
+        low += high
+        values = low
+    return values
 
 
 def volume_onto(volume: Volume, target: Geometry, *, order: int = 1) -> Volume:

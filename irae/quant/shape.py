@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from irae.core.geometry import Geometry
+from irae.quant.distance import distance_mm
 
 
 def ball_ml(diameter_mm: float) -> float:
@@ -74,7 +75,7 @@ def shape_of(mask: NDArray[np.bool_], geometry: Geometry) -> Shape:
     centred = points - points.mean(axis=0)
     variance, axes = np.linalg.eigh(centred.T @ centred / len(points) + np.diag(spacing**2) / 12.0)
     straight = float(np.ptp(centred @ axes[:, 2]) + spacing.mean())
-    thickness = ndimage.distance_transform_edt(region, sampling=spacing)
+    thickness = distance_mm(region, spacing)
     radius = max(float(thickness.max()), float(spacing.min()) / 2.0)
     course = volume / (np.pi * radius**2)
     return Shape(

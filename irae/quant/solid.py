@@ -8,16 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from irae.core.volume import LabelMap, Volume
-from irae.quant.region import (
-    Box,
-    block_factors,
-    block_geometry,
-    block_mean,
-    block_pick,
-    geometry_of,
-    inner,
-    organ_boxes,
-)
+from irae.quant.distance import inner
+from irae.quant.region import Box, block_factors, block_geometry, block_mean, block_pick, geometry_of, organ_boxes
 
 # Median over the mask's inside: vessels, small lesions and the mask's edge do not move it. Design value.
 INSET_MM = 6.0

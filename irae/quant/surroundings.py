@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
+from irae.quant.distance import distance_mm, opened
 from irae.quant.region import (
     Box,
     block_factors,
@@ -78,8 +79,8 @@ def stranding_percent(
     mask = labels == organs.labels[organ]
     if not mask.any():
         return None
-    away = ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm)
-    others = ndimage.distance_transform_edt((labels == 0) | mask, sampling=grid.spacing_mm)
+    away = distance_mm(~mask, grid.spacing_mm)
+    others = distance_mm((labels == 0) | mask, grid.spacing_mm)
     band = (away >= rules.band_mm[0]) & (away <= rules.band_mm[1]) & (others > rules.neighbour_mm)
     fat = hu[band & (hu >= rules.fat_hu[0]) & (hu <= rules.fat_hu[1])]
     if fat.size * grid.voxel_volume_ml < rules.least_fat_ml:
@@ -106,9 +107,9 @@ def free_gas_ml(
     box = _all_of(ct.geometry, levels)  # out to the skin, which tells gas inside from air outside
     hu, labels, grid = _blocks(ct, organs, box, rules.gas_grid_mm)
     body = _body(hu, ct.geometry.axis_of(2))
-    inside = ndimage.distance_transform_edt(body, sampling=grid.spacing_mm) >= rules.gas_from_skin_mm
+    inside = distance_mm(body, grid.spacing_mm) >= rules.gas_from_skin_mm
     holders = np.isin(labels, [organs.labels[o] for o in (*HOLLOW, *LUNGS)])
-    near = ndimage.distance_transform_edt(~holders, sampling=grid.spacing_mm) < rules.gas_from_bowel_mm
+    near = distance_mm(~holders, grid.spacing_mm) < rules.gas_from_bowel_mm
     pockets, count = ndimage.label((hu <= rules.gas_hu) & body)
     if not count:
         return 0.0, ""
@@ -135,12 +136,12 @@ def pleural_fluid_ml(
     box = grown(joined([boxes[lung] for lung in LUNGS]), ct.geometry, 30.0)
     hu, labels, grid = _blocks(ct, organs, box, rules.fluid_grid_mm)
     lungs = np.isin(labels, [organs.labels[lung] for lung in LUNGS])
-    near = ndimage.distance_transform_edt(~lungs, sampling=grid.spacing_mm) <= rules.fluid_reach_mm
+    near = distance_mm(~lungs, grid.spacing_mm) <= rules.fluid_reach_mm
     calm = ndimage.uniform_filter(hu, 3)
     fluid = (calm >= rules.fluid_hu[0]) & (calm <= rules.fluid_hu[1]) & near
     # Lung masks may run over an effusion; every other organ is not one.
     fluid &= (labels == 0) | lungs
-    fluid = _opened(fluid & _within_chest(lungs), grid, rules.fluid_width_mm)
+    fluid = opened(fluid & _within_chest(lungs), grid, rules.fluid_width_mm)
     pieces, count = ndimage.label(fluid)
     sizes = np.bincount(pieces.reshape(-1), minlength=count + 1)[1:] * grid.voxel_volume_ml
     return float(sizes[sizes >= rules.least_fluid_ml].sum()), ""
@@ -177,12 +178,3 @@ def _within_chest(lungs: NDArray[np.bool_]) -> NDArray[np.bool_]:
     chest = np.zeros_like(lungs)
     chest[ndimage.find_objects(lungs.astype(np.uint8), max_label=1)[0]] = True
     return chest
-
-
-def _opened(mask: NDArray[np.bool_], grid: Geometry, width_mm: float) -> NDArray[np.bool_]:
-    """What is left of a mask where a ball of the given width fits."""
-    core = ndimage.distance_transform_edt(mask, sampling=grid.spacing_mm) >= width_mm / 2.0
-    if not core.any():
-        return np.zeros_like(mask)
-    reach = ndimage.distance_transform_edt(~core, sampling=grid.spacing_mm)
-    return np.asarray(mask & (reach <= width_mm / 2.0))

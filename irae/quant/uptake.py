@@ -15,7 +15,8 @@ from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.numbers import exceeds
 from irae.core.volume import LabelMap, Quantity, Volume
-from irae.quant.region import depth_mm, geometry_of, grown, inner, joined, organ_boxes
+from irae.quant.distance import depth_mm, distance_mm, inner
+from irae.quant.region import geometry_of, grown, joined, organ_boxes
 from irae.quant.resample import labels_onto
 
 
@@ -135,7 +136,7 @@ def uptake_values(
     if away_mm > 0:
         others = np.isin(labels, [organs_on_pet.labels[o] for o in away_from if organs_on_pet.seen(o)])
         if others.any():
-            kept = wanted & (ndimage.distance_transform_edt(~others, sampling=geometry.spacing_mm) > away_mm)
+            kept = wanted & (distance_mm(~others, geometry.spacing_mm) > away_mm)
     if inset_mm > 0 and (deep := kept & inner(wanted, geometry, inset_mm)).any():
         kept = deep
     values: NDArray[np.float32] = pet.array[box][kept if kept.any() else wanted]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
@@ -46,3 +47,20 @@ def test_coarser_images_are_smoothed_first():
     noise = rng.normal(size=SOURCE.shape)
     coarse = SOURCE.with_spacing((8.0, 8.0, 9.0))
     assert onto_grid(noise, SOURCE, coarse).std() < 0.5 * onto_grid(noise, SOURCE, coarse, antialias=False).std()
+
+
+@pytest.mark.parametrize(("shape", "spacing", "start"), [
+    ((31, 9, 44), (1.3, 5.0, 1.0), (-25.0, -30.0, -3.0)), ((6, 6, 40), (7.0, 7.0, 0.9), (-15.0, -20.0, 10.0)),
+])
+@pytest.mark.parametrize(("order", "kind"), [(0, np.uint8), (0, np.float32), (1, np.float32), (1, np.float64)])
+def test_grids_whose_axes_agree_are_sampled_as_scipy_does(shape, spacing, start, order, kind):
+    array = (np.random.default_rng(3).random(SOURCE.shape) * 200).astype(kind)
+    target = Geometry.axis_aligned(shape, spacing, start)
+    to_source = np.linalg.inv(SOURCE.affine) @ target.affine
+    wanted = ndimage.affine_transform(
+        array, to_source[:3, :3], to_source[:3, 3], output_shape=shape, order=order, mode="grid-constant", cval=7.0
+    )
+    sampled = onto_grid(array, SOURCE, target, order=order, outside=7.0, antialias=False)
+    assert sampled.dtype == kind
+    assert np.allclose(sampled, wanted, atol=1e-3)
+    assert (sampled == 7.0).any(), "the target reaches beyond the source"
