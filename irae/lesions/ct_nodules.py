@@ -64,6 +64,7 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
         field = _closed(field, spacing, 8.0) & (field | (labels == 0))
         solid = (ndimage.gaussian_filter(hu, 0.7 / spacing) >= rules.nodule_in_lung_hu) & field
         core = ndimage.binary_erosion(solid, ball(grid.spacing_mm, rules.ct_nodule_vessel_mm / 2.0), border_value=1)
+        reach = ball(grid.spacing_mm, rules.ct_nodule_vessel_mm / 2.0 + 0.1)
         parts = cc3d.connected_components(core, connectivity=18)
         for part, box in enumerate(ndimage.find_objects(parts), start=1):
             if box is None:
@@ -71,20 +72,18 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
             pad = [int(np.ceil(6.0 / s)) for s in spacing]
             crop = tuple(slice(max(0, s.start - p), s.stop + p) for s, p in zip(box, pad, strict=True))
             own = parts[crop] == part
-            reach = distance_mm(~own, spacing)
-            nodule = solid[crop] & (reach <= rules.ct_nodule_vessel_mm / 2.0 + 0.1)
+            nodule = solid[crop] & ndimage.binary_dilation(own, reach)
             start = (crop[0].start, crop[1].start, crop[2].start)
             stop = (start[0] + nodule.shape[0], start[1] + nodule.shape[1], start[2] + nodule.shape[2])
             sub = grid.cropped(start, stop)
-            shape = shape_of(nodule, sub)
             voxel_mm, volume_ml = max(ct.geometry.spacing_mm), np.count_nonzero(nodule) * sub.voxel_volume_ml
             sure_ml, least_ml = (ball_ml(max(rules.ct_nodule_least_mm, n * voxel_mm))
                                  for n in (rules.ct_nodule_voxels, rules.ct_nodule_voxels_hot))
             edge = np.count_nonzero(nodule & ~ndimage.binary_erosion(field[crop], iterations=1))
-            if (
-                volume_ml < least_ml or shape.elongation > rules.ct_nodule_elongation
-                or edge > 0.25 * np.count_nonzero(nodule) or shape.sphericity < rules.ct_nodule_sphericity
-            ):
+            if volume_ml < least_ml or edge > 0.25 * np.count_nonzero(nodule):
+                continue
+            shape = shape_of(nodule, sub)
+            if shape.elongation > rules.ct_nodule_elongation or shape.sphericity < rules.ct_nodule_sphericity:
                 continue
             drawn, fine, dense_hu = _drawn_finely(ct, nodule, sub, rules)
             piece = _goes_on(ct, drawn, fine, field[crop], sub, to_midline, rules) > rules.ct_nodule_goes_on

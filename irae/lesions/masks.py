@@ -32,9 +32,10 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
     """
     if organs is None:
         return None
-    organs = organs.without(MUSCLE)
-    array, boxes = organs.array.copy(), organ_boxes(organs)
+    boxes = organ_boxes(organs)
     lungs = _extent(organs, LUNGS)
+    organs = organs.without(MUSCLE)
+    array = organs.array.copy()
     if lungs is not None:
         bottom, top = lungs
         ceiling = bottom + rules.abdomen_height * (top - bottom)

@@ -445,13 +445,19 @@ def _local_medians(
     radius = lumen_radius.copy()
     if not measured.any():
         return thickness, radius
-    known = (walls.outer_mm - walls.inner_mm)[measured]
-    known_radius = lumen_radius[measured]
+    known = np.stack([walls.outer_mm - walls.inner_mm, lumen_radius])[:, measured]
     around = np.maximum(rules.local_mm, np.minimum(2.0 * lumen_radius + rules.local_mm / 2, rules.across_mm))
-    for n, near in enumerate(cKDTree(points[measured]).query_ball_point(points, around)):
-        if len(near) >= rules.least_local:
-            thickness[n] = np.median(known[near])
-            radius[n] = np.median(known_radius[near])
+    near = cKDTree(points[measured]).query_ball_point(points, around)
+    counts = np.array([len(found) for found in near])
+    enough = np.flatnonzero(counts >= rules.least_local)
+    for some in np.array_split(enough, len(enough) // 256 + 1):  # a row a point, sorted, what is not there last
+        if some.size:
+            filled = np.arange(counts[some].max()) < counts[some][:, None]
+            values = np.full((2, *filled.shape), np.inf)
+            values[:, filled] = known[:, np.concatenate([near[n] for n in some])]
+            values.sort(axis=2)
+            middle = [values[:, np.arange(some.size), (counts[some] + odd) // 2] for odd in (-1, 0)]
+            thickness[some], radius[some] = (middle[0] + middle[1]) / 2.0
     return thickness, radius
 
 
