@@ -126,7 +126,7 @@ IRAE_ORGANS: dict[Irae, tuple[str, ...]] = {
 }
 
 # The masks in which a further irAE is looked for. Sarcoid-like nodes and joints are read from foci beside landmarks;
-# bile ducts have no mask, so that cholangitis cannot be assessed.
+# bile ducts have no mask: of them only dilated ones inside the liver are seen.
 FURTHER_ORGANS: dict[FurtherIrae, tuple[str, ...]] = {
     FurtherIrae.PANCREATITIS: ("pancreas",),
     FurtherIrae.SARCOID_LIKE: ("lung_left", "lung_right"),
@@ -134,7 +134,7 @@ FURTHER_ORGANS: dict[FurtherIrae, tuple[str, ...]] = {
     FurtherIrae.ENTERITIS: ("small_bowel",),
     FurtherIrae.GASTRITIS: ("stomach",),
     FurtherIrae.ADRENALITIS: ("adrenal_gland_left", "adrenal_gland_right"),
-    FurtherIrae.CHOLANGITIS: (),
+    FurtherIrae.CHOLANGITIS: ("liver",),
     FurtherIrae.MYOSITIS: (MUSCLE,),
 }
 

@@ -104,8 +104,7 @@ def _assess(
     rules: IraeRules, case: _Case, learned: LearnedScore | None, fitted: FittedIrae | None
 ) -> OrganFinding:
     past = past_findings(rules.irae, case.earlier)
-    unseen = rules.unassessable or _why_unseen(rules, case.labels)
-    if unseen:
+    if unseen := _why_unseen(rules, case.labels):
         return _not_assessable(rules, (unseen,), past, ())
 
     exam, common = case.exam, case.rule_set.common
@@ -124,6 +123,8 @@ def _assess(
     suspected = reaches(fused.probability, fused.threshold) and not lacking
     if not suspected and known and (open_question := unsettled(rules, judged)):
         return _not_assessable(rules, (open_question, *not_judged(judged)), past, evidence)
+    if lacking and not known and rules.partly_seen:
+        return _not_assessable(rules, (rules.partly_seen, *not_judged(judged)), past, evidence)
     evidence += severity_evidence(learned)
     severity = 0
     if suspected:

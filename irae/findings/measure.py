@@ -14,7 +14,7 @@ from irae.quant.adrenal import ADRENALS, measure_adrenals
 from irae.quant.bowel import measure_bowel
 from irae.quant.gland import measure_pituitary
 from irae.quant.lung import LUNGS, measure_lungs
-from irae.quant.periportal import periportal_percent
+from irae.quant.portal_tracts import measure_portal_tracts
 from irae.quant.region import geometry_of, organ_boxes
 from irae.quant.resample import labels_onto, onto_grid
 from irae.quant.solid import measure_solid
@@ -121,7 +121,9 @@ def _measure_ct(ct: Volume, organs: LabelMap, values: dict[str, Measured]) -> No
             share = stranding_percent(ct, organs, organ, boxes=boxes)
             _put(values, organ, "stranding_percent", share, "too little fat around it")
     if "liver" in boxes:
-        _put(values, "liver", "periportal_percent", *periportal_percent(ct, organs, boxes=boxes))
+        tracts, why = measure_portal_tracts(ct, organs, boxes=boxes)
+        _put(values, "liver", "periportal_percent", None if tracts is None else tracts.halo_percent, why)
+        _put(values, "liver", "duct_mm", tracts.duct_mm if tracts else None, tracts.duct_why if tracts else why)
         _put(values, "abdomen", "free_gas_ml", *free_gas_ml(ct, organs))
     if lungs is not None:
         _put(values, "pleura", "fluid_ml", *pleural_fluid_ml(ct, organs))

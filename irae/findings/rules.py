@@ -193,7 +193,7 @@ class IraeRules:
         visible: What imaging cannot see, for the reader.
         required: Groups of which a sign must be met, each, before it is suspected at all.
         place: What it is looked for in, where that is no organ of the table (``lymph_node``, ``joint`` ...).
-        unassessable: Why it can never be answered here; empty where it can.
+        partly_seen: What of its place is never seen, where that is so: without a required sign it is not assessable.
         aftermath: Its late phase, where it has one.
     """
 
@@ -205,7 +205,7 @@ class IraeRules:
     visible: str
     required: tuple[str, ...] = ()
     place: str = ""
-    unassessable: str = ""
+    partly_seen: str = ""
     aftermath: Aftermath | None = None
 
 

@@ -16,6 +16,7 @@ NODE_SHAPE = "124 nodes, PMC6831101"
 PMR_PET = "PMR by FDG PET, PMC8113217"
 BOWEL_MASK = "Hribernik 2022 for a bowel mask, 10.1007/s00259-021-05650-3"
 BOWEL_RISE = "Huff 2021 for bowel, 10.1088/2057-1976/ac27c3"
+DUCTS = "wider than 2 mm or 40 % of the portal vein beside it, Radiopaedia"
 FROM_MEMORY = "unverified, from memory of the literature"
 
 PANCREATITIS = IraeRules(
@@ -207,9 +208,31 @@ ADRENALITIS = IraeRules(
 )
 
 CHOLANGITIS = IraeRules(
-    irae=FurtherIrae.CHOLANGITIS, prior=0.0, onset_weeks=(2, 60), signs=(), severity=(), place="bile_duct",
-    visible="Alkaline phosphatase and MRCP decide.",
-    unassessable="The bile ducts are outlined by no segmenter: their width and wall are not measured.",
+    irae=FurtherIrae.CHOLANGITIS,
+    prior=-2.3,
+    onset_weeks=(2, 60),
+    place="bile_duct",
+    signs=(
+        Sign(
+            name="ducts", quantity="liver.duct_mm", modality=Modality.CT, group="ducts", if_met=2.5, if_not=0.0,
+            span=40.0,
+            cutoff=cutoff_of(
+                ">=", 80.0, "mm", f"{DESIGN}, of ducts that are dilated ({DUCTS})",
+                "without an obstruction they tell it from hepatitis (10.1007/s10637-021-01136-z)",
+            ),
+        ),
+        Sign(
+            name="ducts_rise", quantity="liver.duct_mm", change=Change.DIFFERENCE, modality=Modality.CT, group="ducts",
+            if_met=3.3, if_not=0.0, span=40.0, phase_bound=True, cutoff=cutoff_of(">=", 60.0, "mm", DESIGN),
+        ),
+    ),
+    severity=(),
+    required=("ducts",),
+    partly_seen=(
+        "No duct in the liver is clearly dilated, but those outside it, where the disease often is, are outlined by no "
+        "segmenter: not seen is not absent."
+    ),
+    visible="A stone, a stricture or a tumour dilates ducts as well: alkaline phosphatase, bilirubin and MRCP decide.",
 )
 
 MYOSITIS = IraeRules(

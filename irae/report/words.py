@@ -80,7 +80,8 @@ LIMITS: tuple[str, ...] = (
     "metformin and bowel preparation change it.",
     "Infection and pneumonitis look alike; a picture does not tell them apart.",
     "Nephritis, myocarditis and encephalitis are not looked for: their images do not separate them from what looks "
-    "the same. Bile ducts have no mask, so that cholangitis is never judged.",
+    "the same.",
+    "Of the bile ducts only wide ones inside the liver are seen, on CT with contrast: cholangitis is never excluded.",
     "Radiological severity is not a CTCAE grade: grading needs symptoms and laboratory values.",
 )
 SYNTHETIC = "The packaged models were trained on synthetic patients only."

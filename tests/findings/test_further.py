@@ -30,11 +30,26 @@ def test_what_is_said_not_to_be_flagged_is_not_there():
     assert not names & {"nephritis", "myocarditis", "encephalitis"}
 
 
-@pytest.mark.parametrize("irae", [FurtherIrae.CHOLANGITIS, FurtherIrae.MYOSITIS, FurtherIrae.ADRENALITIS])
+@pytest.mark.parametrize("irae", [FurtherIrae.MYOSITIS, FurtherIrae.ADRENALITIS])
 def test_without_a_mask_it_is_not_assessable_and_says_why(irae):
     found = answer(irae, numbers())
     assert found.decision is Decision.NOT_ASSESSABLE
     assert any(word in found.reasons[0] for word in ("outlined", "no mask"))
+
+
+def test_cholangitis_is_suspected_by_wide_ducts_and_never_denied():
+    wide, none = numbers(liver__duct_mm=170.0, aorta__hu=150.0), numbers(liver__duct_mm=0.0, aorta__hu=150.0)
+    found = answer(FurtherIrae.CHOLANGITIS, wide)
+    assert (found.decision, found.organ) == (Decision.SUSPECTED, "bile_duct")
+    found = answer(FurtherIrae.CHOLANGITIS, none)
+    assert found.decision is Decision.NOT_ASSESSABLE
+    assert "not seen is not absent" in found.reasons[0]
+    known = answer(FurtherIrae.CHOLANGITIS, wide, earlier=[result(none)])
+    assert known.probability > answer(FurtherIrae.CHOLANGITIS, wide).probability, "new since the baseline"
+    old = answer(FurtherIrae.CHOLANGITIS, wide, earlier=[result(wide)])
+    assert old.decision is not Decision.SUSPECTED, "as wide before therapy"
+    hidden = answer(FurtherIrae.CHOLANGITIS, numbers(liver__periportal_percent=40.0))
+    assert hidden.decision is Decision.NOT_ASSESSABLE
 
 
 def test_pancreatitis_needs_its_fat():

@@ -11,7 +11,6 @@ from irae.core.anatomy import BY_NAME
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Quantity, Volume
 from irae.quant.adrenal import measure_adrenals
-from irae.quant.periportal import periportal_percent
 from irae.quant.surroundings import free_gas_ml, pleural_fluid_ml, stranding_percent
 
 SHAPE, SPACING = (90, 70, 80), (4.0, 4.0, 4.0)
@@ -88,25 +87,6 @@ def test_stranding(fat, expected):
     labels = np.where(gland, BY_NAME["pancreas"].label, 0).astype(np.uint8)
     assert stranding_percent(ct(hu, grid), label_map(labels, grid), "pancreas") == pytest.approx(expected, abs=12.0)
     assert stranding_percent(ct(hu, grid), label_map(labels, grid), "liver") is None
-
-
-def test_periportal_halo():
-    grid = Geometry.axis_aligned((60, 60, 60), (2.0, 2.0, 2.0))
-    hu = np.full(grid.shape, -100.0, np.float32)
-    liver = ball((30, 30, 30), 55, grid)
-    hu[liver] = 100.0
-    labels = np.where(liver, BY_NAME["liver"].label, 0).astype(np.uint8)
-    native, why = periportal_percent(ct(hu.copy(), grid), label_map(labels, grid))
-    assert native is None
-    assert "no vessels" in why
-    far = np.hypot(*(np.indices(grid.shape)[:2] - 30)) * 2.0
-    vessel = (far <= 6.0) & liver
-    hu[vessel] = 170.0
-    healthy, _ = periportal_percent(ct(hu.copy(), grid), label_map(labels, grid))
-    hu[(far > 6.0) & (far <= 12.0) & liver] = 50.0
-    ill, _ = periportal_percent(ct(hu, grid), label_map(labels, grid))
-    assert healthy < 5.0
-    assert ill > 40.0
 
 
 def test_adrenals_need_both_sides():
