@@ -22,6 +22,7 @@ from irae.core.assessment import View
 from irae.core.focus import Nature
 from irae.core.result import ExamResult
 from irae.models.attribution_package import ATTRIBUTION_FOLDER, load_attribution
+from irae.response.readings import READING_RULES
 from irae.training.attribution_cases import Case, decided_again
 from irae.training.attribution_measure import (
     Answered,
@@ -52,6 +53,15 @@ def equal(answered: Sequence[Answered], criterion: str, view: str) -> str:
     """How many categories are the truth's."""
     own = [a for a in answered if a.criterion == criterion]
     return share((sum(getattr(a, view) == a.truth for a in own), len(own)))
+
+
+def by_firmness(answered: Sequence[Answered], criterion: str, *, firm: bool) -> str:
+    """How many categories of the attributed view are the truth's, of those that are firm or of those that are not."""
+    own = [
+        a for a in answered
+        if a.criterion == criterion and a.holds is not None and (a.holds >= READING_RULES.firm_from) is firm
+    ]
+    return share((sum(a.attributed == a.truth for a in own), len(own)))
 
 
 def rows(
@@ -88,6 +98,9 @@ def rows(
         for view, wanted in ((View.ATTRIBUTED, ">= 0.90"), (View.AS_SEEN, "-")):
             table.append((f"{criterion}, {view.value}: category is the truth's", wanted, {
                 arm: equal(answers[arm], criterion, view.value) for arm in everyone}))
+        for firm, word in ((True, "firm"), (False, "borderline")):
+            table.append((f"{criterion}, attributed, of those called {word}", "-", {
+                arm: by_firmness(answers[arm], criterion, firm=firm) for arm in everyone}))
     for view, wanted in ((View.ATTRIBUTED, ">= 0.90"), (View.AS_SEEN, "-")):
         table.append((f"pseudoprogression, {view.value}: not confirmed", wanted, {
             arm: share(pseudoprogression(answers[arm])[view]) for arm in everyone}))
@@ -129,15 +142,16 @@ def main() -> None:
         model, card = load_attribution(args.model)
         if card.suv_max_alone is not None:
             found[SUV_MAX] = calls_by_suv_max(made, card.suv_max_alone)
-    decided = {EVIDENCE: [decided_again(case, None) for case in made]}
+    decided = {EVIDENCE: [decided_again(case, None, what_if=True) for case in made]}
     if model is not None:
-        decided[LEARNED] = [decided_again(case, model) for case in made]
+        decided[LEARNED] = [decided_again(case, model, what_if=True) for case in made]
     found |= {arm: calls(made, results) for arm, results in decided.items()}
     if args.details:
         for arm, results in decided.items():
             for a in categories(made, results):
                 if a.truth != a.attributed:
-                    print(f"{arm}: {a.seed}/{a.visit} {a.criterion}: {a.attributed}, as seen {a.as_seen}, "
+                    firm = "" if a.holds is None else f" in {100 * a.holds:.0f} % of readings"
+                    print(f"{arm}: {a.seed}/{a.visit} {a.criterion}: {a.attributed}{firm}, as seen {a.as_seen}, "
                           f"truth {a.truth}")
     exams = sum(len(case.exams) for case in made)
     print(f"\n{len(made)} patients, {exams} exams, seeds {min(chosen)}..{max(chosen)}, {args.masks} masks, "

@@ -35,6 +35,8 @@ class Assessment:
         targets: Tracks of the target lesions, in this view.
         confirm_between: First and last date on which a confirming scan counts; None where nothing is to confirm.
         reasons: (rule id, sentence) pairs, in the order they were applied.
+        readings: In how many other readings of the same images the category would be which, the most frequent first:
+            diameters off by chance as those of two scans are (``response.readings``). Empty where none were drawn.
     """
 
     criterion: str
@@ -48,6 +50,13 @@ class Assessment:
     targets: tuple[str, ...] = ()
     confirm_between: tuple[date, date] | None = None
     reasons: tuple[tuple[str, str], ...] = ()
+    readings: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def holds(self) -> float | None:
+        """Share of the readings in which the category is the same; None where none were drawn."""
+        drawn = sum(count for _, count in self.readings)
+        return dict(self.readings).get(self.category, 0) / drawn if drawn else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

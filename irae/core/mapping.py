@@ -19,7 +19,7 @@ class FrozenMapping(Mapping[Key, Value]):
     __slots__ = ("_items",)
 
     def __init__(self, items: Mapping[Key, Value]) -> None:
-        self._items = dict(items)
+        self._items: dict[Key, Value] = items._items if isinstance(items, FrozenMapping) else dict(items)
 
     def __getitem__(self, key: Key) -> Value:
         return self._items[key]

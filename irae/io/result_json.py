@@ -146,6 +146,7 @@ def _assessment_to_json(a: Assessment) -> dict[str, Any]:
         "targets": list(a.targets),
         "confirm_between": [d.isoformat() for d in a.confirm_between] if a.confirm_between else None,
         "reasons": [f"{rule}: {sentence}" for rule, sentence in a.reasons],
+        "readings": dict(a.readings),
     }
 
 
@@ -225,6 +226,7 @@ def _assessment_from_json(a: Mapping[str, Any]) -> Assessment:
         targets=tuple(a["targets"]),
         confirm_between=(date.fromisoformat(between[0]), date.fromisoformat(between[1])) if between else None,
         reasons=tuple((rule, text) for rule, _, text in (r.partition(": ") for r in a["reasons"])),
+        readings=tuple(a.get("readings", {}).items()),  # results of earlier versions have none
     )
 
 

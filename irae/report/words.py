@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from irae.core.anatomy import BY_NAME, AnyIrae, FurtherIrae, Irae
-from irae.core.assessment import CRITERION_NAMES, View
+from irae.core.assessment import CRITERION_NAMES, Assessment, View
 from irae.core.exam import Role
 from irae.core.finding import Decision, EpisodeState
 from irae.core.focus import AttributedFocus, FocusStatus, Nature
 from irae.core.triage import Priority
+from irae.response.readings import READING_RULES
 
 MISSING = "–"
 
@@ -89,6 +90,29 @@ TRAINED_ON = (
     "The packaged models were trained on synthetic patients and have not been validated on real ones "
     "(external cases: 0). Probabilities are not calibrated for any hospital."
 )
+
+
+READINGS = (
+    f"Readings: the category scored again {READING_RULES.count} times with every diameter off by chance, as two CTs "
+    f"taken minutes apart differ (SD {READING_RULES.sd_mm:g} mm a diameter, PMC3157977), natures as they are."
+)
+
+
+def holds(assessment: Assessment) -> str:
+    """In how many readings a category is the same, and which others come up.
+
+    >>> holds(Assessment(criterion="x", view=View.AS_SEEN, category="SD", readings=(("SD", 82), ("PR", 18))))
+    '≈ borderline: 82 of 100 readings, PR in 18'
+    >>> holds(Assessment(criterion="x", view=View.AS_SEEN, category="PD", readings=(("PD", 100),)))
+    'in 100 of 100 readings'
+    """
+    if assessment.holds is None:
+        return ""
+    drawn = sum(count for _, count in assessment.readings)
+    same = round(assessment.holds * drawn)
+    others = "".join(f", {name} in {count}" for name, count in assessment.readings if name != assessment.category)
+    lead = "≈ borderline:" if assessment.holds < READING_RULES.firm_from else "in"
+    return f"{lead} {same} of {drawn} readings{others}"
 
 
 def criterion(name: str) -> str:

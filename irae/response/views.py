@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -27,6 +28,7 @@ from irae.response.course import (
 from irae.response.disease import size_of
 from irae.response.lengths import PER_MM
 from irae.response.options import DEFAULT_OPTIONS, Options
+from irae.response.readings import READING_RULES, ReadingRules, readings
 from irae.response.registry import CRITERIA
 from irae.response.values import Answer, Case, Reason
 
@@ -47,9 +49,13 @@ def assess_course(
     options: Options = DEFAULT_OPTIONS,
     baseline_index: int = 0,
     rules: ViewRules = VIEW_RULES,
-    hinges: bool = True,
+    reading_rules: ReadingRules = READING_RULES,
+    what_if: bool = True,
 ) -> tuple[tuple[Assessment, ...], tuple[Hinge, ...]]:
-    """Every criterion in both views for the last exam, and on which single attribution a category hinges.
+    """Every criterion in both views for the last exam, and what its category stands on.
+
+    That is in how many other readings of the diameters it would be the same (RECIST 1.1 and its kin), and on which
+    single attribution it hinges.
 
     Args:
         course: All exams up to the one asked about, oldest first.
@@ -59,7 +65,8 @@ def assess_course(
         baseline_index: The exam that responses are measured from: the last before, or within a week after, the
             start of immunotherapy.
         rules: How foci become lesions.
-        hinges: Whether to look for hinges, which takes most of the time.
+        reading_rules: How many readings are drawn, and with which error.
+        what_if: Whether to draw readings and look for hinges, which takes most of the time.
 
     Returns:
         Assessments (attributed before as_seen for each criterion) and hinges. Both empty where the last exam has
@@ -82,7 +89,10 @@ def assess_course(
     assessments = tuple(
         _assessment(name, view, kept, options, rules) for name in names for view in (View.ATTRIBUTED, View.AS_SEEN)
     )
-    return assessments, _hinges(kept, names, assessments, options, rules) if hinges else ()
+    if not what_if:
+        return assessments, ()
+    found = _hinges(kept, names, assessments, options, rules)
+    return _read_again(assessments, kept, options, rules, reading_rules), found
 
 
 def default_criteria(exam: ExamLesions) -> tuple[str, ...]:
@@ -90,15 +100,14 @@ def default_criteria(exam: ExamLesions) -> tuple[str, ...]:
     return DEFAULT_CRITERIA if exam.has_pet else ANATOMIC_DEFAULT
 
 
-def _last_answer(
-    name: str, course: Sequence[ExamLesions], view: View, options: Options, rules: ViewRules
-) -> tuple[Case, Answer | None]:
-    metabolic_ = CRITERIA[name].family == "metabolic"
-    case = pet_case_of(course, view, options) if metabolic_ else case_of(course, view, options, rules)
+def _last_answer(name: str, case: Case) -> Answer | None:
     fold = CRITERIA[name].states
-    if fold is None or not case.followups:
-        return case, None
-    return case, [answer for _, answer in fold(case)][-1]
+    return None if fold is None or not case.followups else [answer for _, answer in fold(case)][-1]
+
+
+def _category(name: str, answer: Answer) -> str:
+    """Its category; after confirmed progression nothing is scored any more: the category stays."""
+    return answer.overall or ("CPMD" if CRITERIA[name].family == "metabolic" else "iCPD")
 
 
 def _assessment(
@@ -106,7 +115,8 @@ def _assessment(
 ) -> Assessment:
     metabolic_ = CRITERIA[name].family == "metabolic"
     last = course[-1]
-    case, answer = _last_answer(name, course, view, options, rules)
+    case = pet_case_of(course, view, options) if metabolic_ else case_of(course, view, options, rules)
+    answer = _last_answer(name, case)
     if metabolic_ and not last.has_pet:
         return Assessment(criterion=name, view=view, category="NE",
                           reasons=(("PER-1", "This exam has no PET with usable SUV."),))
@@ -121,10 +131,8 @@ def _assessment(
     values = answer.values
     first, final = values.get("confirm_from"), values.get("confirm_to")
     window = (first, final) if isinstance(first, date) and isinstance(final, date) else None
-    # After confirmed progression nothing is scored any more: the category stays.
-    category = answer.overall or ("CPMD" if metabolic_ else "iCPD")
     return Assessment(
-        criterion=name, view=view, category=category,
+        criterion=name, view=view, category=_category(name, answer),
         sum_mm=number_of(values.get("sum_mm", values.get("tumour_burden_mm"))),
         baseline_mm=baseline_mm,
         nadir_mm=number_of(values.get("nadir_mm")),
@@ -166,6 +174,22 @@ def _plan_reason(course: Sequence[ExamLesions], options: Options) -> tuple[Reaso
         text = "No focus of the baseline is called metastasis: indeterminate foci are followed instead."
         return (("R11-B1", text),)
     return ()
+
+
+def _read_again(
+    assessments: Sequence[Assessment], course: Sequence[ExamLesions], options: Options, rules: ViewRules,
+    reading_rules: ReadingRules,
+) -> tuple[Assessment, ...]:
+    """The assessments by diameters, each with what other readings of them would have come to."""
+    asked = {a.criterion for a in assessments if CRITERIA[a.criterion].family == "anatomic" and a.category != BASELINE}
+    told: dict[tuple[str, View], Counter[str]] = defaultdict(Counter)
+    for drawn in readings(course, reading_rules) if asked else ():
+        for view in View:
+            case = case_of(drawn, view, options, rules)
+            for name in asked:
+                if (answer := _last_answer(name, case)) is not None:
+                    told[name, view][_category(name, answer)] += 1
+    return tuple(replace(a, readings=tuple(told[a.criterion, a.view].most_common())) for a in assessments)
 
 
 def _hinges(

@@ -158,10 +158,12 @@ def make_case(seed: int, plan: CasePlan) -> Case:
     return Case(seed=seed, plan=plan, context=patient.context, exams=tuple(exams))
 
 
-def decided_again(case: Case, learned: LearnedModel | None) -> tuple[ExamResult, ...]:
+def decided_again(
+    case: Case, learned: LearnedModel | None, *, what_if: bool = False
+) -> tuple[ExamResult, ...]:
     """The case's results with attribution and response made anew, each exam with the earlier ones as now decided.
 
-    RECIST 1.1 and iRECIST in both views; hinges and triage are left out.
+    RECIST 1.1 and iRECIST in both views, with readings where ``what_if``; hinges and triage are left out.
     """
     done: list[ExamResult] = []
     for exam in case.exams:
@@ -173,7 +175,7 @@ def decided_again(case: Case, learned: LearnedModel | None) -> tuple[ExamResult,
         )
         again = replace(result, foci=foci, assessments=(), hinges_on=())
         course, baseline = scorable_course([*done, again], case.context)
-        assessments, _ = assess_course(course, criteria=RECISTS, baseline_index=baseline, hinges=False)
+        assessments, _ = assess_course(course, criteria=RECISTS, baseline_index=baseline, what_if=what_if)
         done.append(replace(again, assessments=assessments))
     return tuple(done)
 

@@ -169,7 +169,10 @@ def _true_focus(number: int, first: DrawnLesion, now: DrawnLesion | None) -> Att
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """One category of one exam: the truth's and the product's by view."""
+    """One category of one exam: the truth's and the product's by view.
+
+    holds: Share of the readings of the attributed view that come to its category; None where none were drawn.
+    """
 
     seed: int
     visit: int
@@ -177,6 +180,7 @@ class Answered:
     truth: str
     attributed: str
     as_seen: str
+    holds: float | None = None
 
 
 def categories(cases: Sequence[Case], decided: Sequence[Sequence[ExamResult]]) -> list[Answered]:
@@ -186,13 +190,14 @@ def categories(cases: Sequence[Case], decided: Sequence[Sequence[ExamResult]]) -
         course = true_course(case)
         _, baseline = scorable_course(results, case.context)
         for at in range(baseline + 1, len(results)):
-            true, _ = assess_course(course[: at + 1], criteria=RECISTS, baseline_index=baseline, hinges=False)
+            true, _ = assess_course(course[: at + 1], criteria=RECISTS, baseline_index=baseline, what_if=False)
             for name in RECISTS:
-                said = {a.view: a.category for a in results[at].assessments if a.criterion == name}
+                own = {a.view: a for a in results[at].assessments if a.criterion == name}
                 answered.append(Answered(
                     seed=case.seed, visit=case.plan.first + at, criterion=name,
                     truth=next(a.category for a in true if a.criterion == name and a.view is View.ATTRIBUTED),
-                    attributed=said[View.ATTRIBUTED], as_seen=said[View.AS_SEEN],
+                    attributed=own[View.ATTRIBUTED].category, as_seen=own[View.AS_SEEN].category,
+                    holds=own[View.ATTRIBUTED].holds,
                 ))
     return answered
 
