@@ -135,18 +135,18 @@ def may_be_normal_uptake(focus: Focus, now: Situation) -> str:
         return (f"The CT shows gas there (mean {get('ct_hu_mean', 0.0):.0f} HU) and nothing solid: breathing may have "
                 "moved the uptake of an organ off its place.")
     gas = get("rim_lung_fraction", 0.0)
-    if get("below_lungs_mm", -999.0) >= 0.0 and gas >= GAS_BESIDE and not _solid_ball(focus):
+    if get("below_lungs_mm", -999.0) >= 0.0 and gas >= GAS_BESIDE and not _solid_mass(focus):
         return f"It may be bowel outside its mask: gas lies beside it ({100 * gas:.0f} % of its surroundings)."
     if RECTUM_ZONE.holds(focus) and get("behind_spine_mm", -999.0) >= 0.0:
         return "It may be the rectum, which masks of the colon often leave out: it lies where that does."
     return ""
 
 
-def _solid_ball(focus: Focus) -> bool:
+def _solid_mass(focus: Focus) -> bool:
     """Soft tissue through and through, and compact: gas may lie beside it, but it is not the wall around that gas."""
     get = focus.features.get
-    compact = get("sphericity", 0.0) >= BALL_SPHERICITY and focus.short_mm >= 0.5 * focus.longest_mm
-    return compact and get("ct_hu_mean", -999.0) >= BALL_HU
+    compact = get("sphericity", 0.0) >= MASS_SPHERICITY and focus.short_mm >= 0.5 * focus.longest_mm
+    return compact and get("ct_hu_mean", -999.0) >= MASS_HU
 
 
 def normal_place(focus: Focus) -> bool:
@@ -161,7 +161,7 @@ GAS_WITHIN_HU, SOLID_HU = -150.0, -50.0
 # Share of the surroundings (3-10 mm) that is gas below the lungs: bowel. Design value.
 GAS_BESIDE = 0.05
 # A mass with bowel beside it. All of 10 synthetic metastases with gas beside them are such, of 3 other foci none.
-BALL_SPHERICITY, BALL_HU = 0.8, -30.0
+MASS_SPHERICITY, MASS_HU = 0.8, -30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Zone:
 
     def holds(self, focus: Focus) -> bool:
         """Whether a focus lies in the zone; where the midline is not known, its height decides."""
-        if focus.short_mm > self.thickest_mm and _solid_ball(focus):
+        if focus.short_mm > self.thickest_mm and _solid_mass(focus):
             return False
         height, off = focus.features.get(self.landmark), focus.features.get("off_midline_mm", 0.0)
         low, high = self.heights_mm
