@@ -104,14 +104,14 @@ def holds(assessment: Assessment) -> str:
     >>> holds(Assessment(criterion="x", view=View.AS_SEEN, category="SD", readings=(("SD", 82), ("PR", 18))))
     '≈ borderline: 82 of 100 readings, PR in 18'
     >>> holds(Assessment(criterion="x", view=View.AS_SEEN, category="PD", readings=(("PD", 100),)))
-    'in 100 of 100 readings'
+    'holds in 100 of 100 readings'
     """
     if assessment.holds is None:
         return ""
     drawn = sum(count for _, count in assessment.readings)
     same = round(assessment.holds * drawn)
     others = "".join(f", {name} in {count}" for name, count in assessment.readings if name != assessment.category)
-    lead = "≈ borderline:" if assessment.holds < READING_RULES.firm_from else "in"
+    lead = "≈ borderline:" if assessment.holds < READING_RULES.firm_from else "holds in"
     return f"{lead} {same} of {drawn} readings{others}"
 
 
