@@ -26,7 +26,7 @@ from irae.lesions.features import (
 from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
 from irae.lesions.lytic import lytic_on_ct
 from irae.lesions.masks import searched_organs
-from irae.lesions.partial_volume import solid_size
+from irae.lesions.partial_volume import remnant_in_lung, solid_size
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
 from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import focus_extent
@@ -260,6 +260,13 @@ class _Finder:
                 longest, short = read.longest_mm, read.short_mm
                 features["lytic_mm"] = longest
             features["short_long_ratio"] = short / longest
+        if organ in LUNGS and not extent.from_ct and self.ct is not None and longest <= self.rules.spot_most_mm:
+            spot = None
+            if tissue["rim_lung_fraction"] >= self.rules.spot_lung:
+                spot = remnant_in_lung(self.ct, centre, longest, self.rules)
+            if spot is not None:  # too small for a border, and blurred on the PET
+                longest, short = spot.size.longest_mm, spot.size.short_mm
+                features["spot_mm"], features["short_long_ratio"] = longest, short / longest
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:

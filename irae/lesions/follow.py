@@ -3,7 +3,9 @@
 A search for hot regions finds what is new. What was found before is looked for where it was: under therapy a
 metastasis cools long before it is gone, and RECIST measures it all the same. Where lung or fat shows its border the CT
 measures it, in the lung also a spot of a few voxels (``partial_volume``), in bone the hole that it leaves (``lytic``);
-else what is left of its uptake does (``residual``). Where neither shows it (bone, muscle, liver of its own
+else what is left of its uptake does (``residual``), and where the PET shows nothing, a ball that the CT shows in fat
+though it touches a vessel or bowel: of 15 such nodes of synthetic patients the diameter was +1.0 mm, SD 1.6, and of 408
+places without a lesion none had such a ball within 6 mm. Where neither shows it (bone, muscle, liver of its own
 attenuation) a PET says that it is gone; a CT alone does not. What lies under an opacity or under brown fat that shows
 nothing of it is neither there nor gone: it is hidden.
 """
@@ -41,6 +43,8 @@ OFF_MM = 6.0
 OFFSETS_MM = (np.zeros(3), *(sign * OFF_MM * np.eye(3)[axis] for axis in range(3) for sign in (-1.0, 1.0)))
 SIZES = (1.0, 0.6)  # of its earlier radius: it may have shrunk
 ROUND = 0.9  # sphericity of what is cut off a consolidation to be called a nodule
+# Where it has no border of fat or lung that a ball in a bay could have.
+FIRM = (*LUNGS, BONE, "vertebrae", "liver", "spleen")
 MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more than OFF_MM
 # What has this many times the volume of a lesion and is this much longer is not the lesion grown. Design values: of the
 # metastases of 98 synthetic patients none grew more than 8 times from one exam to the next.
@@ -143,7 +147,9 @@ def _seen(
     ``covered``: whether something covers its place; ``free``: ``labels`` without what does. A CT can show a nodule
     within that; its uptake shows nothing.
     """
-    seen = None if ct is None else _nodule_at(ct, track, rules, covered=covered)
+    seen = None if ct is None else _nodule_at(ct, track, rules)
+    if seen is None and ct is not None and covered:
+        seen = _nodule_at(ct, track, rules, apart=True)
     if seen is None and ct is not None and track.focus.organ in LUNGS:
         seen = remnant_in_lung(ct, track.place, ball_mm(track.focus.volume_ml), rules)
     if seen is None and ct is not None and track.focus.organ in (BONE, "vertebrae"):
@@ -155,6 +161,10 @@ def _seen(
         left = residual_on_pet(pet, track.place, track.focus, labels, grid, rules, tissue_suv=tissue_suv)
         if left is not None:
             seen, background = left.lesion, left.background_suv
+    if seen is None and ct is not None and track.focus.organ not in FIRM:
+        seen = _nodule_at(ct, track, rules, apart=True, within_mm=OFF_MM)
+        if seen is not None and _taken(free, grid, seen):
+            seen = None
     if seen is None:
         return None
     return _measured(ct, pet, seen, track, number, background, reference, rules), seen.mask, seen.geometry
@@ -171,10 +181,13 @@ def _taken(labels: NDArray[np.uint16], geometry: Geometry, lesion: Sized) -> boo
     return bool(np.mean(onto_grid(labels, geometry, lesion.geometry, order=0)[lesion.mask] > 0) > 0.3)
 
 
-def _nodule_at(ct: Volume, track: Known, rules: FociRules, *, covered: bool) -> Sized | None:
+def _nodule_at(
+    ct: Volume, track: Known, rules: FociRules, *, apart: bool = False, within_mm: float = np.inf
+) -> Sized | None:
     """The nodule that lies where the track is expected, the one nearest to it in size; None where the CT shows none.
 
-    Where an opacity covers it on the PET, the nodule may touch that on the CT: it is cut off it.
+    ``apart``: It may touch what lies beside it (a consolidation, a vessel, bowel): it is cut off at the neck, and must
+    be a ball. ``within_mm``: how far from its place its middle may lie.
     """
     radius = max(4.0, ball_mm(track.focus.volume_ml) / 2.0)
     crop = _hu_around(ct, track.place, radius + MARGIN_MM)
@@ -183,19 +196,16 @@ def _nodule_at(ct: Volume, track: Known, rules: FociRules, *, covered: bool) -> 
     hu, grid = crop
     at = grid.to_world(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1))
     best: NDArray[np.bool_] | None = None
-    for apart in (False, True) if covered else (False,):
-        least = np.inf
-        for offset, size in product(OFFSETS_MM, SIZES):
-            seed = ((at - track.place - offset) ** 2).sum(axis=-1) <= (size * radius) ** 2
-            nodule = extent_on_ct(hu, seed, grid, rules, apart=apart) if seed.any() else None
-            if nodule is None or (apart and shape_of(nodule, grid).sphericity < ROUND):
-                continue
-            other = abs(np.log(np.count_nonzero(nodule) * grid.voxel_volume_ml / max(track.focus.volume_ml, 0.05)))
-            if other < least:
-                best, least = nodule, other
-        if best is not None:
-            break
-    if best is None:
+    least = np.inf
+    for offset, size in product(OFFSETS_MM, SIZES):
+        seed = ((at - track.place - offset) ** 2).sum(axis=-1) <= (size * radius) ** 2
+        nodule = extent_on_ct(hu, seed, grid, rules, apart=apart) if seed.any() else None
+        if nodule is None or (apart and shape_of(nodule, grid).sphericity < ROUND):
+            continue
+        other = abs(np.log(np.count_nonzero(nodule) * grid.voxel_volume_ml / max(track.focus.volume_ml, 0.05)))
+        if other < least:
+            best, least = nodule, other
+    if best is None or np.linalg.norm(grid.to_world(np.argwhere(best)).mean(axis=0) - track.place) > within_mm:
         return None
     return Sized(mask=best, geometry=grid, size=solid_size(hu, best, grid, ct.geometry, rules))
 

@@ -187,6 +187,8 @@ def extent_on_ct(
 
 def _up_to_the_neck(solid: NDArray[np.bool_], seed: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
     """The part of a solid structure around its deepest place in the seed, up to where it is thinnest."""
+    if not (solid & seed).any():
+        return np.zeros_like(solid)
     spacing = np.array(geometry.spacing_mm)
     depth = ndimage.gaussian_filter(distance_mm(solid, spacing), 1.0 / spacing)
     peaks = peak_local_max(depth, min_distance=2, labels=solid.astype(np.uint8), exclude_border=False)

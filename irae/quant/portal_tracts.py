@@ -39,6 +39,7 @@ class PortalRules:
         bile_hu: Bile, -9..20 HU (ACR incidental findings, J Am Coll Radiol 2017), as in cysts.
         dark_share: A voxel is dark where it is this far from the liver's level to bile's.
         duct_share: A duct's darkest tenth must be this far.
+        least_sd: Dark is this many times the spread of the liver's HU, at least: else nothing is said of ducts.
         duct_edge_mm, fat_hu, fat_mm: Ducts are looked for this deep in the liver, and this far from fissures' fat.
         widest_mm: What a ball of this size fits into is no duct (gallbladder, cyst, metastasis); nor is its rim, this
             wide: rim_mm.
@@ -56,7 +57,8 @@ class PortalRules:
     halo_below_hu: float = 22.0
     bile_hu: float = 8.0
     dark_share: float = 0.35
-    duct_share: float = 0.6
+    duct_share: float = 0.66
+    least_sd: float = 1.8
     duct_edge_mm: float = 6.0
     fat_hu: float = -20.0
     fat_mm: float = 5.0
@@ -78,7 +80,7 @@ class PortalTracts:
 
     Attributes:
         halo_percent: Share of the tissue within 5 mm of the vessels that is clearly darker than the liver.
-        duct_mm: Length of all dilated bile ducts inside the liver; None where a halo hides them.
+        duct_mm: Length of all dilated bile ducts inside the liver; None where a halo or noise hides them.
         duct_why: Why not.
     """
 
@@ -126,6 +128,10 @@ def measure_portal_tracts(
         return None, "nothing of the liver lies beside its vessels"
     halo_percent = 100.0 * float(np.mean(hu[band] <= level - rules.halo_below_hu))
 
+    spread = 1.4826 * float(np.median(np.abs(hu[core] - level)))
+    if rules.dark_share * (level - rules.bile_hu) < rules.least_sd * spread:
+        why = f"the liver ({level:.0f} HU, SD {spread:.0f}) is too dark or too noisy for ducts to stand out"
+        return PortalTracts(halo_percent, None, why), ""
     ducts, length_mm = _dark_tubes(hu, depth, level, grid, rules)
     if _on_both_sides(ducts, hu, level, grid, rules) >= rules.both_sides:
         return PortalTracts(halo_percent, None, "low attenuation on both sides of the portal veins hides ducts"), ""
@@ -136,9 +142,8 @@ def _dark_tubes(
     hu: NDArray[np.float32], depth: NDArray[np.float32], level: float, grid: Geometry, rules: PortalRules
 ) -> tuple[NDArray[np.bool_], float]:
     """Long dark structures inside the liver that no large ball fits into, and their length together, mm."""
-    liver = depth > 0
-    dark = liver & (hu <= level - rules.dark_share * (level - rules.bile_hu))
-    wide = opened(dark, grid, rules.widest_mm)
+    dark = hu <= level - rules.dark_share * (level - rules.bile_hu)
+    wide = opened(dark, grid, rules.widest_mm)  # beside the liver, too: its mask may leave a gallbladder out
     by_fat = distance_mm(hu >= rules.fat_hu, grid.spacing_mm) <= rules.fat_mm
     thin = dark & (depth >= rules.duct_edge_mm) & (distance_mm(~wide, grid.spacing_mm) > rules.rim_mm) & ~by_fat
     pieces = cc3d.connected_components(thin, connectivity=26)

@@ -81,6 +81,18 @@ def test_a_node_that_has_cooled_is_still_measured_on_the_ct(before):
     assert node.features["suv_peak_ratio"] < 0.3
 
 
+def test_a_node_that_has_cooled_is_cut_off_the_vessel_that_it_touches(before):
+    beside = np.add(NODE, (13.0, 0.0, 0.0))  # their surfaces touch
+    vessel = [Ball(tuple(np.add(beside, (0.0, 0.0, dz))), 12, 0.5) for dz in range(-40, 44, 4)]
+    found = on_pet(before, Ball(NODE, 14, 0.5), *vessel)
+    (node,) = (f for f in found.foci if f.track == track_of(before, NODE))
+    assert (node.status, node.source, node.features["followed"]) == (FocusStatus.KNOWN, FocusSource.CT, 1.0)
+    assert node.longest_mm == pytest.approx(14, abs=3.0)
+    assert np.linalg.norm(np.subtract(node.centroid_ras_mm, NODE)) < 4.0
+    alone = on_pet(before, *vessel)
+    assert track_of(before, NODE) in {f.track for f in alone.foci if f.status is FocusStatus.GONE}, "no node"
+
+
 def test_a_liver_lesion_too_faint_for_the_search_is_measured_by_what_is_left_of_its_uptake(before):
     faint = Ball(LIVER, 18, 2.9, None)  # 1.3 times the liver before the blur: below every threshold of the search
     found = on_pet(before, faint)

@@ -21,14 +21,14 @@ def tube(x_mm, width_mm, *, length_mm=80.0):
     return (off <= width_mm / 2.0) & (np.abs(AT[..., 2]) <= length_mm / 2.0) & LIVER
 
 
-def measured(*painted, vessels=True, liver=LIVER, vein_mm=9.0):
+def measured(*painted, vessels=True, liver=LIVER, vein_mm=9.0, liver_hu=105.0, noise_hu=8.0):
     hu = np.full(GRID.shape, -100.0, np.float32)
-    hu[LIVER] = 105.0
+    hu[LIVER] = liver_hu
     for where, value in painted:
         hu[where] = value
     if vessels:
-        hu[tube(0.0, vein_mm)] = 165.0
-    hu += RNG.normal(0.0, 8.0, GRID.shape).astype(np.float32)
+        hu[tube(0.0, vein_mm)] = liver_hu + 60.0
+    hu += RNG.normal(0.0, noise_hu, GRID.shape).astype(np.float32)
     return measure_portal_tracts(ct(hu, GRID), label_map(GRID, **({} if liver is None else {"liver": liver})))
 
 
@@ -70,3 +70,12 @@ def test_what_is_not_a_long_dark_tube_is_no_duct():
     assert measured((tube(20.0, 6.0), -90.0))[0].duct_mm == 0.0, "fat of a fissure"
     outer = tube(50.0, 6.0)
     assert measured((outer, 8.0))[0].duct_mm == 0.0, "the edge of the mask"
+    beside = np.linalg.norm(AT - np.array([25.0, 0.0, 0.0]), axis=-1) <= 14.0
+    assert measured((beside, 5.0), liver=LIVER & ~beside)[0].duct_mm == 0.0, "a gallbladder that the mask leaves out"
+
+
+def test_noise_in_a_fatty_liver_makes_no_ducts():
+    found, _ = measured(liver_hu=50.0, noise_hu=60.0)
+    assert found.duct_mm is None
+    assert "too dark or too noisy" in found.duct_why
+    assert found.halo_percent > 0.0
