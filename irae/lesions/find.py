@@ -26,10 +26,10 @@ from irae.lesions.features import (
 from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
 from irae.lesions.lytic import lytic_on_ct
 from irae.lesions.masks import searched_organs
-from irae.lesions.partial_volume import remnant_in_lung, solid_size
+from irae.lesions.partial_volume import Size, remnant_in_lung, solid_size
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
 from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
-from irae.lesions.sizing import focus_extent
+from irae.lesions.sizing import Extent, focus_extent
 from irae.lesions.threshold import HotThreshold, hot_threshold
 from irae.lesions.values import FociFound
 from irae.quant.diameter import axial_diameters
@@ -218,7 +218,9 @@ class _Finder:
         native = self._native_uptake(extent.mask, fine, regions.peaks[region][0], search, pictured, coarse)
         background = extent.background_suv
         centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
-        if not self._stands_out(extent.from_ct, volume_ml, native, centre, background, threshold):
+        spot = self._spot_in_lung(extent, centre, hu, fine)
+        shown = spot is not None and native[0] >= threshold.suv  # by the CT, as small as it is
+        if not self._stands_out(extent.from_ct or shown, volume_ml, native, centre, background, threshold):
             self.within_noise += 1
             self.hottest_noise = max(self.hottest_noise, native[0])
             return
@@ -260,13 +262,9 @@ class _Finder:
                 longest, short = read.longest_mm, read.short_mm
                 features["lytic_mm"] = longest
             features["short_long_ratio"] = short / longest
-        if organ in LUNGS and not extent.from_ct and self.ct is not None and longest <= self.rules.spot_most_mm:
-            spot = None
-            if tissue["rim_lung_fraction"] >= self.rules.spot_lung:
-                spot = remnant_in_lung(self.ct, centre, longest, self.rules)
-            if spot is not None:  # too small for a border, and blurred on the PET
-                longest, short = spot.size.longest_mm, spot.size.short_mm
-                features["spot_mm"], features["short_long_ratio"] = longest, short / longest
+        if spot is not None and organ in LUNGS:
+            longest, short = spot.longest_mm, spot.short_mm
+            features["spot_mm"], features["short_long_ratio"] = longest, short / longest
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
@@ -276,6 +274,20 @@ class _Finder:
             read_mask, fine, centre, volume_ml, longest, short, features, over=True, suv=native,
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
+
+    def _spot_in_lung(
+        self, extent: Extent, centre: NDArray[np.float64], hu: NDArray[np.float32] | None, fine: Geometry
+    ) -> Size | None:
+        """What the CT shows of a small focus in the lung, too small for a border there and blurred on the PET."""
+        rules = self.rules
+        if self.ct is None or hu is None or extent.from_ct or extent.longest_mm > rules.spot_most_mm:
+            return None
+        if self._organ_at(centre) not in LUNGS:
+            return None
+        if ct_features(hu, extent.mask, fine, rules)["rim_lung_fraction"] < rules.spot_lung:
+            return None
+        spot = remnant_in_lung(self.ct, centre, extent.longest_mm, rules)
+        return None if spot is None else spot.size
 
     def _stands_out(
         self, from_ct: bool, volume_ml: float, uptake: tuple[float, float, float], centre: NDArray[np.float64],

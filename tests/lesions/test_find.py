@@ -468,3 +468,19 @@ def test_a_faint_metastasis_of_the_lung_beside_a_rib_is_no_marrow_of_the_rib():
     assert np.linalg.norm(np.subtract(lesion.centroid_ras_mm, place)) < 6.0
     assert lesion.suv_max < hot_threshold(REFERENCE, FOCI_RULES).suv
     assert lesion.features["bone_fraction"] + lesion.features["rim_bone_fraction"] >= FOCI_RULES.rib_bone
+
+
+@pytest.mark.parametrize(("diameter_mm", "slice_mm"), [(7, 5), (8, 5), (8, 6)])
+def test_a_hot_nodule_as_small_as_two_voxels_of_the_ct_is_found_and_measured_by_its_spot_there(diameter_mm, slice_mm):
+    shape = tuple(int(n * 3 / slice_mm) for n in FINE.shape)
+    coarse = Geometry.axis_aligned(shape, (slice_mm,) * 3, (-180.0, -126.0, 0.0))
+    place = (-80, 10, 320)
+
+    def lung_foci(hu):
+        exam, organs = draw([Ball(place, diameter_mm, 15.0, hu)], ct_grid=coarse)
+        return [f for f in find_foci(exam, organs=organs, reference=REFERENCE).foci if f.organ == "lung_left"]
+
+    (nodule,) = lung_foci(40.0)
+    assert nodule.features["spot_mm"] == nodule.longest_mm == pytest.approx(diameter_mm, abs=1.0)
+    assert nodule.suv_max is not None
+    assert not any("spot_mm" in f.features for f in lung_foci(None)), "the CT shows nothing there"
