@@ -30,6 +30,9 @@ class MatchRules:
     # Cost in mm of a difference that speaks against identity.
     other_site_mm: float = 8.0
     size_ratio_mm: float = 4.0  # per factor e of volume
+    # A track that the newest exam does not show (it had merged into another, or was hidden or gone) gives way to one
+    # that it shows: a piece of a lesion, once, is as large as what is left of the whole.
+    unlisted_mm: float = 20.0
     # Of fat on CT (share of the focus) and of soft tissue: brown fat beside a node is not the node.
     fat_share: float = 0.6
     soft_share: float = 0.3
@@ -138,7 +141,8 @@ def _known_tracks(past: Sequence[EarlierExam], mapping: Callable[[int], Mapping]
         if here:
             places = mapping(at).to_now(np.array([f.centroid_ras_mm for f in here]))
             known += [
-                Known(focus=focus, place=place, nature=natures[focus.track], gone=focus.track in gone)
+                Known(focus=focus, place=place, nature=natures[focus.track], gone=focus.track in gone,
+                      listed=at == len(past) - 1)
                 for focus, place in zip(here, places, strict=True)
             ]
     return sorted(known, key=lambda k: k.focus.track)
@@ -177,6 +181,7 @@ def _assigned(foci: Sequence[Focus], known: Sequence[Known], rules: MatchRules) 
             size = abs(np.log(max(focus.volume_ml, 0.05) / max(before.volume_ml, 0.05)))
             other = site_of(focus.organ) != site_of(before.organ)
             cost[i, k] = distance + rules.size_ratio_mm * size + rules.other_site_mm * other
+            cost[i, k] += rules.unlisted_mm * (not track.listed)
     # Leaving a pair unmatched costs more than any permitted pair, so that as many lesions as possible are known again.
     rows, columns = linear_sum_assignment(cost)
     return {int(i): int(k) for i, k in zip(rows, columns, strict=True) if cost[i, k] < forbidden}

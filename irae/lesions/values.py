@@ -54,12 +54,16 @@ class EarlierExam:
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Known:
-    """A track as last seen: where it would lie now (RAS+ mm), what it was called, whether it has been gone since."""
+    """A track as last seen: where it would lie now (RAS+ mm), what it was called, whether it has been gone since.
+
+    ``listed``: whether the newest exam shows it; it does not where it was gone, hidden or had merged into another.
+    """
 
     focus: Focus
     place: NDArray[np.float64]
     nature: Nature
     gone: bool = False
+    listed: bool = True
 
 
 def listed(foci: Sequence[Focus]) -> str:

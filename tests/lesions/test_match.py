@@ -165,6 +165,24 @@ def test_brown_fat_beside_a_node_is_not_the_node(fat, mean, pairs):
     assert _assigned([here], [known], MATCH_RULES) == pairs
 
 
+def test_what_is_left_of_a_lesion_is_it_and_not_a_piece_that_had_merged_into_it():
+    def track(name, place, volume_ml, mm, **more):
+        focus = Focus(id=1, centroid_ras_mm=place, volume_ml=volume_ml, longest_mm=mm, short_mm=mm * 0.8,
+                      organ="lymph_node", is_node=True, track=name)
+        return Known(focus=focus, place=np.array(place, float), nature=Nature.METASTASIS, **more)
+
+    whole = track("L09", (-21.0, -8.0, -628.0), 33.9, 45.0)
+    left = Focus(id=1, centroid_ras_mm=(-31.0, -1.0, -631.0), volume_ml=3.9, longest_mm=23.0, short_mm=21.0,
+                 organ="lymph_node", is_node=True)
+    piece = track("L12", (-29.0, -9.0, -632.0), 5.0, 29.0, listed=False)
+    assert _assigned([left], [whole, piece], MATCH_RULES) == {0: 0}
+    listed = replace(piece, listed=True)
+    assert _assigned([left], [whole, listed], MATCH_RULES) == {0: 1}, "the nearer in place and size"
+    assert _assigned([left], [piece], MATCH_RULES) == {0: 0}, "but where nothing else is near it comes back"
+    both = [left, replace(left, id=2, centroid_ras_mm=(-20.0, -10.0, -628.0), volume_ml=20.0, longest_mm=36.0)]
+    assert _assigned(both, [whole, piece], MATCH_RULES) == {0: 1, 1: 0}
+
+
 @pytest.mark.parametrize(("gone", "apart_mm", "again"), [(False, 18.0, True), (True, 18.0, False), (True, 10.0, True)])
 def test_what_comes_back_comes_back_where_it_was(gone, apart_mm, again):
     nodule = Focus(id=1, centroid_ras_mm=(0.0, 0.0, 0.0), volume_ml=0.5, longest_mm=10.0, short_mm=9.0, track="L01",
