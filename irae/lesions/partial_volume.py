@@ -21,7 +21,7 @@ from irae.lesions.rules import FWHM_PER_SIGMA, FociRules
 from irae.quant.diameter import axial_diameters
 from irae.quant.distance import distance_mm
 from irae.quant.resample import onto_grid
-from irae.quant.shape import ball_mm
+from irae.quant.shape import ball_mm, shape_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,8 @@ def solid_size(
 def _without_tails(mask: NDArray[np.bool_], geometry: Geometry, rules: FociRules) -> NDArray[np.bool_]:
     """A nodule without the vessels that enter it: what a ball of a share of its own depth fills."""
     depth = distance_mm(np.pad(mask, 1), geometry.spacing_mm)[1:-1, 1:-1, 1:-1]
-    radius = rules.tail_share * float(depth.max())
+    is_ball = shape_of(mask, geometry).sphericity >= rules.tail_sphericity
+    radius = (rules.tail_share if is_ball else rules.wide_tail_share) * float(depth.max())
     core = depth > radius
     filled: NDArray[np.bool_] = (distance_mm(~core, geometry.spacing_mm) <= radius) & mask
     parts, _ = ndimage.label(filled)

@@ -1,5 +1,6 @@
 """Small solid nodules by the soft tissue their voxels hold, against balls and ellipsoids drawn with exact borders."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -70,6 +71,15 @@ def test_a_vessel_that_enters_it_is_not_measured():
     _, mask, grid = thresholded(with_vessel)
     assert axial_diameters(mask, grid).longest_mm > 30.0
     assert sized(with_vessel).longest_mm == pytest.approx(20.0, abs=2.5)
+
+
+@pytest.mark.parametrize("radius_mm", [2.8, 3.4])
+def test_a_vessel_nearly_as_wide_as_the_nodule_is_cut_off_where_it_enters(radius_mm):
+    size = sized(scan([ball(12.0), partial(rod, radius_mm=radius_mm)], 2.0))
+    assert size.longest_mm == pytest.approx(12.0, abs=2.5)
+    before = replace(FOCI_RULES, tail_sphericity=0.0)
+    hu, mask, grid = thresholded(scan([ball(12.0), partial(rod, radius_mm=radius_mm)], 2.0))
+    assert solid_size(hu, mask, grid, scan([ball(12.0)], 2.0).geometry, before).longest_mm > size.longest_mm + 1.0
 
 
 def test_outside_the_lung_a_lesion_has_the_size_of_its_mask():
