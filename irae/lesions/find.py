@@ -32,7 +32,7 @@ from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import Extent, focus_extent
 from irae.lesions.threshold import HotThreshold, hot_threshold
 from irae.lesions.values import FociFound
-from irae.quant.diameter import axial_diameters
+from irae.quant.diameter import AxialDiameters, axial_diameters
 from irae.quant.peak import suv_peak
 from irae.quant.resample import labels_onto, onto_grid
 from irae.quant.shape import shape_of
@@ -229,9 +229,8 @@ class _Finder:
         vertical = np.ptp(fine.to_world(np.argwhere(read_mask))[:, 2]) + fine.spacing_mm[fine.axis_of(2)]
         features = {
             "picture": 0.0, "sphericity": shape.sphericity, "elongation": shape.elongation,
-            "length_mm": shape.length_mm, "short_long_ratio": extent.short_mm / extent.longest_mm,
-            "size_from_ct": float(extent.from_ct), "background_suv": background, "vertical_mm": float(vertical),
-            "field_end_mm": self._to_field_end(centre),
+            "length_mm": shape.length_mm, "size_from_ct": float(extent.from_ct), "background_suv": background,
+            "vertical_mm": float(vertical), "field_end_mm": self._to_field_end(centre),
         }
         tissue = {} if hu is None else ct_features(hu, read_mask, fine, self.rules)
         features |= tissue
@@ -241,14 +240,8 @@ class _Finder:
         organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules,
                                      sphericity=shape.sphericity, place=self.landmarks.of(centre, self.midline),
                                      lung=self.landmarks.lung_at(centre, self.midline))
-        of_marrow = (native[1] < self.rules.marrow_peak_ratio * self.marrow_suv
-                     and native[0] < self.rules.marrow_max_ratio * self.marrow_suv)
-        bone = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0)
-        rib = organ in LUNGS and not extent.from_ct and bone >= self.rules.rib_bone  # that spills into the lung
-        trabecular = fraction < 0.3 and tissue.get("ct_hu_mean", 0.0) >= self.rules.marrow_hu
-        marrow = trabecular or organ == "vertebrae" or (organ == BONE and is_bone(tissue))
-        if of_marrow and (rib or marrow):
-            return  # the whole marrow is as hot (G-CSF, anaemia): not a focus
+        if self._is_marrow(organ, fraction, tissue, native, from_ct=extent.from_ct):
+            return
         longest, short = extent.longest_mm, extent.short_mm
         if organ in (BONE, "vertebrae") and not extent.from_ct:
             if background < self.marrow_suv < 0.6 * native[1]:
@@ -256,15 +249,14 @@ class _Finder:
                 in_marrow = focus_extent(basin, (others & ~basin), suv[crop], coarse, None, fine, self.grid, self.rules,
                                          least_background=self.marrow_suv)
                 longest, short = in_marrow.longest_mm, in_marrow.short_mm
-            hole = None if hu is None else lytic_on_ct(hu, fine, [centre], [max(longest / 2.0, 4.0)], self.rules)
-            read = None if hole is None else axial_diameters(hole, fine)
-            if read is not None and abs(np.log(read.longest_mm / longest)) <= self.rules.lytic_beside_pet:
-                longest, short = read.longest_mm, read.short_mm
+            hole = None if hu is None else self._hole_beside(longest, centre, hu, fine)
+            if hole is not None:
+                longest, short = hole.longest_mm, hole.short_mm
                 features["lytic_mm"] = longest
-            features["short_long_ratio"] = short / longest
-        if spot is not None and organ in LUNGS:
+        elif spot is not None and organ in LUNGS:
             longest, short = spot.longest_mm, spot.short_mm
-            features["spot_mm"], features["short_long_ratio"] = longest, short / longest
+            features["spot_mm"] = longest
+        features["short_long_ratio"] = short / longest
         features |= near_hot_organs(read_mask, organ_crop, self.names, fine, self.rules)
         features |= self._uptake_ratios(native[1], organ, background)
         if organ in self.organ_voxels:
@@ -274,6 +266,30 @@ class _Finder:
             read_mask, fine, centre, volume_ml, longest, short, features, over=True, suv=native,
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
+
+    def _is_marrow(
+        self, organ: str | None, fraction: float, tissue: dict[str, float], uptake: tuple[float, float, float], *,
+        from_ct: bool,
+    ) -> bool:
+        """Whether the whole marrow is as hot (G-CSF, anaemia) as this part of it, or as this rib beside the lung."""
+        rules, (highest, peak, _) = self.rules, uptake
+        if peak >= rules.marrow_peak_ratio * self.marrow_suv or highest >= rules.marrow_max_ratio * self.marrow_suv:
+            return False
+        bone = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0)
+        rib = organ in LUNGS and not from_ct and bone >= rules.rib_bone  # that spills into the lung
+        trabecular = fraction < 0.3 and tissue.get("ct_hu_mean", 0.0) >= rules.marrow_hu
+        return rib or trabecular or organ == "vertebrae" or (organ == BONE and is_bone(tissue))
+
+    def _hole_beside(
+        self, longest_mm: float, centre: NDArray[np.float64], hu: NDArray[np.float32], fine: Geometry
+    ) -> AxialDiameters | None:
+        """Diameters of the hole in bone that a focus of about that size leaves on the CT."""
+        hole = lytic_on_ct(hu, fine, [centre], [max(longest_mm / 2.0, 4.0)], self.rules)
+        if hole is None:
+            return None
+        read = axial_diameters(hole, fine)
+        beside = abs(np.log(read.longest_mm / longest_mm)) <= self.rules.lytic_beside_pet
+        return read if beside else None  # else it is another hole
 
     def _spot_in_lung(
         self, extent: Extent, centre: NDArray[np.float64], hu: NDArray[np.float32] | None, fine: Geometry
