@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from irae.attribution.evidence import is_focal
 from irae.attribution.rules import IRAE_SITE, EvidenceRules
 from irae.attribution.situation import BONE_SITE, NODE_SITE, OUTSIDE_ORGANS, Situation, grew, was_tumour
@@ -253,7 +255,9 @@ def cold_nodule(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | No
     """A lung nodule large enough for the PET that takes up no more than blood."""
     if site_of(focus.organ) != "lung" or focus.source is not FocusSource.CT or focus.suv_max is None:
         return None
-    if was_tumour(focus, now) or focus.longest_mm < rules.cold_nodule_mm or focus.suv_max > rules.cold_nodule_suv:
+    if was_tumour(focus, now) or not reaches(focus.longest_mm, rules.cold_nodule_mm[0]):
+        return None
+    if focus.suv_max > np.interp(focus.longest_mm, rules.cold_nodule_mm, rules.cold_nodule_suv):
         return None
     if focus.status is FocusStatus.KNOWN and grew(focus, rules):
         return None

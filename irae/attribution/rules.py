@@ -166,9 +166,10 @@ class EvidenceRules:
     field_end_mm: float = 10.0
     urine_liver_ratio: float = 4.0  # urine is this many times hotter than the liver (lognormal 15 g/mL)
     paired: float = 0.5
-    # Malignant nodules of 10 mm and more show on PET (SUVmax 2.5, the older cut-off, less partial volume).
-    cold_nodule_mm: float = 12.0
-    cold_nodule_suv: float = 2.0
+    # Malignant nodules of 10 mm and more show on PET (SUVmax 2.5, the older cut-off, less partial volume, which takes
+    # more of the smaller ones): up to which SUVmax one is cold at these longest diameters and between them.
+    cold_nodule_mm: tuple[float, float] = (10.0, 12.0)
+    cold_nodule_suv: tuple[float, float] = (1.0, 2.0)
     hilar_vessel_share: float = 0.45  # of the lungs' half width off the midline: vessels of this size lie medially
     fluid_hu: float = 20.0  # simple cysts and bile (ACR incidental findings, J Am Coll Radiol 2017: -9..20 HU)
     bowel_spots: int = 2  # more single spots in one bowel are a pattern

@@ -180,6 +180,15 @@ def test_many_spots_of_one_bowel_are_a_pattern():
     assert "pattern" in gate_of(*spots).outcome
 
 
+@pytest.mark.parametrize(("longest_mm", "suv_max", "opened"), [
+    (14.0, 1.9, True), (14.0, 2.1, False), (11.0, 0.5, True), (11.0, 1.4, True), (11.0, 1.6, False), (9.5, 0.5, False),
+])
+def test_how_cold_a_nodule_must_be_depends_on_its_size(longest_mm, suv_max, opened):
+    look = replace(cold(off_midline_share=0.7), longest_mm=longest_mm, short_mm=0.9 * longest_mm, suv_max=suv_max)
+    gate = gate_of(look)
+    assert (gate is not None and gate.outcome.endswith("cold nodule")) is opened
+
+
 def test_cold_liver_lesions_and_nodules_stay_open():
     from dataclasses import replace
 
