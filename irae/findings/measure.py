@@ -15,7 +15,7 @@ from irae.quant.bowel import measure_bowel
 from irae.quant.gland import measure_pituitary
 from irae.quant.lung import LUNGS, measure_lungs
 from irae.quant.portal_tracts import measure_portal_tracts
-from irae.quant.region import geometry_of, organ_boxes
+from irae.quant.region import geometry_of, organ_boxes, without
 from irae.quant.resample import labels_onto, onto_grid
 from irae.quant.solid import measure_solid
 from irae.quant.surroundings import free_gas_ml, pleural_fluid_ml, stranding_percent
@@ -54,7 +54,7 @@ def measure(
     values: dict[str, Measured] = {}
     if exam.ct is not None and organs is not None:
         _must_share_grid("organs", organs, exam.ct)
-        _measure_ct(exam.ct, organs.without(MUSCLE), values)
+        _measure_ct(exam.ct, without(organs, MUSCLE), values)
     if exam.pet is not None and organs is not None:
         _measure_pet(exam.pet, organs, reference, values)
     if exam.mr is not None and pituitary is not None:

@@ -10,6 +10,7 @@ from irae.core.geometry import Geometry
 from irae.core.notice import Notice
 from irae.core.volume import Volume
 from irae.lesions.rules import FociRules
+from irae.quant.holes import filled_slices
 from irae.quant.resample import onto_grid
 
 GRID_MM = 10.0
@@ -71,6 +72,4 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     body: NDArray[np.bool_] = parts == int(sizes.argmax())
-    for level in range(body.shape[2]):
-        body[:, :, level] = ndimage.binary_fill_holes(body[:, :, level])
-    return body
+    return filled_slices(body, 2)

@@ -49,6 +49,9 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
         rules: Limits: smallest diameter, vessel calibre, elongation.
     """
     found = []
+    voxel_mm = max(ct.geometry.spacing_mm)
+    sure_ml, least_ml = (ball_ml(max(rules.ct_nodule_least_mm, n * voxel_mm))
+                         for n in (rules.ct_nodule_voxels, rules.ct_nodule_voxels_hot))
     for lung in LUNGS:
         if not organs.seen(lung):
             continue
@@ -65,6 +68,7 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
         solid = (ndimage.gaussian_filter(hu, 0.7 / spacing) >= rules.nodule_in_lung_hu) & field
         core = ndimage.binary_erosion(solid, ball(grid.spacing_mm, rules.ct_nodule_vessel_mm / 2.0), border_value=1)
         reach = ball(grid.spacing_mm, rules.ct_nodule_vessel_mm / 2.0 + 0.1)
+        inside = ndimage.binary_erosion(field)
         parts = cc3d.connected_components(core, connectivity=18)
         for part, box in enumerate(ndimage.find_objects(parts), start=1):
             if box is None:
@@ -73,15 +77,13 @@ def lung_nodules(ct: Volume, organs: LabelMap, rules: FociRules) -> list[CtLesio
             crop = tuple(slice(max(0, s.start - p), s.stop + p) for s, p in zip(box, pad, strict=True))
             own = parts[crop] == part
             nodule = solid[crop] & ndimage.binary_dilation(own, reach)
+            voxels = np.count_nonzero(nodule)
+            volume_ml, edge = voxels * grid.voxel_volume_ml, np.count_nonzero(nodule & ~inside[crop])
+            if volume_ml < least_ml or edge > 0.25 * voxels:
+                continue
             start = (crop[0].start, crop[1].start, crop[2].start)
             stop = (start[0] + nodule.shape[0], start[1] + nodule.shape[1], start[2] + nodule.shape[2])
             sub = grid.cropped(start, stop)
-            voxel_mm, volume_ml = max(ct.geometry.spacing_mm), np.count_nonzero(nodule) * sub.voxel_volume_ml
-            sure_ml, least_ml = (ball_ml(max(rules.ct_nodule_least_mm, n * voxel_mm))
-                                 for n in (rules.ct_nodule_voxels, rules.ct_nodule_voxels_hot))
-            edge = np.count_nonzero(nodule & ~ndimage.binary_erosion(field[crop], iterations=1))
-            if volume_ml < least_ml or edge > 0.25 * np.count_nonzero(nodule):
-                continue
             shape = shape_of(nodule, sub)
             if shape.elongation > rules.ct_nodule_elongation or shape.sphericity < rules.ct_nodule_sphericity:
                 continue

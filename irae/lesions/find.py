@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -79,24 +82,36 @@ def find_foci(
         if not usable:
             ct, organs, base = None, None, pet
     organs = searched_organs(organs, ct, rules)
-    finder = _Finder(pet=pet, ct=ct, organs=organs, reference=reference, grid=base.geometry, rules=rules)
-    if pet is not None:
-        notices.append(finder.add_hot_regions().notice)
-        if finder.within_noise:
-            notices.append(Notice("foci_within_noise", f"{finder.within_noise} hot spots (SUVmax up to "
-                                  f"{finder.hottest_noise:.1f}) are not listed as foci: smaller than the PET resolves, "
-                                  f"or within its noise ({100 * finder.noise.cv:.0f} % in 1 cm3 of liver)."))
-    else:
-        notices.append(Notice("foci_ct_only", "No usable PET: only lung nodules and dark liver lesions that the CT "
-                              "shows were searched for; nodes, bone and soft tissue were not."))
-    if organs is None:
-        notices.append(Notice("foci_without_organs", "No organ segmentation: foci have no organ, normal organs above "
-                              "the threshold are foci too, and lesions on CT alone were not searched for."))
-    if ct is not None and organs is not None:
-        finder.add_ct_lesions()
+    with ThreadPoolExecutor(max_workers=1) as beside:  # the CT is searched while the PET is
+        on_ct = beside.submit(_solid_lesions, ct, organs, rules, with_pet=pet is not None)
+        finder = _Finder(pet=pet, ct=ct, organs=organs, reference=reference, grid=base.geometry, rules=rules)
+        if pet is not None:
+            notices.append(finder.add_hot_regions().notice)
+            if finder.within_noise:
+                notices.append(Notice("foci_within_noise", f"{finder.within_noise} hot spots (SUVmax up to "
+                                      f"{finder.hottest_noise:.1f}) are not listed as foci: smaller than the PET "
+                                      f"resolves, or within its noise ({100 * finder.noise.cv:.0f} % in 1 cm3 of "
+                                      "liver)."))
+        else:
+            notices.append(Notice("foci_ct_only", "No usable PET: only lung nodules and dark liver lesions that the CT "
+                                  "shows were searched for; nodes, bone and soft tissue were not."))
+        if organs is None:
+            notices.append(Notice("foci_without_organs", "No organ segmentation: foci have no organ, normal organs "
+                                  "above the threshold are foci too, and lesions on CT alone were not searched for."))
+        finder.add_ct_lesions(on_ct.result())
     foci = with_neighbours(with_symmetry(finder.foci, finder.midline))
     return FociFound(foci=foci, labels=finder.labels, geometry=base.geometry, notices=tuple(notices),
                      marrow_suv=finder.marrow_suv)
+
+
+def _solid_lesions(
+    ct: Volume | None, organs: LabelMap | None, rules: FociRules, *, with_pet: bool
+) -> list[CtLesion]:
+    """What the CT shows by itself, lungs first; nothing without organs to look in."""
+    if ct is None or organs is None:
+        return []
+    liver = rules.ct_liver_beside_pet if with_pet else rules.ct_liver
+    return lung_nodules(ct, organs, rules) + dark_liver_lesions(ct, organs, liver, rules)
 
 
 class _Finder:
@@ -382,13 +397,8 @@ class _Finder:
         sampled: NDArray[np.uint8] = onto_grid(self.organs.array, self.organs.geometry, grid, order=0)
         return sampled
 
-    def add_ct_lesions(self) -> None:
+    def add_ct_lesions(self, lesions: Iterable[CtLesion]) -> None:
         """Solid lesions that the CT shows and no hot region covers."""
-        assert self.ct is not None
-        assert self.organs is not None
-        lesions = lung_nodules(self.ct, self.organs, self.rules)
-        limits = self.rules.ct_liver if self.pet is None else self.rules.ct_liver_beside_pet
-        lesions += dark_liver_lesions(self.ct, self.organs, limits, self.rules)
         for lesion in lesions:
             doubtful = lesion.doubtful and self._cold(lesion)
             if len(self.foci) < MOST_FOCI and not doubtful and not self._taken(lesion):

@@ -15,7 +15,8 @@ from irae.core.anatomy import BY_NAME, MUSCLE
 from irae.core.geometry import Geometry
 from irae.core.volume import Coverage, LabelMap, Volume
 from irae.lesions.rules import LUNGS, FociRules
-from irae.quant.region import Box, joined, organ_boxes
+from irae.quant.holes import filled_slices
+from irae.quant.region import Box, box_around, geometry_of, joined, organ_boxes, without
 from irae.quant.resample import onto_grid
 
 ABDOMINAL = ("colon", "small_bowel", "stomach", "spleen", "liver", "kidney_left", "kidney_right", "pancreas",
@@ -34,7 +35,7 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
         return None
     boxes = organ_boxes(organs)
     lungs = _extent(organs, LUNGS)
-    organs = organs.without(MUSCLE)
+    organs = without(organs, MUSCLE)
     array = organs.array.copy()
     if lungs is not None:
         bottom, top = lungs
@@ -51,7 +52,7 @@ def searched_organs(organs: LabelMap | None, ct: Volume | None, rules: FociRules
         box = _box_on(organs.geometry, grid)
         if box is not None:
             view = array[box]
-            sub = organs.geometry.cropped(_starts(box), _stops(box))
+            sub = geometry_of(box, organs.geometry)
             brain = onto_grid(inside.astype(np.uint8), grid, sub, order=0) > 0
             view[brain & (view == 0)] = label
             vertex = float(grid.to_world(np.argwhere(inside))[:, 2].max())
@@ -75,7 +76,7 @@ def inside_skull(
         rules: Bone's HU, the least area of a slice and the least volume.
 
     Returns:
-        Mask and its grid (the CT's, coarsened).
+        Mask and its grid: a box of the CT's, coarsened.
     """
     axis = ct.geometry.axis_of(2)
     up = float(np.sign(ct.geometry.affine[2, axis]))
@@ -100,13 +101,10 @@ def inside_skull(
     affine[:3, :3] = affine[:3, :3] * np.array(step)
     affine[:3, 3] = part.affine[:3, 3] + part.affine[:3, :3] @ (np.array(step) // 2)
     grid = Geometry(shape=(shape[0], shape[1], shape[2]), affine=affine)
-    enclosed = np.zeros(shape, bool)
-    slices, filled = np.moveaxis(bone, axis, 0), np.moveaxis(enclosed, axis, 0)
+    enclosed = filled_slices(bone, axis) & ~bone
     cm2 = grid.voxel_volume_ml * 1000.0 / grid.spacing_mm[axis] / 100.0
-    for k in range(slices.shape[0]):
-        hole = ndimage.binary_fill_holes(slices[k]) & ~slices[k]
-        if np.count_nonzero(hole) * cm2 >= rules.skull_least_cm2:
-            filled[k] = hole
+    slices = np.moveaxis(enclosed, axis, 0)
+    slices[np.count_nonzero(slices, axis=(1, 2)) * cm2 < rules.skull_least_cm2] = False
     enclosed &= (soft > -100.0) & (soft < rules.skull_hu)
     parts, count = ndimage.label(enclosed)
     if count == 0:
@@ -116,7 +114,8 @@ def inside_skull(
     if sizes.max() * grid.voxel_volume_ml < rules.skull_least_ml:
         return None
     brain: NDArray[np.bool_] = ndimage.binary_dilation(parts == int(sizes.argmax()))  # what the coarse bone took
-    return brain, grid
+    box = box_around(brain, grid, max(grid.spacing_mm))
+    return brain[box], geometry_of(box, grid)
 
 
 def _extent(organs: LabelMap, members: tuple[str, ...]) -> tuple[float, float] | None:
@@ -154,11 +153,3 @@ def _box_on(grid: Geometry, other: Geometry) -> Box | None:
     if (stop <= start).any():
         return None
     return slice(start[0], stop[0]), slice(start[1], stop[1]), slice(start[2], stop[2])
-
-
-def _starts(box: Box) -> tuple[int, int, int]:
-    return int(box[0].start), int(box[1].start), int(box[2].start)
-
-
-def _stops(box: Box) -> tuple[int, int, int]:
-    return int(box[0].stop), int(box[1].stop), int(box[2].stop)

@@ -14,6 +14,7 @@ from irae.core.volume import LabelMap
 from irae.lesions.basins import borders, elongation, hottest, stands_out
 from irae.lesions.rules import ADRENAL_GLANDS, KIDNEYS, ONE_PICTURE, URINE, FociRules
 from irae.quant.distance import distance_mm
+from irae.quant.region import organ_boxes
 from irae.quant.shape import shape_of
 
 SOLID = frozenset({"brain", "heart"})
@@ -50,12 +51,10 @@ def join_pictures(
     # Hot voxels without a maximum of their own have no basin: region 0 is the background, never part of a picture.
     core = hot & (basins > 0) & (smooth >= 0.6 * peak[basins])
     core_size = np.bincount(basins[core], minlength=count + 1)
-    for organ, label in organs.labels.items():
+    for organ, found in organ_boxes(organs).items():
         if organ in ADRENAL_GLANDS:
             continue  # a metastasis fills the gland and its mask: that is no uptake of the organ as a whole
-        found = ndimage.find_objects((organs.array == label).astype(np.uint8), max_label=1)[0]
-        if found is None or not organs.seen(organ):
-            continue
+        label = organs.labels[organ]
         box = tuple(slice(max(0, s.start - 4), s.stop + 4) for s in found)
         mask, inside = organs.array[box] == label, basins[box]
         share = float(np.count_nonzero(hot[box] & mask)) / float(np.count_nonzero(mask))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from irae.core.anatomy import BY_NAME
+from irae.quant.holes import filled_slices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ def lungs_from_air(hu: NDArray[np.float32], spacing_mm: float, rules: AirRules =
     """
     labels = np.zeros(hu.shape, dtype=np.uint8)
     body = cc3d.largest_k(hu > rules.body_hu, k=1, connectivity=6) > 0
-    inside = np.stack([ndimage.binary_fill_holes(body[:, :, k]) for k in range(hu.shape[2])], axis=2)
+    inside = filled_slices(body, 2)
     air = np.ascontiguousarray(inside & (hu < rules.air_hu))
     thickness = ndimage.distance_transform_edt(air) * spacing_mm
     middle = float(np.argwhere(inside)[:, 0].mean()) if inside.any() else 0.0

@@ -246,17 +246,24 @@ def _half_width(
 ) -> NDArray[np.float64]:
     """Half of the way inward to the opposite side; in a bend, where that way is long, at most the inscribed radius."""
     steps = np.arange(rules.grid_mm, 120.0, rules.grid_mm / 2)
-    walk = points[:, None, :] - steps[None, :, None] * normals[:, None, :]
-    index = grid.to_index(walk).reshape(-1, 3).T
-    met = ndimage.map_coordinates(smooth, index, order=1, mode="constant").reshape(len(points), len(steps))
+    index = _along(points, -normals, steps, grid)
+    met = ndimage.map_coordinates(smooth, index, order=1, mode="constant")
     outside = met < 0.5
     first = np.where(outside.any(axis=1), outside.argmax(axis=1), len(steps) - 1)
     across = steps[first] - rules.grid_mm / 4
     # The inscribed radius on this grid falls short by up to a voxel, whence the allowance.
-    depth = ndimage.map_coordinates(depth_mm(smooth >= 0.5, grid), index, order=1, mode="constant").reshape(met.shape)
+    depth = ndimage.map_coordinates(depth_mm(smooth >= 0.5, grid), index, order=1, mode="constant")
     inscribed = np.where(np.arange(len(steps)) <= first[:, None], depth, 0.0).max(axis=1) + rules.grid_mm
     half: NDArray[np.float64] = np.maximum(np.minimum(across / 2.0, inscribed), rules.grid_mm)
     return half
+
+
+def _along(
+    points: NDArray[np.float64], directions: NDArray[np.float64], steps_mm: NDArray[np.float64], grid: Geometry
+) -> NDArray[np.float64]:
+    """Voxel indices (3, n, steps) on the way from points (n, 3) RAS+ mm along unit directions."""
+    start, step = grid.to_index(points), directions @ np.linalg.inv(grid.affine[:3, :3]).T
+    return start.T[:, :, None] + step.T[:, :, None] * steps_mm
 
 
 def _offsets(rules: BowelRules) -> NDArray[np.float64]:
@@ -274,9 +281,8 @@ def _profiles(
     total = np.zeros((len(surface.points), len(offsets)), np.float32)
     shifts = (np.zeros_like(side), 1.5 * side, -1.5 * side, 1.5 * other, -1.5 * other)
     for shift in shifts:
-        world = (surface.points + shift)[:, None, :] + offsets[None, :, None] * surface.normals[:, None, :]
-        index = native.to_index(world).reshape(-1, 3).T
-        total += ndimage.map_coordinates(hu, index, order=1, mode="nearest").reshape(total.shape)
+        index = _along(surface.points + shift, surface.normals, offsets, native)
+        total += ndimage.map_coordinates(hu, index, order=1, mode="nearest")
     return total / np.float32(len(shifts))
 
 
@@ -320,9 +326,8 @@ def _without_neighbours(
 ) -> _Walls:
     """Not measured where another organ lies before the outer edge: two walls are not one thick one."""
     steps = np.arange(0.0, rules.mask_error_mm + 1.0, 1.0)
-    world = surface.points[:, None, :] + steps[None, :, None] * surface.normals[:, None, :]
-    index = native.to_index(world).reshape(-1, 3).T
-    met = ndimage.map_coordinates(others.astype(np.uint8), index, order=0, mode="nearest").reshape(len(world), -1) > 0
+    index = _along(surface.points, surface.normals, steps, native)
+    met = ndimage.map_coordinates(others.astype(np.uint8), index, order=0, mode="nearest") > 0
     blocked = (met & (steps[None, :] < walls.outer_mm[:, None])).any(axis=1)
     return _Walls(np.where(blocked, np.nan, walls.inner_mm), np.where(blocked, np.nan, walls.outer_mm))
 

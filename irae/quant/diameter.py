@@ -106,21 +106,15 @@ def _callipers(
     along = world @ direction
     normal = np.cross(np.cross(steps[:, 0], steps[:, 1]), direction)
     across = world @ (normal / np.linalg.norm(normal))
-    # The longest chord of a convex polygon in a given direction starts at a corner.
-    short, ends = 0.0, (outline[a], outline[a])
+    # The longest chord of a convex polygon in a given direction starts at a corner: from each corner to each edge.
     following = np.roll(np.arange(len(outline)), -1)
-    for corner in range(len(outline)):
-        span = along[following] - along
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(np.abs(span) > 1e-9, (along[corner] - along) / span, np.nan)
-        crossing = np.flatnonzero((share >= 0.0) & (share <= 1.0))
-        heights = across[crossing] + share[crossing] * (across[following[crossing]] - across[crossing])
-        if heights.size:
-            far = int(np.abs(heights - across[corner]).argmax())
-            chord = float(abs(heights[far] - across[corner]))
-            if chord > short:
-                edge = crossing[far]
-                other = outline[edge] + share[edge] * (outline[following[edge]] - outline[edge])
-                short, ends = chord, (outline[corner], other)
+    span = along[following] - along
+    span[np.abs(span) <= 1e-9] = np.nan  # an edge in the chord's direction: both its ends are corners
+    share = (along[:, None] - along) / span
+    chord = np.abs(across + share * (across[following] - across) - across[:, None])
+    chord[~((share >= 0.0) & (share <= 1.0))] = 0.0
+    corner, edge = np.unravel_index(int(chord.argmax()), chord.shape)
+    short = float(chord[corner, edge])
+    end = outline[edge] + share[corner, edge] * (outline[following[edge]] - outline[edge]) if short else outline[corner]
     longest = float(distance[a, b])
-    return longest, min(short, longest), np.array([outline[a], outline[b], *ends])
+    return longest, min(short, longest), np.array([outline[a], outline[b], outline[corner], end])

@@ -18,7 +18,10 @@ def distance_mm(mask: NDArray[np.bool_], spacing_mm: Sequence[float] | NDArray[A
     The array's ends are no outside: inf where the mask fills the array. Rounded to a tenth of a micrometre, so that
     whole numbers of voxels compare as such with limits in mm.
     """
-    found: NDArray[np.float32] = edt.edt(mask, anisotropy=tuple(float(s) for s in spacing_mm))
+    # As bytes: edt takes them up to three times as fast as bool. It holds Python's lock, so two threads of its own keep
+    # a second core busy that would wait.
+    bits = np.asarray(mask, dtype=bool).view(np.uint8)
+    found: NDArray[np.float32] = edt.edt(bits, anisotropy=tuple(float(s) for s in spacing_mm), parallel=2)
     return np.round(found, 4, out=found)
 
 

@@ -124,8 +124,7 @@ def measure_lungs(
     # neither is diseased lung. Enhanced vessels go with the bone.
     margin = max(1, round(rules.bone_margin_mm / rules.grid_mm))
     bone = ndimage.binary_dilation(hu > rules.bone_hu, iterations=margin)
-    calm = ndimage.median_filter(hu, size=3)
-    fat = opened((calm >= rules.fat_hu[0]) & (calm <= rules.fat_hu[1]), grid, rules.vessel_mm)
+    fat = opened(_mostly(hu >= rules.fat_hu[0]) & _mostly(hu <= rules.fat_hu[1]), grid, rules.vessel_mm)
     fat = ndimage.binary_dilation(fat, iterations=margin)
     lung = (depth >= rules.edge_mm) & ~bone & ~fat
     if not lung.any():
@@ -133,7 +132,7 @@ def measure_lungs(
 
     values = hu[lung]
     ggo_from = _ggo_from(values, rules)
-    dense = lung & (calm >= ggo_from)
+    dense = lung & _mostly(hu >= ggo_from)
     opacity = lung & opened(dense, grid, rules.vessel_mm)
     consolidation = opacity & (hu >= rules.consolidation_hu)
     total = float(np.count_nonzero(lung))
@@ -174,6 +173,11 @@ def measure_lungs(
         largest_percent=_largest_percent(opacity) if amount else None,
         ggo_from_hu=ggo_from,
     )
+
+
+def _mostly(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Voxels of whose 27 neighbours most are in a mask: what a median of 3 x 3 x 3 against the same limit gives."""
+    return np.asarray(ndimage.uniform_filter(mask.astype(np.float32), 3) > 0.5)
 
 
 def _ggo_from(values: NDArray[np.float32], rules: LungRules) -> float:

@@ -33,6 +33,15 @@ def organ_boxes(labels: LabelMap) -> Mapping[str, Box]:
     return boxes
 
 
+def without(labels: LabelMap, organ: str) -> LabelMap:
+    """``labels.without(organ)``; where the other organs lie is known already."""
+    rest = labels.without(organ)
+    if rest is not labels:
+        boxes = {other: box for other, box in organ_boxes(labels).items() if other != organ}
+        _KNOWN_BOXES[rest] = MappingProxyType(boxes)
+    return rest
+
+
 def joined(boxes: list[Box]) -> Box:
     """The smallest box around all boxes.
 

@@ -12,6 +12,7 @@ from scipy import ndimage
 from irae.core.geometry import Geometry
 from irae.core.volume import LabelMap, Volume
 from irae.quant.distance import distance_mm, opened
+from irae.quant.holes import filled_slices
 from irae.quant.region import (
     Box,
     block_factors,
@@ -169,8 +170,7 @@ def _body(hu: NDArray[np.float32], axis: int) -> NDArray[np.bool_]:
     if not count:
         return np.zeros_like(solid)
     trunk = pieces == 1 + int(np.argmax(np.bincount(pieces.reshape(-1))[1:]))
-    slices = np.moveaxis(trunk, axis, 0)
-    return np.moveaxis(np.stack([ndimage.binary_fill_holes(part) for part in slices]), 0, axis)
+    return filled_slices(trunk, axis)
 
 
 def _within_chest(lungs: NDArray[np.bool_]) -> NDArray[np.bool_]:
