@@ -81,7 +81,10 @@ def _not_by_points_alone(answer: AttributedFocus, now: Situation, rules: Evidenc
     far hotter than the liver and compact; an exam without PET, which the model never knows, is the points' own field.
     """
     focus, features = answer.focus, answer.focus.features
-    if answer.outcome != FAVOUR_METASTASIS or focus.suv_max is None or was_tumour(focus, now):
+    own = answer.score - sum(part.points for part in answer.parts if part.feature == "F12")
+    if FAVOUR_METASTASIS not in (answer.outcome, outcome(own, rules)[1]) or focus.suv_max is None:
+        return answer
+    if answer.nature is not Nature.METASTASIS or was_tumour(focus, now):
         return answer
     hot = reaches(features.get("liver_ratio", 0.0), rules.strange_liver_ratio)
     if hot and reaches(features.get("sphericity", 0.0), rules.strange_sphericity):
@@ -180,7 +183,8 @@ def _possible_nature(told: Told, score: float, rules: EvidenceRules) -> tuple[Na
     ranked = sorted(told.possible, key=lambda nature: -told.probabilities[nature])
     words = _probabilities_in_words(told)
     if len(ranked) > 1:
-        if ranked[0] is Nature.METASTASIS and reaches(-score, rules.probable):
+        likely = told.probabilities[ranked[0]] > rules.least_likely
+        if ranked[0] is Nature.METASTASIS and likely and reaches(-score, rules.probable):
             return ranked[0], f"Evidence points ({score:+.1f}) and learned model agree. {words}"
         return Nature.INDETERMINATE, f"{' or '.join(n.value for n in ranked).capitalize()} cannot be ruled out. {words}"
     if told.probabilities[ranked[0]] <= rules.least_likely:

@@ -162,8 +162,11 @@ def is_opacity(focus: Focus, rules: EvidenceRules) -> bool:
     get = focus.features.get
     if get("picture", 0.0) > 0:
         return True
+    halo = reaches(get("rim_ground_glass_fraction", 0.0), rules.halo_ground_glass)
     if get("size_from_ct", 0.0) > 0 and get("sphericity", 0.0) >= rules.blob_sphericity:
-        return reaches(get("rim_ground_glass_fraction", 0.0), rules.halo_ground_glass)
+        return halo
+    if halo and get("sphericity", 1.0) < rules.ball_sphericity:
+        return True
     if reaches(get("ground_glass_fraction", 0.0), rules.opacity_ground_glass):
         return True
     # A part of a larger opacity: no aerated lung, but more opacity around it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -27,7 +27,7 @@ from irae.lesions.features import (
     with_symmetry,
 )
 from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
-from irae.lesions.lytic import lytic_on_ct
+from irae.lesions.lytic import lytic_on_ct, marrow_beside
 from irae.lesions.masks import searched_organs
 from irae.lesions.partial_volume import Size, remnant_in_lung, solid_size
 from irae.lesions.regions import HotRegions, Noise, hot_regions, scan_noise
@@ -257,12 +257,18 @@ class _Finder:
                                      lung=self.landmarks.lung_at(centre, self.midline))
         if self._is_marrow(organ, fraction, tissue, native, from_ct=extent.from_ct):
             return
+        if region in regions.faint and not self._is_large_node(organ, extent, shape.sphericity, tissue):
+            return
         longest, short = extent.longest_mm, extent.short_mm
         if organ in (BONE, "vertebrae") and not extent.from_ct:
-            if background < self.marrow_suv < 0.6 * native[1]:
+            marrow = self.marrow_suv
+            if hu is not None and native[0] < self.rules.faint_in_marrow * marrow:
+                near = marrow_beside(extent.mask, others & ~basin, suv[crop], coarse, hu, fine, self.rules)
+                marrow = max(marrow, near)
+            if background < marrow < 0.6 * native[1]:
                 # A lesion in marrow is measured against it, not against the muscle around the bone.
                 in_marrow = focus_extent(basin, (others & ~basin), suv[crop], coarse, None, fine, self.grid, self.rules,
-                                         least_background=self.marrow_suv)
+                                         least_background=marrow)
                 longest, short = in_marrow.longest_mm, in_marrow.short_mm
             hole = None if hu is None else self._hole_beside(longest, centre, hu, fine)
             if hole is not None:
@@ -280,6 +286,17 @@ class _Finder:
         self._keep(
             read_mask, fine, centre, volume_ml, longest, short, features, over=True, suv=native,
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
+        )
+
+    def _is_large_node(
+        self, organ: str | None, extent: Extent, sphericity: float, tissue: Mapping[str, float]
+    ) -> bool:
+        """Whether a faint spot is a ball of soft tissue in fat as wide as a node that RECIST 1.1 calls abnormal."""
+        rules, (least_hu, most_hu) = self.rules, self.rules.faint_hu
+        return (
+            organ == "lymph_node" and extent.short_mm >= rules.faint_node_mm and sphericity >= rules.faint_sphericity
+            and least_hu <= tissue.get("ct_hu_mean", -1000.0) <= most_hu
+            and tissue["rim_fat_fraction"] >= rules.faint_rim_fat
         )
 
     def _is_marrow(

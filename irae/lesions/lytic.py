@@ -1,4 +1,4 @@
-"""A lytic lesion on CT: the hole that it leaves in bone, where marrow or cortex shows its border on all sides."""
+"""A lesion in bone: the hole that a lytic one leaves on CT, and the uptake of the marrow beside a faint one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scipy import ndimage
 from irae.core.geometry import Geometry
 from irae.lesions.rules import FociRules
 from irae.quant.distance import ball, distance_mm
+from irae.quant.resample import onto_grid
 from irae.quant.shape import ball_mm, shape_of
 
 
@@ -61,6 +62,31 @@ def lytic_on_ct(
             if sphericity >= roundest:
                 best, roundest = hole, sphericity
     return best
+
+
+def marrow_beside(
+    lesion: NDArray[np.bool_], others: NDArray[np.bool_], suv: NDArray[np.float32], pet_grid: Geometry,
+    hu: NDArray[np.float32], geometry: Geometry, rules: FociRules,
+) -> float:
+    """Uptake of the marrow beside a lesion, g/mL; 0 where too little bone lies there.
+
+    Args:
+        lesion: (i, j, k) on ``geometry``.
+        others, suv: All other regions and the uptake, on ``pet_grid``.
+        pet_grid: A crop of the PET's grid.
+        hu: The CT on ``geometry``.
+        geometry: A crop of the label grid.
+        rules: What is bone, and how far beside the lesion.
+    """
+    smooth = ndimage.gaussian_filter(hu, 1.0 / np.array(geometry.spacing_mm))
+    bone = ndimage.binary_closing(smooth >= rules.beside_hu)
+    away = distance_mm(~lesion, geometry.spacing_mm)
+    nearest, farthest = rules.beside_mm
+    beside = (away > nearest) & (away <= farthest) & (distance_mm(bone, geometry.spacing_mm) >= rules.beside_deep_mm)
+    beside &= onto_grid(others.astype(np.float32), pet_grid, geometry, order=1) < 0.5
+    if np.count_nonzero(beside) * geometry.voxel_volume_ml < rules.beside_ml:
+        return 0.0
+    return float(np.percentile(onto_grid(suv, pet_grid, geometry, order=1)[beside], rules.beside_percentile))
 
 
 def _hole(

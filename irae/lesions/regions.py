@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cc3d
 import numpy as np
@@ -32,12 +32,14 @@ class HotRegions:
         peaks: Region to (voxel index of its hottest smoothed voxel, that value).
         pictures: Region to the organ whose whole uptake it is (brain, bladder, diffuse colon ...).
         smooth: The smoothed SUV it was found on.
+        faint: Regions under every threshold that stand out of quiet surroundings: foci only if the CT shows a node.
     """
 
     labels: NDArray[np.int32]
     peaks: Mapping[int, tuple[tuple[int, int, int], float]]
     pictures: Mapping[int, str]
     smooth: NDArray[np.float32]
+    faint: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -125,7 +127,41 @@ def hot_regions(
     joined = _join_over_saddles(basins, smooth, home, geometry, rules)
     basins = joined[basins]
     pictures = join_pictures(basins, suv, smooth, hot, organs, geometry, rules)
-    return _compact(basins, smooth, pictures)
+    return _with_faint(_compact(basins, smooth, pictures), geometry, organs, blood_pool, rules)
+
+
+def _with_faint(
+    regions: HotRegions, geometry: Geometry, organs: LabelMap | None, blood_pool: float | None, rules: FociRules
+) -> HotRegions:
+    """The regions and what is faint outside of all organs: a little hotter than blood, much hotter than around it.
+
+    In a patient of high blood pool and liver a node of 20 mm stays under every threshold that noise allows.
+    """
+    if organs is None or blood_pool is None:
+        return regions
+    smooth, labels = regions.smooth, regions.labels.copy()
+    least = max(rules.contrasted_suv, rules.faint_blood_pool * blood_pool)
+    limit = np.maximum(least, rules.faint_ratio * _surroundings(smooth, np.array(geometry.spacing_mm)))
+    shown = (smooth >= limit) & ((organs.array == 0) | (labels > 0))
+    parts = cc3d.connected_components(shown, connectivity=26)
+    sizes = np.bincount(parts.ravel())
+    apart = sizes * geometry.voxel_volume_ml >= rules.faint_ml
+    apart[np.unique(parts[labels > 0])] = False  # the rim of what is hot
+    apart[0] = False
+    peaks, faint = dict(regions.peaks), set()
+    for part in np.flatnonzero(apart):
+        own, region = parts == part, len(peaks) + 1
+        at = np.unravel_index(int(np.argmax(np.where(own, smooth, -1.0))), smooth.shape)
+        labels[own] = region
+        peaks[region] = (int(at[0]), int(at[1]), int(at[2])), float(smooth[at])
+        faint.add(region)
+    return replace(regions, labels=labels, peaks=peaks, faint=frozenset(faint))
+
+
+def _surroundings(smooth: NDArray[np.float32], spacing: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Mean uptake of the 40 mm around every voxel."""
+    size = [int(2 * (20.0 // s) + 1) for s in spacing]
+    return np.asarray(ndimage.uniform_filter(smooth, size=size, mode="nearest"))
 
 
 def _thresholds(
@@ -138,13 +174,12 @@ def _thresholds(
     rules: FociRules,
 ) -> NDArray[np.float32]:
     """The threshold of every voxel, by what tissue it is and how quiet its surroundings are."""
-    surroundings = ndimage.uniform_filter(smooth, size=[int(2 * (20.0 // s) + 1) for s in spacing], mode="nearest")
     lowest = rules.fixed_contrasted_suv
     if blood_pool is not None:
         noise = 0.1 if liver is None else liver[1] / liver[0]
         factor = rules.contrasted_blood_pool + rules.contrasted_noise * noise
         lowest = max(rules.contrasted_suv, factor * blood_pool)
-    quiet = np.maximum(lowest, rules.contrasted_ratio * surroundings)
+    quiet = np.maximum(lowest, rules.contrasted_ratio * _surroundings(smooth, spacing))
     limit: NDArray[np.float32] = np.minimum(threshold.suv, quiet).astype(np.float32)
     if organs is None:
         # What is quiet and what is an organ is not known: only the general threshold is safe.

@@ -46,6 +46,7 @@ class ViewRules:
     # Physiologic uptake less likely than this to be metastasis is no hinge, and an undecided focus of the baseline no
     # disease of the attributed view: what was most likely never there can be no complete response. Design value.
     hinge_least: float = 0.2
+    ruled_out: float = 0.05  # less likely than this a focus is not the metastasis that it was called before
     # Share of a bone lesion's inner half that is as dense as soft tissue, enhanced too (-20 to 130 HU), below which it
     # is blastic: never measurable (rule R11-M3). Design value. Of the whole lesion, rim and all, a blurred border
     # leaves too little: of 203 synthetic ones drawn as soft tissue 97 had less than this of -20 to 110 HU.
@@ -405,8 +406,10 @@ def case_of(
             ) if exam.has_ct else (),
             non_targets=tuple(
                 lesion for group in groups
-                for lesion in _non_targets(group, by_track, sizes, rules, baseline=number == 0,
-                                           equivocal=equivocal | _doubtful(exam, told, view, rules), lost=lost)
+                for lesion in _non_targets(
+                    group, by_track, sizes, rules, baseline=number == 0, lost=lost,
+                    equivocal=equivocal | _doubtful(exam, told, view, rules, baseline=number == 0),
+                )
             ) + tuple(_not_listed_yet(t, exams[number:]) for t in sorted(there - by_track.keys()) if t not in listed),
             new_lesions=() if number == 0 else _new_lesions(exam, number, {*plan.known, *missed}, called, sizes, rules),
             clinical_deterioration=exam.clinical_deterioration,
@@ -434,15 +437,20 @@ def _not_listed_yet(track: str, exams: Sequence[ExamLesions]) -> NonTarget:
 
 
 def _doubtful(
-    exam: ExamLesions, told: Collection[str], view: View, rules: ViewRules
+    exam: ExamLesions, told: Collection[str], view: View, rules: ViewRules, *, baseline: bool
 ) -> frozenset[str]:
-    """Tracks that an exam leaves open but hardly holds for a metastasis, and that were not last called one.
+    """Tracks that an exam leaves open but hardly holds for a metastasis.
 
-    That such a focus grew is no unequivocal progression (Eisenhauer 2009, 4.3.4). As seen there are none.
+    That such a focus grew is no unequivocal progression (Eisenhauer 2009, 4.3.4). What was last called a metastasis is
+    not let go by a doubt, only where the exam all but rules one out: a nodule that a pneumonitis has swallowed has the
+    pneumonitis's size. As seen there are none.
     """
+    if view is View.AS_SEEN:
+        return frozenset()
+    least = {True: 0.0 if baseline else rules.ruled_out, False: rules.hinge_least}
     return frozenset(
-        track for f in exam.foci if view is View.ATTRIBUTED and f.nature is Nature.INDETERMINATE
-        and not _is_unclear(f, rules) and (track := track_of(f)) not in told
+        track for f in exam.foci if f.nature is Nature.INDETERMINATE
+        and f.probabilities["metastasis"] < least[(track := track_of(f)) in told]
     )
 
 

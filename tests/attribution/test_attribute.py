@@ -400,6 +400,15 @@ def test_a_part_of_a_larger_opacity_is_no_nodule():
     assert decide(aerated)[0].nature is Nature.METASTASIS
 
 
+def test_what_ground_glass_surrounds_and_is_no_ball_is_an_opacity():
+    part = spot(organ="lung_left", longest=66.0, ct_hu_mean=-130.0, consolidation_fraction=0.72, sphericity=0.71,
+                ground_glass_fraction=0.24, rim_ground_glass_fraction=0.41, rim_lung_fraction=0.52, contrast=6.5)
+    assert decide(part)[0].nature is not Nature.METASTASIS
+    ball = replace(part, features={**part.features, "sphericity": 0.97})
+    bare = replace(part, features={**part.features, "rim_ground_glass_fraction": 0.3})
+    assert [decide(focus)[0].nature for focus in (ball, bare)] == [Nature.METASTASIS] * 2
+
+
 def test_an_infection_does_not_turn_a_known_metastasis_into_inflammation():
     infected = therapy(ContextEntry(kind=ContextKind.INFECTION, value="pneumonia", start=WEEK_10))
     before = decide(spot(organ="lung_left", longest=18.0, size_from_ct=1.0, ct_hu_mean=0.0, ct_nodule_mm=18.0,

@@ -208,6 +208,10 @@ def test_what_cannot_be_normal_uptake_by_place_does_not_compete(focus, nature, w
     ((0.28, 0.70, 0.02), spot(organ="liver", share=0.004, contrast=4.0), METASTASIS, "likeliest, -3 points"),
     ((0.50, 0.48, 0.02), spot(organ="liver", share=0.004, contrast=4.0), Nature.INDETERMINATE, "not the likeliest"),
     ((0.28, 0.70, 0.02), spot(organ="lymph_node", size_from_ct=1.0), Nature.INDETERMINATE, "few points"),
+    ((0.22, 0.55, 0.23), spot(organ="stomach", contrast=4.0, size_from_ct=1.0, ct_nodule_mm=15.0, ct_hu_mean=40.0),
+     METASTASIS, "likelier than not"),
+    ((0.28, 0.45, 0.27), spot(organ="stomach", contrast=4.0, size_from_ct=1.0, ct_nodule_mm=15.0, ct_hu_mean=40.0),
+     Nature.INDETERMINATE, "not likelier than not"),
 ])
 def test_where_both_arms_suspect_a_metastasis_it_is_named(p, focus, nature, why):
     (answer,) = decide(focus, learned=always(*p))
@@ -250,6 +254,17 @@ def test_the_unlike_are_no_metastasis_by_points_that_only_favour_it():
     without_pet = replace(spot(**node), suv_max=None, suv_peak=None, suv_mean=None, tlg=None)
     (by_ct,) = decide(without_pet, learned=model)
     assert by_ct.nature is METASTASIS
+
+
+def test_the_unlike_do_not_make_each_other_metastases_by_their_number():
+    """Four strange foci meet PERCIMT's count; that says nothing of any of them."""
+    many = [spot(n, organ="spleen", share=0.1, contrast=2.5, suv=42.0, liver_ratio=2.0) for n in range(1, 6)]
+    before = [told([], START)]
+    alone = decide(*many, learned=None, earlier=before)
+    assert {(a.nature, a.outcome) for a in alone} == {(METASTASIS, "suspected metastasis")}
+    assert any(part.feature == "F12" for part in alone[0].parts)
+    unlike = decide(*many, learned=always(0.01, 0.01, 0.98), earlier=before)
+    assert {a.nature for a in unlike} == {Nature.INDETERMINATE}
 
 
 def test_the_unlike_keep_their_gate():

@@ -115,6 +115,7 @@ def test_a_doubtful_focus_that_is_normal_uptake_today_is_no_progression() -> Non
     (0.1, Q, "PR"),  # open, but hardly a metastasis
     (0.3, Q, "PD"),
     (0.1, M, "PD"),  # what was called metastasis is not let go by a doubt
+    (0.04, M, "PR"),  # but where it is all but ruled out: a pneumonitis has swallowed it
 ])
 def test_a_doubtful_focus_that_is_hardly_a_metastasis_today_is_no_progression(share, called, attributed) -> None:
     today = focus(2, Q, 25, organ="colon")
