@@ -484,3 +484,22 @@ def test_a_hot_nodule_as_small_as_two_voxels_of_the_ct_is_found_and_measured_by_
     assert nodule.features["spot_mm"] == nodule.longest_mm == pytest.approx(diameter_mm, abs=1.0)
     assert nodule.suv_max is not None
     assert not any("spot_mm" in f.features for f in lung_foci(None)), "the CT shows nothing there"
+
+
+@pytest.mark.parametrize(("ball", "listed"), [
+    (Ball((0, -60, 230), 21, 3.7), True),
+    (Ball((0, -60, 230), 21, 3.7, None), False),  # no node on the CT
+    (Ball((0, -60, 230), 21, 2.6), False),  # no hotter than blood
+    (Ball((0, -60, 230), 10, 6.0), False),  # no larger than a normal node
+], ids=["node", "fat", "vessel", "small"])
+def test_a_large_node_is_listed_though_it_is_too_faint_for_a_patient_of_much_blood_pool(ball, listed):
+    blood = UptakeReference(liver_mean=2.5, liver_sd=0.25, blood_pool_mean=2.4, blood_pool_sd=0.1)
+    exam, organs = draw([ball])
+    found = find_foci(exam, organs=organs, reference=blood)
+    at = [f for f in found.foci if np.linalg.norm(np.subtract(f.centroid_ras_mm, ball.centre)) < 8.0]
+    assert bool(at) is listed
+    if listed:
+        (node,) = at
+        assert node.is_node
+        assert node.longest_mm == pytest.approx(ball.diameter_mm, abs=2.0)
+        assert node.suv_max < hot_threshold(blood, FOCI_RULES).suv

@@ -7,7 +7,7 @@ from scipy import ndimage
 from irae.core.focus import FocusSource, FocusStatus
 from irae.core.geometry import Geometry
 from irae.lesions import EarlierExam, find_foci, match_foci
-from irae.lesions.lytic import lytic_on_ct
+from irae.lesions.lytic import lytic_on_ct, marrow_beside
 from irae.lesions.rules import FOCI_RULES
 from irae.quant.diameter import axial_diameters
 from tests.lesions.bodies import REFERENCE, Ball, draw
@@ -59,3 +59,17 @@ def test_a_lytic_lesion_that_has_cooled_is_measured_by_its_hole():
         if status is FocusStatus.KNOWN:
             assert (left.source, left.features["followed"]) == (FocusSource.CT, 1.0)
             assert left.longest_mm == pytest.approx(13, abs=1.6)
+
+
+def test_the_marrow_beside_a_lesion_is_that_of_its_bone_whatever_lies_around_the_bone():
+    at_mm = GRID.to_world(np.stack(np.meshgrid(*map(np.arange, GRID.shape), indexing="ij"), axis=-1))
+    off = np.linalg.norm(at_mm - MIDDLE, axis=-1)
+    lesion = off <= 6.0
+    suv = np.where(lesion, 3.5, np.where(off <= 22.0, 2.0, 0.5)).astype(np.float32)
+    suv = ndimage.gaussian_filter(suv, 1.5)
+    nothing = np.zeros(GRID.shape, bool)
+    found = marrow_beside(lesion, nothing, suv, GRID, bone(0.0), GRID, FOCI_RULES)
+    assert found == pytest.approx(2.0, abs=0.15)
+    hot = at_mm[..., 0] > MIDDLE[0] + 10.0  # another focus: not marrow
+    assert marrow_beside(lesion, hot, np.where(hot, 9.0, suv), GRID, bone(0.0), GRID, FOCI_RULES) < 2.3
+    assert marrow_beside(lesion, nothing, suv, GRID, np.full(GRID.shape, 55.0, np.float32), GRID, FOCI_RULES) == 0.0
