@@ -50,6 +50,7 @@ MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more tha
 # metastases of 98 synthetic patients none grew more than 8 times from one exam to the next.
 COVER_RATIO = 20.0
 COVER_MM = 25.0
+DROWNED = 0.8  # of its earlier SUVmax: what is hotter may be the lesion itself. Design value.
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -82,6 +83,22 @@ def covers(focus: Focus, track: Known) -> bool:
     return much and focus.longest_mm >= before.longest_mm + COVER_MM
 
 
+def _drowns(picture: Focus, track: Known, pet: Volume | None) -> bool:
+    """Whether a lesion lies in the uptake of a whole organ that is about as hot there as it was: it cannot be told.
+
+    An inflamed bowel beside a mass is one region with it where a mask of the bowel runs over the mass.
+    """
+    before = track.focus
+    if pet is None or before.suv_max is None or not picture.features.get("picture") or picture.organ == before.organ:
+        return False
+    radius = max(before.longest_mm / 2.0, OFF_MM)
+    bounds = crop_around(pet.geometry, track.place - radius, track.place + radius)
+    if bounds is None:
+        return False
+    inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
+    return bool(pet.array[inner].max() >= DROWNED * before.suv_max)
+
+
 def follow(
     found: FociFound, exam: Exam, lost: Sequence[Known], reference: UptakeReference | None = None,
     rules: FociRules = FOCI_RULES,
@@ -107,10 +124,11 @@ def follow(
         if not in_field(track.place, found.geometry):
             continue
         number = 1 + max((f.id for f in foci), default=0)
-        over = [f.id for f in found.foci if covers(f, track)]
+        within = label_at(track.place, labels, found.geometry)
+        over = [f.id for f in found.foci if covers(f, track) or (f.id == within and _drowns(f, track, exam.pet))]
         free = np.where(np.isin(labels, over), 0, labels) if over else labels
         in_marrow = track.focus.organ in (BONE, "vertebrae")
-        covered = label_at(track.place, labels, found.geometry) in over
+        covered = within in over
         seen = _seen(ct, exam.pet, track, number, labels, free, found.geometry, reference, rules,
                      covered=covered, tissue_suv=found.marrow_suv if in_marrow else 0.0)
         if seen is None:
@@ -131,7 +149,8 @@ def follow(
                               "and liver are searched well enough to call one gone."))
     if hidden:
         notices.append(Notice("known_lesions_hidden", "These known lesions lie under a region more than "
-                              f"{COVER_RATIO:.0f} times their volume that shows nothing of them: "
+                              f"{COVER_RATIO:.0f} times their volume that shows nothing of them, or in the uptake of "
+                              "an organ that is as hot as they were: "
                               f"{listed([k.focus for k in hidden])}. They are neither measured nor called gone."))
     found = replace(found, foci=tuple(foci), labels=labels, notices=(*found.notices, *notices))
     return Followed(found=found, tracks=tuple(followed), hidden=tuple(hidden))

@@ -280,7 +280,7 @@ class FociRules:
     # 92 synthetic metastases in nodes whose mask was the small bowel's 86 are such, of 93 other foci in it two.
     mesenteric_sphericity: float = 0.9
     mesenteric_hu: tuple[float, float] = (-20.0, 120.0)
-    mesenteric_rim_fat: float = 0.35
+    mesenteric_rim_fat: float = 0.3
     # A ball with fat about it whose greater part lies outside bowel, stomach or bladder lies beside it: of 24 synthetic
     # foci that were such 17 were metastases in nodes, of 424 whose mask reached into one and that were not 12.
     beside_hollow_sphericity: float = 0.85
