@@ -7,7 +7,8 @@ import pytest
 
 from irae.core.focus import FocusSource, FocusStatus, Nature
 from irae.lesions import EarlierExam, find_foci, match_foci
-from tests.lesions.bodies import PET_GRID, REFERENCE, Ball, draw
+from irae.lesions.follow import label_at
+from tests.lesions.bodies import PET_GRID, REFERENCE, Ball, draw, points
 from tests.lesions.test_match import DAYS, LIVER, LUNG, NODE, at, told
 
 
@@ -189,3 +190,27 @@ def test_inflammation_may_have_spread(with_lung_nodule):
     found = on_pet(EarlierExam(result, with_lung_nodule.exam, with_lung_nodule.organs), Ball(LUNG, 50, 4.0))
     opacity = at(found.foci, LUNG)
     assert (opacity.track, opacity.status) == (track_of(with_lung_nodule, LUNG), FocusStatus.KNOWN)
+
+
+@pytest.mark.parametrize(("colon_suv", "hu", "status"), [
+    (12.0, 40.0, [FocusStatus.KNOWN]), (12.0, None, []), (5.0, None, [FocusStatus.GONE]),
+], ids=["the CT shows it", "hidden", "cooled"])
+def test_what_an_inflamed_colon_as_hot_has_taken_in_is_measured_on_the_ct_or_hidden_and_not_gone(colon_suv, hu, status):
+    """The colon's mask runs over the node, so that both are the colon's picture."""
+    place = (2, 0, 120)
+    exam, organs = draw([Ball(place, 26, 12.0)], day=DAYS[0])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    before = EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
+    track = track_of(before, place)
+    exam, organs = draw([Ball(place, 26, colon_suv, hu)], colon_suv=colon_suv, day=DAYS[1], seed=2)
+    array = organs.array.copy()
+    array[np.linalg.norm(points(organs.geometry) - place, axis=-1) <= 14.0] = organs.labels["colon"]
+    found = find_foci(exam, organs=replace(organs, array=array), reference=REFERENCE)
+    (colon,) = (f for f in found.foci if f.features.get("picture") and f.organ == "colon")
+    assert label_at(np.array(place), found.labels, found.geometry) == colon.id
+    found = match_foci(found, exam, earlier=[before], reference=REFERENCE)
+    now = [f for f in found.foci if f.track == track]
+    assert [f.status for f in now] == status
+    assert any(track in n.text for n in found.notices if n.code == "known_lesions_hidden") is (not status)
+    if hu is not None:
+        assert now[0].longest_mm == pytest.approx(26, abs=3.0)
