@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -26,7 +26,8 @@ from irae.lesions.features import (
     with_neighbours,
     with_symmetry,
 )
-from irae.lesions.hosts import host_organ, is_bone, midline_ras_mm
+from irae.lesions.hosts import host_organ, midline_ras_mm
+from irae.lesions.listing import is_large_node, is_marrow, stands_out
 from irae.lesions.lytic import lytic_on_ct, marrow_beside
 from irae.lesions.masks import searched_organs
 from irae.lesions.partial_volume import Size, remnant_in_lung, solid_size
@@ -211,6 +212,7 @@ class _Finder:
         search: Geometry, threshold: HotThreshold,
     ) -> None:
         """One focal region: its extent from CT or PET contour, on a fine crop."""
+        assert self.pet is not None
         pad = [int(np.ceil((self.rules.contour_reach_mm + 3.0) / s)) for s in search.spacing_mm]
         crop = tuple(slice(max(0, s.start - p), min(n, s.stop + p))
                      for s, p, n in zip(box, pad, regions.labels.shape, strict=True))
@@ -235,9 +237,14 @@ class _Finder:
         centre = fine.to_world(np.argwhere(extent.mask)).mean(axis=0)
         spot = self._spot_in_lung(extent, centre, hu, fine)
         shown = spot is not None and native[0] >= threshold.suv  # by the CT, as small as it is
-        if not self._stands_out(extent.from_ct or shown, volume_ml, native, centre, background, threshold):
-            self.within_noise += 1
-            self.hottest_noise = max(self.hottest_noise, native[0])
+        if not stands_out(
+            native, volume_ml, background, self._organ_at(centre), from_ct=extent.from_ct or shown,
+            threshold_suv=threshold.suv, liver_suv=None if self.reference is None else self.reference.liver_mean,
+            voxel_ml=self.pet.geometry.voxel_volume_ml, noise=self.noise, rules=self.rules,
+        ):
+            if region not in regions.faint:
+                self.within_noise += 1
+                self.hottest_noise = max(self.hottest_noise, native[0])
             return
         read_mask = extent.mask
         shape = shape_of(read_mask, fine)
@@ -255,9 +262,9 @@ class _Finder:
         organ, fraction = host_organ(read_mask, organ_crop, self.names, fine, tissue, extent.longest_mm, self.rules,
                                      sphericity=shape.sphericity, place=self.landmarks.of(centre, self.midline),
                                      lung=self.landmarks.lung_at(centre, self.midline))
-        if self._is_marrow(organ, fraction, tissue, native, from_ct=extent.from_ct):
+        if is_marrow(organ, fraction, tissue, native, self.marrow_suv, from_ct=extent.from_ct, rules=self.rules):
             return
-        if region in regions.faint and not self._is_large_node(organ, extent, shape.sphericity, tissue):
+        if region in regions.faint and not is_large_node(organ, extent, shape.sphericity, tissue, self.rules):
             return
         longest, short = extent.longest_mm, extent.short_mm
         if organ in (BONE, "vertebrae") and not extent.from_ct:
@@ -288,30 +295,6 @@ class _Finder:
             organ=organ, organ_fraction=fraction, source=FocusSource.PET,
         )
 
-    def _is_large_node(
-        self, organ: str | None, extent: Extent, sphericity: float, tissue: Mapping[str, float]
-    ) -> bool:
-        """Whether a faint spot is a ball of soft tissue in fat as wide as a node that RECIST 1.1 calls abnormal."""
-        rules, (least_hu, most_hu) = self.rules, self.rules.faint_hu
-        return (
-            organ == "lymph_node" and extent.short_mm >= rules.faint_node_mm and sphericity >= rules.faint_sphericity
-            and least_hu <= tissue.get("ct_hu_mean", -1000.0) <= most_hu
-            and tissue["rim_fat_fraction"] >= rules.faint_rim_fat
-        )
-
-    def _is_marrow(
-        self, organ: str | None, fraction: float, tissue: dict[str, float], uptake: tuple[float, float, float], *,
-        from_ct: bool,
-    ) -> bool:
-        """Whether the whole marrow is as hot (G-CSF, anaemia) as this part of it, or as this rib beside the lung."""
-        rules, (highest, peak, _) = self.rules, uptake
-        if peak >= rules.marrow_peak_ratio * self.marrow_suv or highest >= rules.marrow_max_ratio * self.marrow_suv:
-            return False
-        bone = tissue.get("bone_fraction", 0.0) + tissue.get("rim_bone_fraction", 0.0)
-        rib = organ in LUNGS and not from_ct and bone >= rules.rib_bone  # that spills into the lung
-        trabecular = fraction < 0.3 and tissue.get("ct_hu_mean", 0.0) >= rules.marrow_hu
-        return rib or trabecular or organ == "vertebrae" or (organ == BONE and is_bone(tissue))
-
     def _hole_beside(
         self, longest_mm: float, centre: NDArray[np.float64], hu: NDArray[np.float32], fine: Geometry
     ) -> AxialDiameters | None:
@@ -336,39 +319,6 @@ class _Finder:
             return None
         spot = remnant_in_lung(self.ct, centre, extent.longest_mm, rules)
         return None if spot is None else spot.size
-
-    def _stands_out(
-        self, from_ct: bool, volume_ml: float, uptake: tuple[float, float, float], centre: NDArray[np.float64],
-        background: float, threshold: HotThreshold,
-    ) -> bool:
-        """Whether a region is more than the scanner's noise: large enough for its voxels, and its SUVpeak hot.
-
-        SUVpeak must reach the general threshold (PERCIST's measurable lesion), or stand out of the surroundings and
-        of the noise of the organ it lies in.
-        """
-        assert self.pet is not None
-        rules, (highest, peak, _) = self.rules, uptake
-        faint = highest < threshold.suv
-        least_ml = rules.least_contrasted_ml if faint else rules.least_volume_ml
-        if not from_ct:
-            least_ml = max(least_ml, rules.least_pet_voxels * self.pet.geometry.voxel_volume_ml)
-        if volume_ml < least_ml:
-            return False
-        organ = self._organ_at(centre)
-        level = max(background, 0.1)
-        ratio = rules.least_contrast if faint else rules.least_contrast_hot
-        if organ == "liver":
-            mean = self.reference.liver_mean if self.reference is not None else None
-            ratio, level = rules.least_contrast_in_liver, max(level, mean or 0.0)
-        elif organ == "thyroid_gland":
-            ratio = rules.least_contrast_in_organ
-        usual, sd = self.noise.organs.get(organ or "", (0.0, 0.0))
-        if organ in self.noise.organs:
-            return peak >= ratio * level and peak >= usual + rules.noise_sd * sd
-        if peak >= threshold.suv:
-            return True
-        noise = rules.noise_sd * rules.noise_beyond_liver * self.noise.cv
-        return peak >= max(ratio, 1.0 + noise) * level
 
     def _organ_at(self, place: NDArray[np.float64]) -> str | None:
         if self.organs is None:
