@@ -289,7 +289,7 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
     core = focus.features.get("ct_hu_core")
     if focus.organ_fraction >= 0.3 or core is None or focus.features.get("size_from_ct"):
         return None
-    if focus.suv_max is None or focus.suv_max > rules.brown_fat_suv:
+    if focus.suv_max is None or focus.suv_max > rules.brown_fat_suv or was_tumour(focus, now):
         return None
     fat = focus.features.get("fat_fraction", 0.0)
     pair = reaches(focus.features.get("symmetry", 0.0), rules.symmetric)
@@ -310,6 +310,9 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
         return _physiologic(rules, "brown fat", f"Mostly fat ({100 * fat:.0f} %), alike on both sides above the "
                             "collarbones.", 0.75)
     if alike and others >= rules.brown_fat_pattern:
+        if _is_ball(focus, rules) and core >= rules.node_core_hu:
+            return _open("a ball partly in fat", "A ball with soft tissue in it, in part over fat: brown fat seldom is; "
+                         "a node that moved between PET and CT is.")
         return _physiologic(rules, "brown fat", f"Partly fat ({100 * fat:.0f} %), alike on both sides, with {others} "
                             "further foci of brown fat.", 0.75)
     return None

@@ -181,6 +181,7 @@ class EvidenceRules:
     brown_fat_pattern: int = 2
     brown_fat_mean_hu: float = -50.0  # a solid node has no such mean, whatever fat lies around it
     brown_fat_mixed: float = 0.25
+    node_core_hu: float = 40.0  # a node that lies a little beside its uptake still has a core of soft tissue
     focal_elongation: float = 1.8  # a single focus must be this long for its width to follow the bowel
     gland_suv: float = 4.0
     gland_mm: float = 20.0
