@@ -311,7 +311,7 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
                             "collarbones.", 0.75)
     if alike and others >= rules.brown_fat_pattern:
         if _is_ball(focus, rules) and core >= rules.node_core_hu:
-            return _open("a ball partly in fat", "A ball with soft tissue in it, in part over fat: brown fat seldom is; "
+            return _open("a ball partly in fat", "A ball with soft tissue in it, partly over fat: brown fat seldom is; "
                          "a node that moved between PET and CT is.")
         return _physiologic(rules, "brown fat", f"Partly fat ({100 * fat:.0f} %), alike on both sides, with {others} "
                             "further foci of brown fat.", 0.75)
