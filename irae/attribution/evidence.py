@@ -23,8 +23,11 @@ Feature = Callable[[Focus, Situation, EvidenceRules], ScorePart | None]
 
 
 def is_focal(focus: Focus, rules: EvidenceRules) -> bool:
-    """A single spot rather than the picture of an organ, a tube or an opacity."""
-    return not focus.features.get("picture", 0.0) and not is_opacity(focus, rules)
+    """A single spot rather than the picture of an organ, a stretch of bowel or an opacity."""
+    get = focus.features.get
+    stretch = (focus.organ in {"colon", "small_bowel"} and get("length_mm", 0.0) >= rules.segmental_mm
+               and get("sphericity", 1.0) < rules.stretch_sphericity)
+    return not get("picture", 0.0) and not stretch and not is_opacity(focus, rules)
 
 
 def organ_share(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:

@@ -55,6 +55,7 @@ class EvidenceRules:
     # asymmetric is malignant (Insights Imaging 2014, 10.1007/s13244-013-0308-y).
     segmental_mm: float = 60.0
     segmental_points: float = 2.0
+    stretch_sphericity: float = 0.5  # a long hot stretch of bowel that is so little of a ball is no single spot; design
     blob_mm: float = 20.0
     blob_sphericity: float = 0.7
     blob_points: float = -2.0

@@ -29,7 +29,7 @@ from irae.lesions.features import ct_features, uptake_ratios
 from irae.lesions.lytic import lytic_on_ct
 from irae.lesions.partial_volume import Size, Sized, remnant_in_lung, solid_size
 from irae.lesions.residual import residual_on_pet
-from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
+from irae.lesions.rules import BONE, BOWEL, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import extent_on_ct
 from irae.lesions.values import FociFound, Known, listed
 from irae.quant.diameter import axial_diameters
@@ -45,6 +45,7 @@ SIZES = (1.0, 0.6)  # of its earlier radius: it may have shrunk
 ROUND = 0.9  # sphericity of what is cut off a consolidation to be called a nodule
 # Where it has no border of fat or lung that a ball in a bay could have.
 FIRM = (*LUNGS, BONE, "vertebrae", "liver", "spleen")
+HOLLOW = (*sorted(BOWEL), "stomach")  # their masks run over what lies among their loops
 MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more than OFF_MM
 # What has this many times the volume of a lesion and is this much longer is not the lesion grown. Design values: of the
 # metastases of 98 synthetic patients none grew more than 8 times from one exam to the next.
@@ -83,13 +84,18 @@ def covers(focus: Focus, track: Known) -> bool:
     return much and focus.longest_mm >= before.longest_mm + COVER_MM
 
 
-def _drowns(picture: Focus, track: Known, pet: Volume | None) -> bool:
-    """Whether a lesion lies in the uptake of a whole organ that is about as hot there as it was: it cannot be told.
+def _may_hold(picture: Focus, track: Known) -> bool:
+    """Whether a focus is the uptake of bowel or stomach that a lesion of another organ may lie in, by their masks."""
+    return bool(picture.features.get("picture")) and picture.organ in HOLLOW and picture.organ != track.focus.organ
+
+
+def _drowns(track: Known, pet: Volume | None) -> bool:
+    """Whether what a lesion lies in is about as hot there as the lesion was: it cannot be told.
 
     An inflamed bowel beside a mass is one region with it where a mask of the bowel runs over the mass.
     """
     before = track.focus
-    if pet is None or before.suv_max is None or not picture.features.get("picture") or picture.organ == before.organ:
+    if pet is None or before.suv_max is None:
         return False
     radius = max(before.longest_mm / 2.0, OFF_MM)
     bounds = crop_around(pet.geometry, track.place - radius, track.place + radius)
@@ -125,11 +131,13 @@ def follow(
             continue
         number = 1 + max((f.id for f in foci), default=0)
         within = label_at(track.place, labels, found.geometry)
-        over = [f.id for f in found.foci if covers(f, track) or (f.id == within and _drowns(f, track, exam.pet))]
-        free = np.where(np.isin(labels, over), 0, labels) if over else labels
+        over = [f.id for f in found.foci if covers(f, track)]
+        bowel = [f for f in found.foci if f.id == within and _may_hold(f, track)]
+        aside = [*over, *(f.id for f in bowel)]
+        free = np.where(np.isin(labels, aside), 0, labels) if aside else labels
         in_marrow = track.focus.organ in (BONE, "vertebrae")
-        covered = within in over
-        seen = _seen(ct, exam.pet, track, number, labels, free, found.geometry, reference, rules,
+        covered = within in over or any(_drowns(track, exam.pet) for _ in bowel)
+        seen = _seen(ct, exam.pet, track, number, free if bowel else labels, free, found.geometry, reference, rules,
                      covered=covered, tissue_suv=found.marrow_suv if in_marrow else 0.0)
         if seen is None:
             (hidden if covered else unseen).append(track)

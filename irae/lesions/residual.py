@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from irae.core.focus import Focus
 from irae.core.geometry import Geometry
@@ -65,7 +66,8 @@ def residual_on_pet(
     near = np.linalg.norm(at - place, axis=-1) <= rules.residual_off_mm
     # Its own maximum: not the slope of something hotter beside it.
     size = [2 * int(np.ceil(4.0 / s)) + 1 for s in spacing]
-    peaks = near & ~others & (smooth >= ndimage.maximum_filter(smooth, size=size, mode="nearest"))
+    maxima = smooth >= ndimage.maximum_filter(smooth, size=size, mode="nearest")
+    peaks = near & ~others & maxima
     if not peaks.any():
         return None
     hottest = tuple(int(v) for v in np.argwhere(peaks)[np.argmax(smooth[peaks])])
@@ -78,6 +80,11 @@ def residual_on_pet(
     sd = 1.4826 * float(np.median(np.abs(around - level)))
     if top < max(rules.residual_ratio * level, level + rules.residual_sd * sd):
         return None
+    # What lies on the slope of something clearly hotter is that one's.
+    markers = np.zeros(smooth.shape, np.int32)
+    markers[maxima & (smooth >= rules.residual_hotter * top)] = 2
+    markers[hottest] = 1
+    others |= watershed(-smooth, markers) == 2
     parts, _ = ndimage.label((smooth >= 0.5 * (level + top)) & (away <= radius_mm + rules.contour_reach_mm) & ~others)
     least = tissue_suv if tissue_suv < 0.8 * top else 0.0
     region, background = contour_on_pet(suv, others, parts == parts[hottest], grid, rules, least_background=least)
