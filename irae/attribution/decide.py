@@ -58,13 +58,16 @@ def decided(
     """The nature of one focus; by the evidence points alone without a learned model that knows such foci."""
     if candidate.focus.status is FocusStatus.GONE and candidate.focus.track in now.earlier:
         return _gone(candidate, now)
-    if candidate.focus.features.get("followed") and _lesion_before(candidate.focus, now):
+    if candidate.focus.features.get("followed") and _sure_before(candidate.focus, now):
         return _followed(candidate, now)
     told = None if learned is None else learned.told(candidate.features)
     if told is None or told.unlike is not None:
         answer = _by_evidence(candidate, now, rules)
     else:
         answer = _by_model(candidate, now, told, rules)
+    known = candidate.focus.features.get("followed") and candidate.focus.track in now.earlier
+    if known and answer.nature is Nature.INFLAMMATION:
+        return _followed(candidate, now)  # that it fell is why it had to be looked for, and says nothing
     if told is not None and told.unlike is not None:
         words = in_words(told.unlike, candidate.focus, candidate.features, candidate.parts)
         most = f", most of all in {told.unlike.value}" + (f" ({words})" if words else "")
@@ -319,10 +322,10 @@ def _gone(candidate: Candidate, now: Situation) -> AttributedFocus:
     )
 
 
-def _lesion_before(focus: Focus, now: Situation) -> bool:
-    """Whether a track was held for a lesion when it was last seen, or left open: for anything but normal uptake."""
+def _sure_before(focus: Focus, now: Situation) -> bool:
+    """Whether a track was called metastasis or inflammation when it was last seen."""
     before = now.earlier.get(focus.track)
-    return before is not None and before[0].nature is not Nature.PHYSIOLOGIC
+    return before is not None and before[0].nature in (Nature.METASTASIS, Nature.INFLAMMATION)
 
 
 def _followed(candidate: Candidate, now: Situation) -> AttributedFocus:

@@ -409,6 +409,16 @@ def test_what_ground_glass_surrounds_and_is_no_ball_is_an_opacity():
     assert [decide(focus)[0].nature for focus in (ball, bare)] == [Nature.METASTASIS] * 2
 
 
+def test_a_long_hot_stretch_of_bowel_that_grew_is_no_single_spot_and_a_round_mass_is():
+    stretch = spot(organ="colon", longest=85.0, short=78.0, length_mm=900.0, sphericity=0.3, elongation=1.4,
+                   contrast=4.7, longest_change_mm=7.0, suv_peak_ratio=0.8, status=FocusStatus.KNOWN, ct_hu_mean=0.0)
+    before = told(decide(stretch), START)
+    open_ = replace(before, foci=tuple(replace(a, nature=Nature.INDETERMINATE) for a in before.foci))
+    assert decide(stretch, earlier=[open_])[0].nature is not Nature.METASTASIS
+    mass = replace(stretch, features={**stretch.features, "sphericity": 0.85, "length_mm": 85.0})
+    assert decide(mass, earlier=[open_])[0].nature is Nature.METASTASIS
+
+
 def test_an_infection_does_not_turn_a_known_metastasis_into_inflammation():
     infected = therapy(ContextEntry(kind=ContextKind.INFECTION, value="pneumonia", start=WEEK_10))
     before = decide(spot(organ="lung_left", longest=18.0, size_from_ct=1.0, ct_hu_mean=0.0, ct_nodule_mm=18.0,

@@ -192,6 +192,12 @@ def test_what_is_left_of_a_known_lesion_is_what_it_was():
     ))
     (answer,) = decide(left, learned=always(0.01, 0.01, 0.98, trained_on=seen(0.5, 10.1)), earlier=[unsure])
     assert answer.nature is PHYSIOLOGIC  # an open focus is decided anew
+    fallen = spot(track="L01", organ="lung_left", suv=1.0, status=FocusStatus.KNOWN, followed=1.0, suv_peak_ratio=0.35,
+                  rim_ground_glass_fraction=0.7, size_from_ct=1.0, ct_hu_mean=-160.0)
+    (answer,) = decide(fallen, learned=None, earlier=[unsure])
+    assert answer.nature is Nature.INDETERMINATE  # but not as inflammation: that it fell is why it was looked for
+    (found,) = decide(replace(fallen, features={**fallen.features, "followed": 0.0}), learned=None, earlier=[unsure])
+    assert found.nature is INFLAMMATION
 
 
 @pytest.mark.parametrize(("focus", "nature", "why"), [

@@ -214,3 +214,22 @@ def test_what_an_inflamed_colon_as_hot_has_taken_in_is_measured_on_the_ct_or_hid
     assert any(track in n.text for n in found.notices if n.code == "known_lesions_hidden") is (not status)
     if hu is not None:
         assert now[0].longest_mm == pytest.approx(26, abs=3.0)
+
+
+def test_a_cooled_node_among_hot_bowel_that_its_mask_takes_in_is_measured_by_its_own_uptake():
+    place = (24, 0, 120)
+    exam, organs = draw([Ball(place, 24, 14.0)], day=DAYS[0])
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    before = EarlierExam(told(exam, match_foci(found, exam, earlier=()).foci), exam, organs)
+    track = track_of(before, place)
+    exam, organs = draw([Ball(place, 16, 7.0, None)], colon_suv=12.0, day=DAYS[1], seed=2)
+    array = organs.array.copy()
+    array[np.linalg.norm(points(organs.geometry) - place, axis=-1) <= 9.0] = organs.labels["colon"]
+    found = find_foci(exam, organs=replace(organs, array=array), reference=REFERENCE)
+    held = label_at(np.array(place), found.labels, found.geometry)
+    assert next(f for f in found.foci if f.id == held).features["picture"], "the colon's picture holds it"
+    found = match_foci(found, exam, earlier=[before], reference=REFERENCE)
+    (node,) = (f for f in found.foci if f.track == track)
+    assert (node.status, node.source) == (FocusStatus.KNOWN, FocusSource.PET)
+    assert node.longest_mm == pytest.approx(16, abs=2.5)
+    assert label_at(np.array(place), found.labels, found.geometry) == node.id

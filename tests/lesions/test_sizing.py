@@ -57,3 +57,21 @@ def test_what_is_left_of_a_lesion_in_marrow_is_measured_against_the_marrow(diame
         longest.append(left.lesion.size.longest_mm)
     assert abs(longest[1] - diameter_mm) < abs(longest[0] - diameter_mm)
     assert longest[1] == pytest.approx(diameter_mm, abs=3.0)
+
+
+def test_a_residual_beside_something_hotter_does_not_reach_up_its_slope():
+    """The other focus is listed by its core; its rim, hotter than the residual, is nobody's."""
+    steps = round(24.0 / GRID.spacing_mm[0])
+    beside = np.roll(pet_of(24.0, 14.0, 0.0), steps, axis=0)
+    array = pet_of(11.0, 4.5, 0.5) + beside
+    labels = (beside >= 9.0).astype(np.uint16)
+    before = Focus(
+        id=1, centroid_ras_mm=(46.0, 46.0, 46.0), volume_ml=5.0, longest_mm=24.0, short_mm=20.0, suv_max=8.0,
+        suv_peak=7.0, suv_mean=5.0, tlg=25.0, organ="lymph_node", organ_fraction=0.0, source=FocusSource.PET,
+        is_node=True, features={},
+    )
+    pet = Volume(array=array.astype(np.float32), geometry=GRID, quantity=Quantity.SUV_BW)
+    left = residual_on_pet(pet, np.full(3, 46.0), before, labels, GRID, FOCI_RULES)
+    assert left is not None
+    assert left.lesion.size.longest_mm == pytest.approx(11, abs=2.0)
+    assert np.percentile(left.lesion.geometry.to_world(np.argwhere(left.lesion.mask))[:, 0], 98) < 46.0 + 11.0
