@@ -34,10 +34,11 @@ def residual_on_pet(
     pet: Volume, place: NDArray[np.float64], before: Focus, labels: NDArray[np.uint16], labelled: Geometry,
     rules: FociRules, *, tissue_suv: float = 0.0,
 ) -> Residual | None:
-    """The spot that still stands out of its surroundings where a lesion was, and is no larger than it was.
+    """The spot that still stands out of its surroundings where a lesion was; a faint one is no larger than it was.
 
     Its place being known, far less contrast is believed than from a spot that nobody expects: a quarter above the
-    surroundings, beyond three SD of them. Its contour is ragged by noise, which lengthens diameters more than it adds
+    surroundings, beyond three SD of them. Maxima beside it that are hotter, or too far off to be its own, keep their
+    slopes. Its contour is ragged by noise, which lengthens diameters more than it adds
     volume: the lesion is taken to have kept its shape, and its volume says its size, less what such contours read too
     much.
 
@@ -80,9 +81,10 @@ def residual_on_pet(
     sd = 1.4826 * float(np.median(np.abs(around - level)))
     if top < max(rules.residual_ratio * level, level + rules.residual_sd * sd):
         return None
-    # What lies on the slope of something clearly hotter is that one's.
+    # What lies on the slope of something clearly hotter, or of what is too far off to be the lesion, is that one's.
     markers = np.zeros(smooth.shape, np.int32)
-    markers[maxima & (smooth >= rules.residual_hotter * top)] = 2
+    far = away > radius_mm + rules.residual_off_mm
+    markers[maxima & (far | (smooth >= rules.residual_hotter * top))] = 2
     markers[hottest] = 1
     others |= watershed(-smooth, markers) == 2
     parts, _ = ndimage.label((smooth >= 0.5 * (level + top)) & (away <= radius_mm + rules.contour_reach_mm) & ~others)
@@ -91,18 +93,19 @@ def residual_on_pet(
     if not region.any():
         return None
     now_mm = deblurred_mm(ball_mm(np.count_nonzero(region) * grid.voxel_volume_ml), rules.psf_fwhm_mm)
-    if now_mm > 2.0 * radius_mm * rules.residual_growth:
+    # So faint that the search missed it, it has not grown; what is clear and was missed (beside a hot organ) may have.
+    clear = float(np.interp(suv[region].max() / max(background, 0.1), rules.residual_contrast, (0.0, 1.0)))
+    growth = 1.0 + clear * (rules.residual_growth_clear - 1.0)
+    if now_mm > 2.0 * radius_mm * max(rules.residual_growth, growth):
         return None
     then_mm = max(deblurred_mm(2.0 * radius_mm, rules.psf_fwhm_mm), 1.0)
     read_mm = now_mm * float(np.clip(before.longest_mm / then_mm, *rules.residual_shape))
     short_mm = now_mm * float(np.clip(before.short_mm / then_mm, *rules.residual_shape))
     # On little contrast a contour is wide.
-    clear = float(np.interp(suv[region].max() / max(background, 0.1), rules.residual_contrast, (0.0, 1.0)))
     faint_mm, clear_mm = (np.interp(read_mm, rules.residual_reading_mm, error) for error in
                           (rules.residual_faint_mm, rules.residual_clear_mm))
     share = 1.0 - float((1.0 - clear) * faint_mm + clear * clear_mm) / read_mm
-    # So faint that the search missed it, it has not grown.
-    longest, short = min(before.longest_mm, share * read_mm), min(before.short_mm, share * short_mm)
+    longest, short = min(growth * before.longest_mm, share * read_mm), min(growth * before.short_mm, share * short_mm)
     volume_ml = float(np.count_nonzero(region)) * grid.voxel_volume_ml
     now = Size(longest_mm=longest, short_mm=min(short, longest), volume_ml=volume_ml)
     return Residual(lesion=Sized(mask=region, geometry=grid, size=now), background_suv=background)

@@ -253,6 +253,7 @@ class FociRules:
     residual_ratio: float = 1.25
     residual_sd: float = 3.0
     residual_growth: float = 1.3
+    residual_growth_clear: float = 2.0  # of one that stands out (``residual_contrast``)
     residual_hotter: float = 1.2  # a maximum beside it this many times hotter keeps its own slope
     residual_shape: tuple[float, float] = (0.7, 1.6)  # its diameters over that of the ball of its volume
     # What a diameter of such a contour reads too much, mm: of a faint one, and of one that stands out of its

@@ -75,3 +75,19 @@ def test_a_residual_beside_something_hotter_does_not_reach_up_its_slope():
     assert left is not None
     assert left.lesion.size.longest_mm == pytest.approx(11, abs=2.0)
     assert np.percentile(left.lesion.geometry.to_world(np.argwhere(left.lesion.mask))[:, 0], 98) < 46.0 + 11.0
+
+
+@pytest.mark.parametrize(("suv", "grown"), [(6.0, True), (1.2, False)])
+def test_a_residual_that_stands_out_may_have_grown_and_a_faint_one_may_not(suv, grown):
+    pet = Volume(array=pet_of(22.0, suv, 0.5), geometry=GRID, quantity=Quantity.SUV_BW)
+    before = Focus(
+        id=1, centroid_ras_mm=(46.0, 46.0, 46.0), volume_ml=1.9, longest_mm=15.5, short_mm=13.5, suv_max=5.0,
+        suv_peak=4.0, suv_mean=3.0, tlg=5.0, organ="lymph_node", organ_fraction=0.0, source=FocusSource.PET,
+        is_node=True, features={},
+    )
+    left = residual_on_pet(pet, np.full(3, 46.0), before, np.zeros(GRID.shape, np.uint16), GRID, FOCI_RULES)
+    if grown:
+        assert left is not None
+        assert left.lesion.size.longest_mm == pytest.approx(22, abs=2.5)
+    else:
+        assert left is None or left.lesion.size.longest_mm <= before.longest_mm
