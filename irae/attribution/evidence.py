@@ -23,11 +23,15 @@ Feature = Callable[[Focus, Situation, EvidenceRules], ScorePart | None]
 
 
 def is_focal(focus: Focus, rules: EvidenceRules) -> bool:
-    """A single spot rather than the picture of an organ, a stretch of bowel or an opacity."""
+    """A single spot rather than the picture of an organ, a tube or an opacity."""
+    return not focus.features.get("picture", 0.0) and not is_opacity(focus, rules)
+
+
+def is_stretch(focus: Focus, rules: EvidenceRules) -> bool:
+    """A long hot stretch of bowel: how much of it is hot changes from day to day, and is no growth."""
     get = focus.features.get
-    stretch = (focus.organ in {"colon", "small_bowel"} and get("length_mm", 0.0) >= rules.segmental_mm
-               and get("sphericity", 1.0) < rules.stretch_sphericity)
-    return not get("picture", 0.0) and not stretch and not is_opacity(focus, rules)
+    return (focus.organ in {"colon", "small_bowel"} and reaches(get("length_mm", 0.0), rules.segmental_mm)
+            and get("sphericity", 1.0) < rules.stretch_sphericity)
 
 
 def organ_share(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:
@@ -234,7 +238,8 @@ def over_time(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart |
     if was_tumour:
         points += rules.called_metastasis_points
         words.append(f"it was called metastasis on {when}")
-    if focus.status is FocusStatus.KNOWN and is_focal(focus, rules) and grew(focus, rules):
+    spot = is_focal(focus, rules) and not is_stretch(focus, rules)
+    if focus.status is FocusStatus.KNOWN and spot and grew(focus, rules):
         points += rules.grew_points
         words.append(f"it grew since {when} ({focus.features.get('longest_change_mm', 0.0):+.0f} mm, "
                      f"SUVpeak x {focus.features.get('suv_peak_ratio', 1.0):.1f})")
