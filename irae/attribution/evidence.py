@@ -28,10 +28,21 @@ def is_focal(focus: Focus, rules: EvidenceRules) -> bool:
 
 
 def is_stretch(focus: Focus, rules: EvidenceRules) -> bool:
-    """A long hot stretch of bowel: how much of it is hot changes from day to day, and is no growth."""
+    """A hot stretch of bowel: how much of it is hot changes from day to day, and is no growth.
+
+    It is long and no ball, or was looked for at its place and only there stood out.
+    """
     get = focus.features.get
-    return (focus.organ in {"colon", "small_bowel"} and reaches(get("length_mm", 0.0), rules.segmental_mm)
-            and get("sphericity", 1.0) < rules.stretch_sphericity)
+    long = reaches(get("length_mm", 0.0), rules.segmental_mm) and get("sphericity", 1.0) < rules.stretch_sphericity
+    looked_for = bool(get("followed")) and not get("size_from_ct")
+    return focus.organ in {"colon", "small_bowel"} and (long or looked_for)
+
+
+def is_at_joint(focus: Focus, rules: EvidenceRules) -> bool:
+    """Bone as far off the midline as shoulders, hips and knees are, and alike on the other side."""
+    get = focus.features.get
+    far = abs(get("off_midline_mm", 0.0)) >= rules.joint_off_mm
+    return focus.organ == BONE_SITE and far and reaches(get("symmetry", 0.0), rules.joint_alike)
 
 
 def organ_share(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:
@@ -91,9 +102,9 @@ def contrast(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | 
 
 
 def symmetry(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | None:
-    """F4: left against right, where sides are comparable: hilar nodes, thyroid lobes, lung opacities.
+    """F4: left against right, where sides are comparable: hilar nodes, thyroid lobes, joints, lung opacities.
 
-    Joints are not yet known as places; a mirror partner alone elsewhere is chance as often as inflammation.
+    A mirror partner alone elsewhere is chance as often as inflammation.
     """
     value = focus.features.get("symmetry")
     if is_opacity(focus, rules):
@@ -106,6 +117,8 @@ def symmetry(focus: Focus, now: Situation, rules: EvidenceRules) -> ScorePart | 
                 reason="It lies between hilar nodes that are alike on both sides (sarcoid-like pattern).")
     elif focus.organ == "thyroid_gland" and focus.features.get("picture"):
         where = "the thyroid lobes"
+    elif is_at_joint(focus, rules):
+        where = "the joints of both sides"
     else:
         return None
     if value is None:

@@ -82,6 +82,17 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     return None
 
 
+def renal_cortex(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """What lies in the liver by its mask but against a kidney, and is no hotter than a kidney's cortex."""
+    get = focus.features.get
+    if focus.organ != "liver" or focus.source is not FocusSource.PET or get("size_from_ct"):
+        return None
+    if get("near_urine", 0.0) < rules.cortex_share or reaches(get("liver_ratio", 9.0), rules.cortex_liver_ratio):
+        return None
+    return _open("beside the kidney", "It lies where liver and kidney touch and is no hotter than a kidney's cortex, "
+                 "which breathing moves and masks cut short; a metastasis there would look alike.")
+
+
 def brain(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """The brain's uptake; pieces of it where its mask is coarse. Glands below a coarse brain mask are not brain."""
     if focus.organ == "brain" and focus.features.get("picture"):

@@ -70,6 +70,10 @@ class EvidenceRules:
     # thyroid uptake was benign in 29 of 29 (PMC4387987).
     symmetric: float = 0.7
     symmetric_points: float = 2.0
+    # Joints: bone so far off the midline as shoulders, hips and knees are, its mirror image this much alike. Of the
+    # 1500 metastases of 113 synthetic patients none was such, of 52 inflamed joints 28 were.
+    joint_off_mm: float = 80.0
+    joint_alike: float = 0.9
     one_sided: float = 0.2
     one_sided_points: float = -1.0
     pattern_points: float = 1.0  # a midline node between symmetric hilar nodes
@@ -163,6 +167,11 @@ class EvidenceRules:
     # Coarse or missing masks (design values): share of a focus in or within 8-10 mm of an organ that is hot by nature;
     # how far the renal pelvis may lie from the hilum of a mask that holds only a part of the kidney.
     near_share: float = 0.8
+    # A focus in the liver of which this share lies in or just beside a kidney may be the kidney's cortex, moved by
+    # breathing or beyond its mask, as long as it is no hotter than that (of the liver's mean): all 24 of 113 synthetic
+    # patients were, and the model called 17 of them metastasis.
+    cortex_share: float = 0.5
+    cortex_liver_ratio: float = 2.0
     coarse_hilum_mm: float = 40.0
     field_end_mm: float = 10.0
     urine_liver_ratio: float = 4.0  # urine is this many times hotter than the liver (lognormal 15 g/mL)

@@ -368,7 +368,7 @@ class _Finder:
         """Solid lesions that the CT shows and no hot region covers."""
         for lesion in lesions:
             doubtful = lesion.doubtful and self._cold(lesion)
-            if len(self.foci) < MOST_FOCI and not doubtful and not self._taken(lesion):
+            if len(self.foci) < MOST_FOCI and not doubtful and not self._taken(lesion) and not self._breathed(lesion):
                 self._add_ct_lesion(lesion)
 
     def _taken(self, lesion: CtLesion) -> bool:
@@ -380,6 +380,23 @@ class _Finder:
             return True
         most = int(inside.argmax())
         return bool(2 * inside[most] > np.count_nonzero(labels == most))
+
+    def _breathed(self, lesion: CtLesion) -> bool:
+        """Whether a dark spot of the liver is a focus straight above or below it: breathing parts CT and PET."""
+        if lesion.organ != "liver" or self.pet is None:
+            return False
+        rules, own = self.rules, self._uptake_of(lesion)
+        centre = lesion.geometry.to_world(np.argwhere(lesion.mask)).mean(axis=0)
+        longest = axial_diameters(lesion.mask, lesion.geometry).longest_mm
+        for focus in self.foci:
+            if focus.source is not FocusSource.PET or focus.features["picture"] or own is None:
+                continue
+            off = np.abs(np.array(focus.centroid_ras_mm) - centre)
+            alike = abs(np.log(focus.longest_mm / longest)) <= rules.breathed_size
+            cold = own[0] <= rules.breathed_cold * (focus.suv_max or 0.0)
+            if alike and cold and off[2] <= rules.breathing_mm and np.hypot(*off[:2]) <= rules.breathed_aside_mm:
+                return True
+        return False
 
     def _cold(self, lesion: CtLesion) -> bool:
         """Whether the PET does not show a lung nodule; True without PET."""

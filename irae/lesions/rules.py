@@ -167,6 +167,12 @@ class FociRules:
     # So far a PET in free breathing shows an organ above or below its place on the CT (the phantom's most; 20 mm at the
     # diaphragm and more are published, Osman, J Nucl Med 2003;44:240).
     breathing_mm: float = 16.0
+    # A dark spot in the liver is the CT of a focus so far above or below it if it lies no farther aside, differs no
+    # more in diameter (log ratio) and takes up no more of the focus's SUVmax: 400 synthetic exams had three such pairs
+    # (13 to 15 mm apart, 1 mm aside), each one metastasis.
+    breathed_aside_mm: float = 6.0
+    breathed_size: float = 0.35
+    breathed_cold: float = 0.5
     least_volume_ml: float = 0.10  # a sphere of 5.8 mm; smaller hot spots are noise on any PET
     # The point spread assumed when a small focus is sized from PET alone (EARL-1 recovery fits 7-8 mm, modern
     # scanners 4-6 mm).
@@ -264,6 +270,23 @@ class FociRules:
     residual_faint_mm: tuple[float, ...] = (1.0, 2.2, 2.5, 3.0, 4.3, 6.0)
     residual_clear_mm: tuple[float, ...] = (0.8, 1.3, 1.8, 1.8, 0.6, 0.0)
     residual_contrast: tuple[float, float] = (2.0, 3.6)
+    # A nodule against a consolidation (``free_border``): this share of its border is free, lies so near to a ball's
+    # surface (median), and the ball is so large (of its radius when it was last seen). Design values.
+    free_border: float = 0.3
+    free_error_mm: float = 1.0
+    free_size: tuple[float, float] = (0.5, 1.8)
+    # What is left of one in the liver on CT (``dark_remnant``): so far off its place, darker than the liver in this
+    # shell around it by so many HU and SD at this resolution; its contour at one of these, half-way or deeper.
+    dark_off_mm: float = 5.0
+    dark_around_mm: tuple[float, float] = (6.0, 18.0)
+    dark_tissue_hu: tuple[float, float] = (75.0, 100.0)
+    dark_search_mm: float = 6.0
+    dark_hu: float = 10.0
+    dark_sd: float = 2.5
+    dark_contour_mm: tuple[float, ...] = (5.0, 7.0, 9.0)
+    dark_levels: tuple[float, ...] = (0.5, 0.6)
+    dark_sphericity: float = 0.7
+    dark_growth: float = 1.15
     # A focus that is listed for the first time was there before if the earlier PET is hot at its place (within this
     # distance), by this share of today's SUVmax: 30 % is a metabolic change by PERCIST 1.0.
     look_back_mm: float = 8.0
