@@ -85,7 +85,7 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
 def renal_cortex(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     """What lies in the liver by its mask but against a kidney, and is no hotter than a kidney's cortex."""
     get = focus.features.get
-    if focus.organ != "liver" or focus.source is not FocusSource.PET or get("size_from_ct"):
+    if focus.organ != "liver" or focus.source is not FocusSource.PET or was_tumour(focus, now):
         return None
     if get("near_urine", 0.0) < rules.cortex_share or reaches(get("liver_ratio", 9.0), rules.cortex_liver_ratio):
         return None

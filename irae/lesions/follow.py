@@ -113,17 +113,9 @@ def _lies_in(over: Sequence[int], track: Known, labels: NDArray[np.uint16], grid
     return bool(np.mean(np.isin(labels[inner][ball], over)) >= COVERED_SHARE)
 
 
-def _may_hold(picture: Focus, track: Known, within: int) -> bool:
-    """Whether a focus is the uptake of a hollow organ that a lesion of another organ may lie in, by their masks.
-
-    ``within``: the focus at its place. A piece beside it that is smaller than the lesion was may be what is left of it.
-    """
-    if not picture.features.get("picture") or picture.organ not in HOLLOW or picture.organ == track.focus.organ:
-        return False
-    if picture.id == within:
-        return True
-    off = np.linalg.norm(np.array(picture.centroid_ras_mm) - track.place)
-    return bool(picture.volume_ml <= track.focus.volume_ml and off <= OFF_MM)
+def _may_hold(picture: Focus, track: Known) -> bool:
+    """Whether a focus is the uptake of a hollow organ that a lesion of another organ may lie in, by their masks."""
+    return bool(picture.features.get("picture")) and picture.organ in HOLLOW and picture.organ != track.focus.organ
 
 
 def _drowns(track: Known, pet: Volume | None) -> bool:
@@ -169,7 +161,7 @@ def follow(
         number = 1 + max((f.id for f in foci), default=0)
         within = label_at(track.place, labels, found.geometry)
         over = [f.id for f in found.foci if covers(f, track)]
-        hollow = [f for f in found.foci if _may_hold(f, track, within)]
+        hollow = [f for f in found.foci if f.id == within and _may_hold(f, track)]
         aside = [*over, *(f.id for f in hollow)]
         free = np.where(np.isin(labels, aside), 0, labels) if aside else labels
         in_marrow = track.focus.organ in (BONE, "vertebrae")

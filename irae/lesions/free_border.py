@@ -33,6 +33,7 @@ def ball_at_border(
     """
     spacing = np.array(geometry.spacing_mm)
     smooth = ndimage.gaussian_filter(hu, 0.8 / spacing, truncate=2.5)
+    slope = np.stack(np.gradient(smooth, *spacing), axis=0)
     smallest, largest = (factor * radius_mm for factor in rules.free_size)
     ways = _directions(RAYS)
     centre = place
@@ -46,8 +47,14 @@ def ball_at_border(
         free = in_lung.any(axis=1) & (steps[first] >= min(smallest, 2.0))
         if np.count_nonzero(free) < rules.free_border * RAYS:
             return None
-        points = along[np.flatnonzero(free), first[free]]
-        fitted, radius, error = _ball_through(points)
+        where = np.flatnonzero(free), first[free]
+        # A ball's border faces its middle; that of a consolidation beside it, met aslant, does not.
+        facing = np.array([ndimage.map_coordinates(part, index[where].T, order=1, mode="nearest") for part in slope])
+        inwards = -np.einsum("ij,ij->j", facing, _in_voxels(ways[where[0]], geometry).T)
+        faces = inwards >= rules.free_facing * np.linalg.norm(facing, axis=0)
+        if np.count_nonzero(faces) < rules.free_border * RAYS:
+            return None
+        fitted, radius, error = _ball_through(along[where][faces])
         if not smallest <= radius <= largest or np.linalg.norm(fitted - place) > rules.residual_off_mm:
             return None
         centre = fitted
@@ -58,6 +65,12 @@ def ball_at_border(
     longest, short = (usual * 2.0 * radius for usual in rules.usual_shape)
     return Sized(mask=mask, geometry=geometry,
                  size=Size(longest_mm=longest, short_mm=short, volume_ml=ball_ml(2.0 * radius)))
+
+
+def _in_voxels(ways: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
+    """World directions along the axes of a grid, (n, 3)."""
+    axes = geometry.affine[:3, :3] / np.array(geometry.spacing_mm)
+    return np.asarray(ways @ axes)
 
 
 def _directions(count: int) -> NDArray[np.float64]:

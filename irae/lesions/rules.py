@@ -273,6 +273,7 @@ class FociRules:
     # A nodule against a consolidation (``free_border``): this share of its border is free, lies so near to a ball's
     # surface (median), and the ball is so large (of its radius when it was last seen). Design values.
     free_border: float = 0.3
+    free_facing: float = 0.8  # cosine between its border's normal and the way from its middle
     free_error_mm: float = 1.0
     free_size: tuple[float, float] = (0.5, 1.8)
     # What is left of one in the liver on CT (``dark_remnant``): so far off its place, darker than the liver in this

@@ -417,6 +417,18 @@ def test_a_long_hot_stretch_of_bowel_that_grew_is_no_single_spot_and_a_round_mas
     assert decide(stretch, earlier=[open_])[0].nature is not Nature.METASTASIS
     mass = replace(stretch, features={**stretch.features, "sphericity": 0.85, "length_mm": 85.0})
     assert decide(mass, earlier=[open_])[0].nature is Nature.METASTASIS
+    looked_for = replace(mass, features={**mass.features, "followed": 1.0})
+    assert decide(looked_for, earlier=[open_])[0].nature is not Nature.METASTASIS
+
+
+@pytest.mark.parametrize(("alike", "off_mm", "nature"), [
+    (0.95, 125.0, Nature.INDETERMINATE), (0.80, 125.0, Nature.METASTASIS), (0.95, 60.0, Nature.METASTASIS),
+])
+def test_bone_that_is_alike_on_both_sides_where_joints_are_is_not_called_metastasis(alike, off_mm, nature):
+    joints = [spot(n, "bone", longest=25.0, short=13.0, sphericity=0.9, elongation=1.4, contrast=3.9, liver_ratio=1.6,
+                   off_midline_mm=side * off_mm, symmetry=alike, ct_hu_mean=250.0, bone_fraction=0.6)
+              for n, side in ((1, 1.0), (2, -1.0))]
+    assert [a.nature for a in decide(*joints)] == [nature, nature]
 
 
 def test_an_infection_does_not_turn_a_known_metastasis_into_inflammation():

@@ -7,7 +7,8 @@ import pytest
 
 from irae.core.focus import FocusSource, FocusStatus, Nature
 from irae.lesions import EarlierExam, find_foci, match_foci
-from irae.lesions.follow import label_at
+from irae.lesions.follow import follow, label_at
+from irae.lesions.values import Known
 from tests.lesions.bodies import PET_GRID, REFERENCE, Ball, draw, points
 from tests.lesions.test_match import DAYS, LIVER, LUNG, NODE, at, told
 
@@ -129,6 +130,16 @@ def test_a_residual_is_not_the_slope_of_what_is_hotter_beside_it(before):
     assert sum(f.features.get("followed", 0.0) for f in found.foci) == 0.0
 
 
+@pytest.mark.parametrize(("hu", "seen"), [(250.0, 0), (40.0, 1)])
+def test_the_marrow_of_bone_at_its_place_is_not_what_is_left_of_a_node(before, hu, seen):
+    """As registration or breathing may put it there; the same uptake in soft tissue is the node's."""
+    node = next(a.focus for a in before.result.foci if a.focus.track == track_of(before, NODE))
+    exam, organs = draw([Ball(NODE, 50, 1.0, hu), Ball(NODE, 14, 2.4, None)], day=DAYS[1], seed=9)
+    found = find_foci(exam, organs=organs, reference=REFERENCE)
+    lost = Known(focus=node, place=np.array(NODE, float), nature=Nature.METASTASIS)
+    assert len(follow(found, exam, [lost], REFERENCE).tracks) == seen
+
+
 def test_a_lung_nodule_that_shrank_below_the_voxels_of_a_coarse_ct_is_measured_there():
     place = (80, 0, 300)
     exam, organs = draw([Ball(place, 16, 7.0)], day=DAYS[0], ct_grid=PET_GRID)
@@ -162,6 +173,12 @@ def test_a_metastasis_under_an_opacity_is_hidden_and_neither_grown_nor_gone(with
     assert track in next(n.text for n in found.notices if n.code == "known_lesions_hidden")
     opacity = at(found.foci, LUNG)
     assert opacity.status is FocusStatus.NEW
+
+
+def test_what_an_opacity_surrounds_is_hidden_though_its_middle_is_cold(with_lung_nodule):
+    found = on_pet(with_lung_nodule, Ball(LUNG, 56, 4.0), Ball(LUNG, 9, 0.5))
+    track = track_of(with_lung_nodule, LUNG)
+    assert track in next(n.text for n in found.notices if n.code == "known_lesions_hidden")
 
 
 def test_in_ground_glass_the_ct_still_shows_and_measures_it(with_lung_nodule):
