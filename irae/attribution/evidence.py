@@ -28,14 +28,10 @@ def is_focal(focus: Focus, rules: EvidenceRules) -> bool:
 
 
 def is_stretch(focus: Focus, rules: EvidenceRules) -> bool:
-    """A hot stretch of bowel: how much of it is hot changes from day to day, and is no growth.
-
-    It is long and no ball, or was looked for at its place and only there stood out.
-    """
+    """A long hot stretch of bowel: how much of it is hot changes from day to day, and is no growth."""
     get = focus.features.get
-    long = reaches(get("length_mm", 0.0), rules.segmental_mm) and get("sphericity", 1.0) < rules.stretch_sphericity
-    looked_for = bool(get("followed")) and not get("size_from_ct")
-    return focus.organ in {"colon", "small_bowel"} and (long or looked_for)
+    return (focus.organ in {"colon", "small_bowel"} and reaches(get("length_mm", 0.0), rules.segmental_mm)
+            and get("sphericity", 1.0) < rules.stretch_sphericity)
 
 
 def is_at_joint(focus: Focus, rules: EvidenceRules) -> bool:

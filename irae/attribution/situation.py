@@ -204,9 +204,14 @@ def same_look(before: Focus, after: Focus) -> bool:
 
 
 def grew(focus: Focus, rules: EvidenceRules) -> bool:
-    """Grown since it was last seen: 5 mm, or SULpeak by 30 % (F10)."""
-    return reaches(focus.features.get("longest_change_mm", 0.0), rules.growth_mm) or exceeds(
-        focus.features.get("suv_peak_ratio", 1.0), rules.growth_ratio)
+    """Grown since it was last seen: 5 mm, or SULpeak by 30 % (F10).
+
+    What a search did not find and was looked for on the PET is too faint for its length to tell: only its uptake does.
+    """
+    get = focus.features.get
+    faint = bool(get("followed")) and not get("size_from_ct")
+    longer = not faint and reaches(get("longest_change_mm", 0.0), rules.growth_mm)
+    return longer or exceeds(get("suv_peak_ratio", 1.0), rules.growth_ratio)
 
 
 def fell(focus: Focus, rules: EvidenceRules) -> bool:

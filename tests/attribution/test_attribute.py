@@ -417,8 +417,19 @@ def test_a_long_hot_stretch_of_bowel_that_grew_is_no_single_spot_and_a_round_mas
     assert decide(stretch, earlier=[open_])[0].nature is not Nature.METASTASIS
     mass = replace(stretch, features={**stretch.features, "sphericity": 0.85, "length_mm": 85.0})
     assert decide(mass, earlier=[open_])[0].nature is Nature.METASTASIS
-    looked_for = replace(mass, features={**mass.features, "followed": 1.0})
-    assert decide(looked_for, earlier=[open_])[0].nature is not Nature.METASTASIS
+
+
+@pytest.mark.parametrize(("how", "nature"), [
+    ({}, Nature.METASTASIS), ({"followed": 1.0}, Nature.INDETERMINATE),
+    ({"followed": 1.0, "size_from_ct": 1.0}, Nature.METASTASIS),
+    ({"followed": 1.0, "suv_peak_ratio": 1.4}, Nature.METASTASIS),
+], ids=["found", "looked for on the PET", "on the CT", "hotter"])
+def test_the_length_of_what_only_looking_for_it_showed_on_a_pet_is_no_growth(how, nature):
+    look = {"sphericity": 0.7, "contrast": 2.0, "ct_hu_mean": 40.0, "longest_change_mm": 8.0, "suv_peak_ratio": 0.9}
+    spot_ = spot(organ="lymph_node", longest=22.0, short=12.0, status=FocusStatus.KNOWN, **(look | how))
+    before = told(decide(spot_), START)
+    open_ = replace(before, foci=tuple(replace(a, nature=Nature.INDETERMINATE) for a in before.foci))
+    assert decide(spot_, earlier=[open_])[0].nature is nature
 
 
 @pytest.mark.parametrize(("alike", "off_mm", "nature"), [
