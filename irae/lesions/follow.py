@@ -29,10 +29,11 @@ from irae.lesions.crops import crop_around, fine_grid
 from irae.lesions.dark_remnant import remnant_in_liver
 from irae.lesions.features import ct_features, uptake_ratios
 from irae.lesions.free_border import ball_at_border
+from irae.lesions.hiding import covers, drowns, lies_in, may_hold
 from irae.lesions.lytic import lytic_on_ct
 from irae.lesions.partial_volume import Size, Sized, remnant_in_lung, solid_size
 from irae.lesions.residual import residual_on_pet
-from irae.lesions.rules import BONE, BOWEL, FOCI_RULES, LUNGS, FociRules
+from irae.lesions.rules import BONE, FOCI_RULES, LUNGS, FociRules
 from irae.lesions.sizing import extent_on_ct
 from irae.lesions.values import FociFound, Known, listed
 from irae.quant.diameter import axial_diameters
@@ -48,21 +49,11 @@ SIZES = (1.0, 0.6)  # of its earlier radius: it may have shrunk
 ROUND = 0.9  # sphericity of what is cut off a consolidation to be called a nodule
 # Where it has no border of fat or lung that a ball in a bay could have.
 FIRM = (*LUNGS, BONE, "vertebrae", "liver", "spleen")
-HOLLOW = (*sorted(BOWEL), "stomach", "heart")  # their masks run over what lies among their loops, or against them
 MARGIN_MM = 22.0  # what ``extent_on_ct`` looks at around its seed, and more than OFF_MM
-# What has this many times the volume of a lesion and is this much longer is not the lesion grown. Design values: of the
-# metastases of 98 synthetic patients none grew more than 8 times from one exam to the next.
-COVER_RATIO = 20.0
-COVER_MM = 25.0
-COVERED_SHARE = 0.3  # of the lesion's ball, from which it lies in what covers it
-RAGGED = 0.75  # sphericity; in the lung such a focus hides a nodule of less than a quarter of its volume, too
-RAGGED_RATIO = 4.0
-RAGGED_MM = 10.0
 # Bone's share of what was soft tissue, and of what is bone: of 3490 pairs of foci of one track on 99 synthetic patients
 # two outside bones went from one to the other, neither of them a lesion.
 SOFT_SHARE = 0.3
 BONE_SHARE = 0.6
-DROWNED = 0.8  # of its earlier SUVmax: what is hotter may be the lesion itself. Design value.
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -79,59 +70,6 @@ class Followed:
     found: FociFound
     tracks: tuple[Known, ...]
     hidden: tuple[Known, ...]
-
-
-def covers(focus: Focus, track: Known) -> bool:
-    """Whether a focus is too large to be what a known lesion has become; over its place, it hides it.
-
-    Inflammation and normal uptake may spread as far. An organ's whole uptake hides a lesion in the lungs, where it is
-    an opacity; elsewhere the lesion stands out of it or is gone.
-    """
-    before = track.focus
-    harmless = track.nature in (Nature.INFLAMMATION, Nature.PHYSIOLOGIC)
-    if harmless or (focus.features.get("picture") and focus.organ not in LUNGS):
-        return False
-    ratio, longer = focus.volume_ml / max(before.volume_ml, 0.05), focus.longest_mm - before.longest_mm
-    ragged = focus.features.get("sphericity", 1.0) < RAGGED and not focus.features.get("size_from_ct")
-    if focus.organ in LUNGS and ragged and ratio >= RAGGED_RATIO and longer >= RAGGED_MM:
-        return True  # an opacity; of 11 synthetic nodules that grew as much the least round had 0.81
-    return ratio >= COVER_RATIO and longer >= COVER_MM
-
-
-def _lies_in(over: Sequence[int], track: Known, labels: NDArray[np.uint16], grid: Geometry) -> bool:
-    """Whether foci hold a good part of a known lesion's ball: its middle may be cold, a hole in what covers it."""
-    if not over:
-        return False
-    radius = max(ball_mm(track.focus.volume_ml) / 2.0, OFF_MM)
-    bounds = crop_around(grid, track.place - radius, track.place + radius)
-    if bounds is None:
-        return False
-    crop = grid.cropped(*bounds)
-    at = crop.to_world(np.stack(np.meshgrid(*map(np.arange, crop.shape), indexing="ij"), axis=-1))
-    ball = np.linalg.norm(at - track.place, axis=-1) <= radius
-    inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
-    return bool(np.mean(np.isin(labels[inner][ball], over)) >= COVERED_SHARE)
-
-
-def _may_hold(picture: Focus, track: Known) -> bool:
-    """Whether a focus is the uptake of a hollow organ that a lesion of another organ may lie in, by their masks."""
-    return bool(picture.features.get("picture")) and picture.organ in HOLLOW and picture.organ != track.focus.organ
-
-
-def _drowns(track: Known, pet: Volume | None) -> bool:
-    """Whether what a lesion lies in is about as hot there as the lesion was: it cannot be told.
-
-    An inflamed bowel beside a mass is one region with it where a mask of the bowel runs over the mass.
-    """
-    before = track.focus
-    if pet is None or before.suv_max is None:
-        return False
-    radius = max(before.longest_mm / 2.0, OFF_MM)
-    bounds = crop_around(pet.geometry, track.place - radius, track.place + radius)
-    if bounds is None:
-        return False
-    inner = tuple(slice(a, b) for a, b in zip(*bounds, strict=True))
-    return bool(pet.array[inner].max() >= DROWNED * before.suv_max)
 
 
 def follow(
@@ -161,11 +99,11 @@ def follow(
         number = 1 + max((f.id for f in foci), default=0)
         within = label_at(track.place, labels, found.geometry)
         over = [f.id for f in found.foci if covers(f, track)]
-        hollow = [f for f in found.foci if f.id == within and _may_hold(f, track)]
+        hollow = [f for f in found.foci if f.id == within and may_hold(f, track)]
         aside = [*over, *(f.id for f in hollow)]
         free = np.where(np.isin(labels, aside), 0, labels) if aside else labels
         in_marrow = track.focus.organ in (BONE, "vertebrae")
-        covered = _lies_in(over, track, labels, found.geometry) or any(_drowns(track, exam.pet) for _ in hollow)
+        covered = lies_in(over, track, labels, found.geometry) or any(drowns(track, exam.pet) for _ in hollow)
         seen = _seen(ct, exam.pet, track, number, free if hollow else labels, free, found.geometry, reference, rules,
                      covered=covered, tissue_suv=found.marrow_suv if in_marrow else 0.0)
         if seen is None:

@@ -11,7 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from irae.core.anatomy import site_of
 from irae.core.exam import Exam
 from irae.core.focus import Focus, FocusStatus, Nature
-from irae.lesions.follow import covers, follow, in_field, label_at
+from irae.lesions.follow import follow, in_field, label_at
+from irae.lesions.hiding import covers
 from irae.lesions.register import Mapping, register
 from irae.lesions.retrospect import looked_back
 from irae.lesions.values import EarlierExam, FociFound, Known
