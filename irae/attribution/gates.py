@@ -17,6 +17,7 @@ from irae.attribution.physiology import (
     may_be_normal_uptake,
     muscle,
     myocardium,
+    paravertebral_fat,
     renal_cortex,
     ureter,
     urine,
@@ -142,6 +143,6 @@ __all__ = ["GATES", "Gate", "may_be_normal_uptake"]
 
 GATES: tuple[Rule, ...] = (
     ureter, urine, renal_cortex, head_and_neck, brain, myocardium, metformin, bowel_and_stomach, marrow_and_spleen,
-    marrow_under_gcsf, brown_fat, radiation, infection, vaccine_node, thyroid_nodule, field_end, focal_bowel, muscle,
-    cold_nodule, cold_liver_lesion,
+    marrow_under_gcsf, paravertebral_fat, brown_fat, radiation, infection, vaccine_node, thyroid_nodule, field_end,
+    focal_bowel, muscle, cold_nodule, cold_liver_lesion,
 )

@@ -329,6 +329,34 @@ def brown_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None
     return None
 
 
+def paravertebral_fat(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
+    """Brown fat beside the thoracic spine, in an exam with other brown fat; lung or bone beside it hides what it is.
+
+    Nothing moves there between PET and CT, so that a dark place is not that of a node beside it.
+    """
+    get = focus.features.get
+    core, mean, fat = get("ct_hu_core"), get("ct_hu_mean", 0.0), get("fat_fraction", 0.0)
+    if core is None or focus.suv_max is None or focus.suv_max > rules.brown_fat_suv or was_tumour(focus, now):
+        return None
+    nearest, farthest = rules.paravertebral_mm
+    beside = nearest <= abs(get("off_midline_mm", 0.0)) <= farthest
+    beside &= abs(get("behind_spine_mm", 999.0)) <= rules.paravertebral_level_mm
+    beside &= -rules.thoracic_mm <= get("above_lungs_mm", 999.0) <= 0.0
+    if not beside or focus.short_mm > rules.paravertebral_short_mm:
+        return None
+    if sum(_is_fat(f, rules) for f in now.foci if f.organ_fraction < 0.3 and f is not focus) < rules.brown_fat_pattern:
+        return None
+    if site_of(focus.organ) == "lung":
+        nothing_solid = core <= rules.paravertebral_core_hu and fat >= rules.brown_fat_mixed
+    else:
+        nothing_solid = mean <= rules.brown_fat_mean_hu and fat >= rules.paravertebral_fat
+    mirrored = fat >= rules.paravertebral_fat and get("symmetry", 0.0) >= rules.paravertebral_alike
+    if not nothing_solid and not mirrored:
+        return None
+    return _physiologic(rules, "brown fat", f"Beside the thoracic spine, {100 * fat:.0f} % fat, with further brown fat "
+                        "in this exam: brown fat lies there on both sides.", 0.75)
+
+
 def _is_fat(focus: Focus, rules: EvidenceRules) -> bool:
     low = focus.features.get("ct_hu_core", 999.0) <= rules.brown_fat_core_hu
     return low and focus.features.get("fat_fraction", 0.0) >= 0.6

@@ -215,3 +215,28 @@ def test_fat_alike_on_both_sides_above_the_collarbones_is_brown_fat(hu, above, n
                above_lungs_mm=above, off_midline_mm=45.0, liver_ratio=1.6)
     (answer,) = decide(pad)
     assert ("brown fat" in answer.outcome) is normal
+
+
+def paravertebral(*, organ="lung_right", **look):
+    place = {"off_midline_mm": 26.0, "behind_spine_mm": -3.0, "above_lungs_mm": -120.0}
+    tissue = {"ct_hu_core": -130.0, "ct_hu_mean": -220.0, "fat_fraction": 0.4, "rim_lung_fraction": 0.3}
+    return spot(organ=organ, longest=11.0, suv=4.5, **(place | tissue | look))
+
+
+@pytest.mark.parametrize(("focus", "others", "normal"), [
+    (paravertebral(), 2, True),
+    (paravertebral(size_from_ct=1.0), 2, True),
+    (paravertebral(), 1, False),
+    (paravertebral(ct_hu_core=-60.0), 2, False),
+    (paravertebral(off_midline_mm=69.0), 2, False),
+    (paravertebral(above_lungs_mm=-260.0), 2, False),
+    (paravertebral(organ="lymph_node", fat_fraction=0.7, ct_hu_mean=-20.0, ct_hu_core=90.0, symmetry=0.95), 2, True),
+    (paravertebral(organ="lymph_node", fat_fraction=0.7, ct_hu_mean=-20.0, ct_hu_core=90.0, symmetry=0.6), 2, False),
+    (paravertebral(organ="lymph_node", fat_fraction=0.3, ct_hu_mean=15.0, ct_hu_core=60.0, symmetry=0.95), 2, False),
+], ids=["against the lung", "with a border there", "no other brown fat", "something solid", "a nodule in the lung",
+        "below the chest", "a pair beside bone", "no pair", "a node"])
+def test_brown_fat_beside_the_spine_is_known_by_its_place_and_by_the_rest_of_it(focus, others, normal):
+    rest = [spot(n, ct_hu_core=-80.0, fat_fraction=0.95, ct_hu_mean=-110.0, symmetry=0.9, organ=None, suv=7.0)
+            for n in range(5, 5 + others)]
+    gate = gate_of(focus, *rest)
+    assert (gate is not None and gate.outcome == "physiologic: brown fat") is normal
