@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -74,10 +75,11 @@ def test_amos(tmp_path):
 
 def test_autopet_fdg(tmp_path):
     root = tmp_path / "FDG-PET-CT-Lesions"
-    for patient, study in (("PETCT_0011f3deaf", "03-23-2003-NA-PET-CT Ganzkoerper primaer mit KM-10445"),
-                           ("PETCT_0011f3deaf", "09-01-2003-NA-PET-CT-1"), ("PETCT_01140d52d8", "08-13-2005-NA-PET")):
-        for name in ("CT", "CTres", "SUV", "PET", "SEG"):
-            nifti(root / patient / study / f"{name}.nii.gz", hash((patient, study, name)) % 1000)
+    studies = (("PETCT_0011f3deaf", "03-23-2003-NA-PET-CT Ganzkoerper primaer mit KM-10445"),
+               ("PETCT_0011f3deaf", "09-01-2003-NA-PET-CT-1"), ("PETCT_01140d52d8", "08-13-2005-NA-PET"))
+    # Each file of its own content: equal ones in two splits are refused.
+    for number, ((patient, study), name) in enumerate(product(studies, ("CT", "CTres", "SUV", "PET", "SEG"))):
+        nifti(root / patient / study / f"{name}.nii.gz", number)
     manifest = made("autopet_fdg", root, tmp_path)
     assert [exam.key for exam in manifest.exams] == [
         "PETCT_0011f3deaf/2003-03-23", "PETCT_0011f3deaf/2003-09-01", "PETCT_01140d52d8/2005-08-13"
