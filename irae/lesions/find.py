@@ -383,13 +383,14 @@ class _Finder:
 
     def _breathed(self, lesion: CtLesion) -> bool:
         """Whether a dark spot of the liver is a focus straight above or below it: breathing parts CT and PET."""
-        if lesion.organ != "liver" or self.pet is None:
+        own = None if lesion.organ != "liver" or self.pet is None else self._uptake_of(lesion)
+        if own is None:
             return False
-        rules, own = self.rules, self._uptake_of(lesion)
+        rules = self.rules
         centre = lesion.geometry.to_world(np.argwhere(lesion.mask)).mean(axis=0)
         longest = axial_diameters(lesion.mask, lesion.geometry).longest_mm
         for focus in self.foci:
-            if focus.source is not FocusSource.PET or focus.features["picture"] or own is None:
+            if focus.source is not FocusSource.PET or focus.features["picture"]:
                 continue
             off = np.abs(np.array(focus.centroid_ras_mm) - centre)
             alike = abs(np.log(focus.longest_mm / longest)) <= rules.breathed_size
