@@ -63,6 +63,12 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     if pool and BLADDER_ZONE.holds(focus):
         return _physiologic(rules, "urine", f"A pool of fluid ({volume:.0f} mL, {hu:.0f} HU), hot throughout, in the "
                             "middle of the pelvis: the bladder, which its mask missed.", 0.75)
+    hot = get("liver_ratio", 0.0) >= rules.urine_liver_ratio
+    if focus.organ in OUTSIDE_ORGANS and hot and volume >= rules.bladder_ml and BLADDER_ZONE.holds(focus) and not any(
+        f.organ == "urinary_bladder" and f.status is not FocusStatus.GONE for f in now.foci
+    ):
+        return _open("may be the bladder", "As hot as urine, in the middle of the pelvis, and no other uptake of a "
+                     "bladder was found in this exam: it may be the bladder.")
     near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
                   or get("off_kidney_mm", 999.0) <= rules.coarse_hilum_mm)
     if focus.organ in OUTSIDE_ORGANS and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:

@@ -153,6 +153,7 @@ class EvidenceRules:
     # A bladder without its mask: so much fluid. Necrosis is as dark on CT, but cold inside.
     urine_pool_ml: float = 40.0
     urine_pool_hu: tuple[float, float] = (-30.0, 30.0)
+    bladder_ml: float = 5.0  # a smaller pool, where no other focus is the bladder, may be it. A design value.
     # As hot as urine: so dark at least, because the streaks of a hip prosthesis darken what lies between the hips.
     streaked_pool_hu: float = -200.0
     ureter_off_mm: float = 35.0
