@@ -14,13 +14,15 @@ from irae.core.assessment import View
 from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature
 from irae.core.result import ExamResult
 from irae.pipeline import scorable_course
-from irae.response.course import ExamLesions
+from irae.response.course import ExamLesions, ViewRules
 from irae.response.views import assess_course
 from irae.training.attribution_cases import RECISTS, Case, CaseExam
 from irae.training.attribution_truth import DrawnLesion
 from irae.training.metrics import auroc
 
 MEASURABLE_MM = 10.0
+# Perfect eyes: what is not drawn at an exam is absent, not too small to see.
+PERFECT_EYES = ViewRules(lost_in_lung=1, lost_elsewhere=1)
 UNCONFIRMED, NOT_CONFIRMED = "iUPD", frozenset({"iSD", "iPR", "iCR", "NON-iCR/NON-iUPD"})
 
 
@@ -190,7 +192,9 @@ def categories(cases: Sequence[Case], decided: Sequence[Sequence[ExamResult]]) -
         course = true_course(case)
         _, baseline = scorable_course(results, case.context)
         for at in range(baseline + 1, len(results)):
-            true, _ = assess_course(course[: at + 1], criteria=RECISTS, baseline_index=baseline, what_if=False)
+            true, _ = assess_course(
+                course[: at + 1], criteria=RECISTS, baseline_index=baseline, what_if=False, rules=PERFECT_EYES
+            )
             for name in RECISTS:
                 own = {a.view: a for a in results[at].assessments if a.criterion == name}
                 answered.append(Answered(
