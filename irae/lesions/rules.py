@@ -190,6 +190,11 @@ class FociRules:
     pet_contrast: tuple[float, float] = (3.5, 6.5)
     pet_faint_mm: tuple[float, float] = (0.4, 0.8)
 
+    # In fat the diameters are the mean of CT's and PET's where both differ by less (log ratio): on 60 drawn nodes and
+    # deposits that fat bordered (CT of 3 mm) the SD of longest and short is 0.8 and 0.9 mm, of the CT's 1.1 and 1.15,
+    # of the PET's 1.1 and 1.35.
+    both_agree: float = 0.25
+
     # Soft tissue against lung: half-way between -800 and +40 HU. Against fat: half-way between -100 and +40 HU.
     nodule_in_lung_hu: float = -380.0
     nodule_in_fat_hu: float = -30.0

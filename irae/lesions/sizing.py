@@ -26,7 +26,8 @@ class Extent:
     Attributes:
         mask: (i, j, k) on ``geometry``.
         geometry: A crop of the label grid.
-        longest_mm, short_mm: As a reader measures; PET contours of small foci are corrected for the blur.
+        longest_mm, short_mm: As a reader measures; PET contours of small foci are corrected for the blur. In fat the
+            mean of CT and PET where they agree.
         volume_ml: Of the mask; of a nodule in the lung by its border's shares (``partial_volume``).
         from_ct: Whether mask and diameters are the CT's.
         background_suv: Median uptake around it; nan without PET.
@@ -151,16 +152,9 @@ def extent_on_ct(
         apart: Whether what it touches broadly is cut off at the neck between the two: a consolidation.
     """
     spacing = np.array(geometry.spacing_mm)
-    smooth = ndimage.gaussian_filter(ct, 0.8 / spacing, truncate=2.5)
-    distance = distance_mm(~seed, spacing)
-    shell = smooth[(distance > 2.0) & (distance <= 10.0)]
-    if shell.size < 20:
-        return None
-    if np.mean(shell < -450.0) >= 0.4:
-        limit = rules.nodule_in_lung_hu
-    elif np.mean((shell < -30.0) & (shell > -250.0)) >= 0.4:
-        limit = rules.nodule_in_fat_hu
-    else:
+    smooth, distance = _smoothed(ct, geometry), distance_mm(~seed, spacing)
+    limit = _border_hu(smooth, distance, rules)
+    if limit is None:
         return None
     solid = (smooth >= limit) & (distance <= 12.0)
     if apart:
@@ -183,6 +177,24 @@ def extent_on_ct(
     if leaked or not 0.15 * expected <= volume <= 4.0 * expected or overlap < 0.5 * min(volume, expected):
         return None
     return nodule
+
+
+def _smoothed(ct: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
+    return np.asarray(ndimage.gaussian_filter(ct, 0.8 / np.array(geometry.spacing_mm), truncate=2.5))
+
+
+def _border_hu(
+    smooth: NDArray[np.float32], distance: NDArray[np.float32], rules: FociRules
+) -> float | None:
+    """HU of the border against what surrounds a focus at 2 to 10 mm: lung or fat; None where it is neither."""
+    shell = smooth[(distance > 2.0) & (distance <= 10.0)]
+    if shell.size < 20:
+        return None
+    if np.mean(shell < -450.0) >= 0.4:
+        return rules.nodule_in_lung_hu
+    if np.mean((shell < -30.0) & (shell > -250.0)) >= 0.4:
+        return rules.nodule_in_fat_hu
+    return None
 
 
 def _up_to_the_neck(solid: NDArray[np.bool_], seed: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
@@ -233,14 +245,19 @@ def focus_extent(
     region, background = contour_on_pet(
         fine_suv, fine_others, fine_basin, fine_grid, rules, least_background=least_background
     )
-    if hu is not None:
-        nodule = extent_on_ct(hu, region, fine_grid, rules)
-        if nodule is not None:
-            size = solid_size(hu, nodule, fine_grid, ct_grid, rules)
-            return Extent(mask=nodule, geometry=fine_grid, longest_mm=size.longest_mm, short_mm=size.short_mm,
-                          volume_ml=size.volume_ml, from_ct=True, background_suv=background)
     read = axial_diameters(region, fine_grid)
     longest, short = pet_diameter_mm(read.longest_mm, rules), pet_diameter_mm(read.short_mm, rules, short=True)
+    nodule = None if hu is None else extent_on_ct(hu, region, fine_grid, rules)
+    if hu is not None and nodule is not None:
+        size = solid_size(hu, nodule, fine_grid, ct_grid, rules)
+        ct_mm = size.longest_mm, size.short_mm
+        in_fat = _border_hu(_smoothed(hu, fine_grid), distance_mm(~region, fine_grid.spacing_mm), rules) == (
+            rules.nodule_in_fat_hu
+        )
+        if in_fat and np.abs(np.log(np.divide(ct_mm, (longest, short)))).max() < rules.both_agree:
+            ct_mm = 0.5 * (ct_mm[0] + longest), 0.5 * (ct_mm[1] + short)
+        return Extent(mask=nodule, geometry=fine_grid, longest_mm=ct_mm[0], short_mm=min(ct_mm[1], ct_mm[0]),
+                      volume_ml=size.volume_ml, from_ct=True, background_suv=background)
     if not least_background:
         contrast = fine_suv[region].max() / max(background, 0.1)
         faint = float(np.interp(contrast, rules.pet_contrast, (1.0, 0.0)))
