@@ -25,6 +25,11 @@ def plans(
     }
 
 
+def is_forced(seed: int) -> bool:
+    """Whether a seed of ``plans`` is a forced pseudoprogression."""
+    return seed >= PSEUDOPROGRESSION_SEED
+
+
 def cohort(chosen: dict[int, CasePlan], *, keep: Path, workers: int) -> Sequence[Case]:
     """The courses, from ``keep`` where the same code made them before; one line a patient."""
     made = []

@@ -2,6 +2,10 @@
 
     python benchmarks/attribution.py --patients 8 --seed 9600 --masks packaged [--spacing 3] [--visits 4]
 
+Categories are counted apart in patients as they come, one in ten of them a pseudoprogression, and in the ones forced to
+swell first: these are added because the former are too rare to count the latter by, and their third exam lies on the
+limit of partial response by design (0.56 to 0.83 of the baseline's diameter).
+
 Three arms on the same foci: SUVmax alone, the evidence score, the learned model of weights/attribution. It proves
 plumbing, not clinical accuracy. What was found on a patient is kept in --keep, so that a run goes on where it stopped
 and attribution is measured again in seconds.
@@ -15,7 +19,7 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import numpy as np
-from _phantom_cohort import WEIGHTS, cohort, plans
+from _phantom_cohort import WEIGHTS, cohort, is_forced, plans
 
 from irae.attribution.learned import LearnedModel
 from irae.core.assessment import View
@@ -49,9 +53,9 @@ def share(counts: tuple[int, int]) -> str:
     return f"{part}/{whole}" + (f" = {part / whole:.3f}" if whole else "")
 
 
-def equal(answered: Sequence[Answered], criterion: str, view: str) -> str:
-    """How many categories are the truth's."""
-    own = [a for a in answered if a.criterion == criterion]
+def equal(answered: Sequence[Answered], criterion: str, view: str, *, forced: bool) -> str:
+    """How many categories are the truth's: of the patients as they come, or of the forced pseudoprogressions."""
+    own = [a for a in answered if a.criterion == criterion and is_forced(a.seed) is forced]
     return share((sum(getattr(a, view) == a.truth for a in own), len(own)))
 
 
@@ -95,9 +99,12 @@ def rows(
     table.append(("metastasis or inflammation left indeterminate", "<= 0.15", {
         arm: share(indeterminate(one)) for arm, one in found.items()}))
     for criterion in ("recist_1_1", "irecist"):
-        for view, wanted in ((View.ATTRIBUTED, ">= 0.90"), (View.AS_SEEN, "-")):
-            table.append((f"{criterion}, {view.value}: category is the truth's", wanted, {
-                arm: equal(answers[arm], criterion, view.value) for arm in everyone}))
+        for forced, whose, wanted in ((False, "patients as they come", ">= 0.90"),
+                                      (True, "forced pseudoprogressions", "-")):
+            for view in (View.ATTRIBUTED, View.AS_SEEN):
+                table.append((f"{criterion}, {view.value}: category is the truth's, {whose}",
+                              wanted if view is View.ATTRIBUTED else "-",
+                              {arm: equal(answers[arm], criterion, view.value, forced=forced) for arm in everyone}))
         for firm, word in ((True, "firm"), (False, "borderline")):
             table.append((f"{criterion}, attributed, of those called {word}", "-", {
                 arm: by_firmness(answers[arm], criterion, firm=firm) for arm in everyone}))

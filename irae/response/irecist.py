@@ -32,7 +32,7 @@ from irae.response.disease import (
 )
 from irae.response.lengths import PER_MM
 from irae.response.options import Options
-from irae.response.recist11 import need_baseline
+from irae.response.recist11 import equivocal_reasons, need_baseline
 from irae.response.rules import IRECIST, RECIST_11, IRecistRules
 from irae.response.values import Answer, Case, Change, Kind, NewLesion, Reason, Scored, State, Value, Visit
 
@@ -227,7 +227,7 @@ def step(
     target, reason, flag = target_category(seen, history, options)
     non_target = non_target_category(visit.non_targets, state.non_targets)
     new = look_at_new(state, visit, rules)
-    reasons: list[Reason] = [reason]
+    reasons: list[Reason] = [reason, *equivocal_reasons(visit)]
     flags: list[str] = [flag] if flag else []
     if seen.default_used:
         flags.append("default_5mm_used")

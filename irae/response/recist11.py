@@ -65,6 +65,7 @@ def step(
     if seen_new:
         overall = PD
         reasons.append(("R11-L1", f"New lesion {', '.join(seen_new)} is progression."))
+    reasons.extend(equivocal_reasons(visit))
     progressed_on = state.progressed_on
     if overall == PD:
         on = visit.on if since is None else min(since, visit.on)
@@ -86,6 +87,12 @@ def step(
         next_history(history, seen, target, overall, options), state.non_targets, known, equivocal, progressed_on
     )
     return after, Answer(visit.id, visit.on, overall, values, tuple(flags), tuple(reasons))
+
+
+def equivocal_reasons(visit: Visit) -> list[Reason]:
+    """The reason that names the new lesions that a visit leaves open; empty where there is none."""
+    waiting = sorted(lesion.id for lesion in visit.new_lesions if lesion.state is State.EQUIVOCAL)
+    return [("R11-L2", f"New lesion {', '.join(waiting)} is equivocal: a further exam decides.")] if waiting else []
 
 
 def _new_lesions(

@@ -32,6 +32,12 @@ def pool(longest=70.0, organ=None, **features):
     return spot(organ=organ, longest=longest, **(place | features))
 
 
+def test_beside_a_bladder_that_was_found_a_hot_pool_is_not_taken_for_it():
+    bladder = spot(organ="urinary_bladder", id=2)
+    assert gate_of(pool(longest=30.0, liver_ratio=9.0)) is not None
+    assert gate_of(pool(longest=30.0, liver_ratio=9.0), bladder) is None
+
+
 def cold(**features):
     """A structure of the lung that the CT shows and the PET does not."""
     return replace(spot(organ="lung_left", suv=1.0, **features), source=FocusSource.CT)
@@ -70,6 +76,8 @@ def cold(**features):
     (pool(organ="liver"), None, "a cystic mass of an organ"),
     (pool(ct_hu_mean=45.0), None, "a mass of soft tissue there"),
     (pool(longest=30.0), None, "too small for a bladder"),
+    (pool(longest=30.0, liver_ratio=9.0), Nature.INDETERMINATE, "small, as hot as urine, and no bladder elsewhere"),
+    (pool(longest=15.0, liver_ratio=9.0), None, "a spot as hot as urine"),
     (pool(below_lungs_mm=60.0), None, "not in the pelvis"),
     (spot(elongation=3.0, symmetry=0.9), Nature.PHYSIOLOGIC, "muscle"),
     (spot(head_neck=1.0, suv=14.0, symmetry=0.95), Nature.PHYSIOLOGIC, "a pair of hot glands"),

@@ -1,5 +1,7 @@
 """Contours of single foci on PET, against balls drawn with their blur."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -34,6 +36,28 @@ def test_a_cool_lesion_in_marrow_is_measured_against_the_marrow(diameter_mm):
     ]
     assert abs(longest[1] - diameter_mm) < abs(longest[0] - diameter_mm)
     assert longest[1] == pytest.approx(diameter_mm, abs=3.0)
+
+
+@pytest.mark.parametrize(("around_hu", "ct_mm", "is_mean"), [
+    (-100.0, 20.0, True),  # fat, and CT and PET agree: their mean
+    (-100.0, 25.0, False),  # fat, and they do not: the CT's
+    (-850.0, 20.0, False),  # lung: the CT's
+])
+def test_in_fat_the_diameters_are_the_mean_of_ct_and_pet_where_they_agree(around_hu, ct_mm, is_mean):
+    suv = pet_of(17.5, 8.0, 0.6)
+    basin = suv >= 3.0
+    away = np.linalg.norm(FINE.to_world(np.argwhere(np.ones(FINE.shape))) - 46.0, axis=1).reshape(FINE.shape)
+    hu = np.where(away <= ct_mm / 2, 40.0, around_hu).astype(np.float32)
+
+    def longest(ct, rules=FOCI_RULES):
+        return focus_extent(basin, np.zeros_like(basin), suv, GRID, ct, FINE, GRID, rules)
+
+    on_pet, both, on_ct = longest(None), longest(hu), longest(hu, replace(FOCI_RULES, both_agree=0.0))
+    assert both.from_ct
+    assert np.array_equal(both.mask, on_ct.mask)
+    assert abs(on_pet.longest_mm - on_ct.longest_mm) > 1.0
+    expected = 0.5 * (on_pet.longest_mm + on_ct.longest_mm) if is_mean else on_ct.longest_mm
+    assert both.longest_mm == pytest.approx(expected)
 
 
 def test_the_short_axis_has_errors_of_its_own():

@@ -263,6 +263,43 @@ def test_a_lost_target_is_too_small_first_and_absent_when_lost_again(organ: str,
     assert category(assess_course(missing)[0], "recist_1_1", View.ATTRIBUTED) == "NE"
 
 
+@pytest.mark.parametrize(("organ", "expected"), [("lung_left", ["CR", "CR"]), ("liver", ["PR", "CR"])])
+def test_a_target_that_was_small_when_last_seen_is_absent_one_exam_earlier(organ: str, expected: list[str]) -> None:
+    course = [exam(0, focus(1, M, 60, organ=organ)), exam(28, focus(1, M, 7, organ=organ)), *lost(organ, 56, 112)[1:]]
+    found = [category(assess_course(course[:n])[0], "recist_1_1", View.ATTRIBUTED) for n in (3, 4)]
+    assert found == expected
+
+
+def shown(focus_: AttributedFocus, **features: float) -> AttributedFocus:
+    return replace(focus_, focus=replace(focus_.focus, features=features))
+
+
+@pytest.mark.parametrize(("new", "expected", "why"), [
+    (shown(focus(2, M, 12), contrast=3.0), "PD", "12 mm, and three times its surroundings"),
+    (shown(focus(2, M, 9.8), contrast=8.0), "SD", "small"),
+    (shown(focus(2, M, 12), contrast=2.4), "SD", "hardly hotter than its surroundings"),
+    (shown(focus(2, M, 12), contrast=2.4, size_from_ct=1.0), "PD", "no hotter, but with a border on CT"),
+    (focus(2, M, 12), "PD", "found on a CT alone"),
+])
+def test_a_small_or_faint_new_lesion_is_equivocal_at_first(new: AttributedFocus, expected: str, why: str) -> None:
+    course = [exam(0, focus(1, M, 60)), exam(56, focus(1, M, 60), new), exam(112, focus(1, M, 60), new)]
+    first, second = assess_course(course[:2])[0], assess_course(course)[0]
+    assert category(first, "recist_1_1", View.ATTRIBUTED) == expected, why
+    assert category(first, "recist_1_1", View.AS_SEEN) == "PD"
+    assert category(second, "recist_1_1", View.ATTRIBUTED) == "PD", "seen again it is disease"
+    said = [text for rule, text in first[0].reasons if rule == "R11-L2"]
+    assert said == ([] if expected == "PD" else ["New lesion L02 is equivocal: a further exam decides."])
+    since = [text for rule, text in second[0].reasons if rule == "R11-L2"]
+    assert bool(since) == (expected == "SD"), "progression then carries the date of the first exam"
+
+
+@pytest.mark.parametrize(("contrast", "expected"), [(8.0, "PMD"), (2.0, "SMD")])
+def test_a_small_new_lesion_is_plain_on_pet_where_it_stands_out(contrast: float, expected: str) -> None:
+    new = shown(focus(2, M, 8, organ="colon", suv_peak=7.0), contrast=contrast)
+    course = [exam(0, focus(1, M, 60, suv_peak=8.0), pet=True), exam(56, focus(1, M, 60, suv_peak=8.0), new, pet=True)]
+    assert category(assess_course(course)[0], "percist_1_0", View.ATTRIBUTED) == expected
+
+
 def test_a_target_that_was_seen_between_is_lost_anew() -> None:
     course = [*lost("liver", 56, 112), exam(168, focus(1, M, 12)), exam(224, focus(1, M, 0, gone=True))]
     assert category(assess_course(course)[0], "recist_1_1", View.ATTRIBUTED) == "PR"
