@@ -23,7 +23,7 @@ from irae.attribution.revise import SHOWN
 from irae.attribution.rules import EVIDENCE_RULES, IRAE_SITE, EvidenceRules
 from irae.attribution.situation import Situation, is_hilar, is_opacity, same_look, was_tumour
 from irae.core.anatomy import site_of
-from irae.core.focus import AttributedFocus, Focus, FocusStatus, Nature, ScorePart
+from irae.core.focus import AttributedFocus, Focus, FocusSource, FocusStatus, Nature, ScorePart
 from irae.core.numbers import reaches
 
 ADVICE = "Short-interval imaging in 4-8 weeks, endoscopy, laboratory or tissue would decide."
@@ -252,8 +252,22 @@ def _doubt(
     if nature is Nature.METASTASIS:
         if focus.features.get("picture"):
             return "Not called metastasis: it is the uptake of the organ, and no focus stands out of it."
-        return may_be_normal_uptake(focus, now)
+        return may_be_normal_uptake(focus, now) or _hardly_stands_out(focus, now, rules)
     return ""
+
+
+def _hardly_stands_out(focus: Focus, now: Situation, rules: EvidenceRules) -> str:
+    """Why uptake hardly above its surroundings, without a border on CT, is no metastasis yet; empty if it may be."""
+    contrast = focus.features.get("contrast")
+    if contrast is None or focus.source is not FocusSource.PET or focus.features.get("size_from_ct"):
+        return ""
+    if normal_place(focus):
+        return ""  # what stands out of an organ that is hot by nature is hotter than most
+    least = rules.least_contrast_in_liver if focus.organ == "liver" else rules.least_contrast
+    if reaches(contrast, least) or was_tumour(focus, now):
+        return ""
+    return (f"Not called metastasis: its SUVpeak is only {contrast:.1f} times that of what surrounds it, and the CT "
+            "shows no border; noise and normal tissue reach that.")
 
 
 def _by_statistics_alone(focus: Focus, told: Told, now: Situation, rules: EvidenceRules) -> str:

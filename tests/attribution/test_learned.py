@@ -42,6 +42,25 @@ def decide(*foci, learned, context=None, findings=(), earlier=(), on=WEEK_10):
     )
 
 
+@pytest.mark.parametrize(("organ", "features", "nature"), [
+    ("liver", {"contrast": 1.6}, METASTASIS),
+    ("liver", {"contrast": 1.4}, Nature.INDETERMINATE),
+    ("bone", {"contrast": 1.9}, Nature.INDETERMINATE),
+    ("bone", {"contrast": 1.9, "size_from_ct": 1.0}, METASTASIS),
+    ("bone", {"contrast": 2.2}, METASTASIS),
+    ("bone", {}, METASTASIS),
+    ("kidney_right", {"contrast": 1.9}, METASTASIS),
+])
+def test_what_hardly_stands_out_is_not_called_metastasis_at_first_sight(organ, features, nature):
+    sure = always(0.01, 0.98, 0.01)
+    (found,) = decide(spot(organ=organ, longest=30.0, **features), learned=sure)
+    assert found.nature is nature
+    assert any("times that of what surrounds it" in text for text in found.reasons) is (nature is Nature.INDETERMINATE)
+    before = told(decide(spot(organ=organ, longest=30.0, contrast=4.0), learned=sure, on=START), START)
+    (again,) = decide(spot(organ=organ, longest=30.0, **features), learned=sure, earlier=[before])
+    assert again.nature is METASTASIS, "what was a tumour before is one"
+
+
 def stump(threshold=5.0, feature=0, missing_left=1):
     """One tree for metastasis: left -1, right +2."""
     return Trees(
