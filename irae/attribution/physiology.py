@@ -56,14 +56,14 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
     if get("size_from_ct") or was_tumour(focus, now):
         return None
     low, high = rules.urine_pool_hu
-    if get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
+    hot = get("liver_ratio", 0.0) >= rules.urine_liver_ratio
+    if hot:
         low = rules.streaked_pool_hu
     hu, volume = get("ct_hu_mean", 999.0), focus.volume_ml
     pool = focus.organ in OUTSIDE_ORGANS and volume >= rules.urine_pool_ml and low <= hu <= high
     if pool and BLADDER_ZONE.holds(focus):
         return _physiologic(rules, "urine", f"A pool of fluid ({volume:.0f} mL, {hu:.0f} HU), hot throughout, in the "
                             "middle of the pelvis: the bladder, which its mask missed.", 0.75)
-    hot = get("liver_ratio", 0.0) >= rules.urine_liver_ratio
     if focus.organ in OUTSIDE_ORGANS and hot and volume >= rules.bladder_ml and BLADDER_ZONE.holds(focus) and not any(
         f.organ == "urinary_bladder" and f.status is not FocusStatus.GONE for f in now.foci
     ):
@@ -71,7 +71,7 @@ def urine(focus: Focus, now: Situation, rules: EvidenceRules) -> Gate | None:
                      "bladder was found in this exam: it may be the bladder.")
     near_hilum = (get("off_renal_hilum_mm", 999.0) <= rules.coarse_hilum_mm
                   or get("off_kidney_mm", 999.0) <= rules.coarse_hilum_mm)
-    if focus.organ in OUTSIDE_ORGANS and near_hilum and get("liver_ratio", 0.0) >= rules.urine_liver_ratio:
+    if focus.organ in OUTSIDE_ORGANS and near_hilum and hot:
         if get("symmetry", 0.0) >= rules.paired:
             return _physiologic(rules, "renal pelvis", "Intense, near the hilum of a kidney, its like on the other "
                                 "side, no node on CT: both renal pelves.", 0.75)

@@ -21,8 +21,8 @@ from irae.training.attribution_truth import DrawnLesion
 from irae.training.metrics import auroc
 
 MEASURABLE_MM = 10.0
-# Perfect eyes: what is not drawn at an exam is absent, not too small to see.
-PERFECT_EYES = ViewRules(lost_in_lung=1, lost_elsewhere=1)
+# Perfect eyes: what is not drawn at an exam is absent, not too small to see; what is drawn is no doubtful new lesion.
+PERFECT_EYES = ViewRules(lost_in_lung=1, lost_elsewhere=1, new_lesion_mm=0.0)
 UNCONFIRMED, NOT_CONFIRMED = "iUPD", frozenset({"iSD", "iPR", "iCR", "NON-iCR/NON-iUPD"})
 
 
