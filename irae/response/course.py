@@ -58,8 +58,8 @@ class ViewRules:
     clear_growth_mm: float = 5.0
     # A new lesion is equivocal at first where it is small (RECIST 1.1, Eisenhauer 2009 section 4.3.5: continued therapy
     # and follow-up clarify) or hardly stands out of its surroundings (SUVpeak over theirs; a lesion with a border on CT
-    # does). In 464 synthetic follow-ups 23 new metastases had 11 mm and 2.9 times at least; 10 of 11 foci that were none
-    # and were called so had less of one of them.
+    # does). In 464 synthetic follow-ups 23 new metastases had 11 mm and 2.9 times at least; 10 of 11 foci that were
+    # none and were called so had less of one of them.
     new_lesion_mm: float = 10.0
     new_contrast: float = 2.5
     # A new node counts from 10 mm short axis, if no PET shows it (EORTC FAQ "New lymph node lesions").
